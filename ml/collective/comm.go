@@ -1,0 +1,41 @@
+// Package collective is how the ranks of a gang agree: sums of integers and
+// broadcasts of bytes. Only integers are ever added, so the result of a
+// reduction does not depend on the order in which the ranks were heard.
+package collective
+
+import "context"
+
+// Comm connects the ranks of one generation of a gang. Every rank calls the
+// same methods in the same order. A Comm that has returned an error is dead:
+// the generation is over, and its ranks must form a new one.
+type Comm interface {
+	// Rank is this member's place, from 0.
+	Rank() int
+	// WorldSize is the number of ranks, at least 1.
+	WorldSize() int
+	// Generation counts the times the gang has formed, from 1.
+	Generation() uint64
+	// AllReduce adds v element by element over all ranks, in place: afterwards
+	// every rank holds the same sums. Overflow wraps; callers keep headroom.
+	AllReduce(ctx context.Context, v []int64) error
+	// Broadcast returns root's bytes on every rank; other ranks' b is ignored.
+	Broadcast(ctx context.Context, root int, b []byte) ([]byte, error)
+}
+
+// Solo is a gang of one: its operations change nothing and never fail.
+type Solo struct{}
+
+// Rank returns 0.
+func (Solo) Rank() int { return 0 }
+
+// WorldSize returns 1.
+func (Solo) WorldSize() int { return 1 }
+
+// Generation returns 1.
+func (Solo) Generation() uint64 { return 1 }
+
+// AllReduce leaves v as it is.
+func (Solo) AllReduce(context.Context, []int64) error { return nil }
+
+// Broadcast returns b.
+func (Solo) Broadcast(_ context.Context, _ int, b []byte) ([]byte, error) { return b, nil }
