@@ -12,7 +12,7 @@ import (
 
 // Errors that every implementation returns, wrapped, for errors.Is.
 var (
-	ErrNotFound = errors.New("not found")        // kind fault.NotFound
+	ErrNotFound = errors.New("not found")         // kind fault.NotFound
 	ErrConflict = errors.New("changed meanwhile") // kind fault.Conflict
 	ErrCorrupt  = errors.New("digest mismatch")   // kind fault.Corrupt
 )
