@@ -1,0 +1,251 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/place"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// Report takes in how an attempt went. The member hears that it is durable, or
+// that nobody waits for it.
+func (c *Core) Report(ctx context.Context, r Report) error {
+	t := c.jobs[r.Ref.Job]
+	if t == nil {
+		if err := c.Poll(ctx); err != nil {
+			return err
+		}
+		t = c.jobs[r.Ref.Job]
+	}
+	if t != nil {
+		c.emit(t, reportEvent(r))
+		if r.Lost || r.Failure != nil {
+			t.notBefore[r.Ref.Task] = c.clock.Now().Add(c.cfg.GangSettle)
+		}
+	}
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	c.out.Ack(r.Member, r.Ref)
+	return nil
+}
+
+func reportEvent(r Report) jobs.Event {
+	e := jobs.Event{Task: r.Ref.Task, Attempt: r.Ref.Attempt}
+	switch {
+	case r.Lost:
+		e.Kind = jobs.TaskLost
+	case r.Failure != nil:
+		e.Kind, e.Failure = jobs.TaskFailed, r.Failure
+	default:
+		e.Kind, e.Result = jobs.TaskDone, &r.Result
+	}
+	return e
+}
+
+// Checkpoint takes in that a gang has saved its state.
+func (c *Core) Checkpoint(ctx context.Context, k Checkpoint) error {
+	if t := c.jobs[k.Ref.Job]; t != nil {
+		c.emit(t, jobs.Event{Kind: jobs.TaskCheckpoint, Task: k.Ref.Task, Attempt: k.Ref.Attempt, Result: &jobs.Result{Output: k.Output}})
+	}
+	return c.settle(ctx)
+}
+
+// Progress passes on how far a task is, unless it is of an old attempt.
+func (c *Core) Progress(p Progress) {
+	if t := c.jobs[p.Ref.Job]; t != nil && c.wanted(t, p.Ref) {
+		c.out.Progress(p)
+	}
+}
+
+func (c *Core) wanted(t *tracked, r Ref) bool {
+	task := t.job.Task(r.Task)
+	return !t.job.Phase.Ended() && task != nil && task.Phase == jobs.Running && task.Attempt == r.Attempt
+}
+
+// emit folds an event into the job if it is news. It becomes durable, and has
+// its effects, at the next settle.
+func (c *Core) emit(t *tracked, e jobs.Event) {
+	if !t.job.Relevant(e) {
+		return
+	}
+	e.At = c.clock.Now().UnixMilli()
+	effects, err := t.job.Step(e)
+	if err != nil {
+		c.log.Error("event refused", slog.String("job", string(t.job.ID)), slog.Any("err", err))
+		return
+	}
+	t.pending = append(t.pending, e)
+	t.effects = append(t.effects, effects...)
+}
+
+// settle writes what has been folded, carries out the effects, and places what
+// waits, until there is nothing left to do.
+func (c *Core) settle(ctx context.Context) error {
+	for {
+		again := false
+		for _, id := range slices.Clone(c.order) {
+			t := c.jobs[id]
+			if err := c.write(ctx, t); err != nil {
+				return err
+			}
+			effects := t.effects
+			t.effects = nil
+			for _, e := range effects {
+				if err := c.perform(ctx, t, e); err != nil {
+					return err
+				}
+			}
+			again = again || len(effects) > 0
+		}
+		if !again && !c.place() {
+			return nil
+		}
+	}
+}
+
+// write appends the job's folded events to its log. When somebody else has
+// written, this coordinator has been replaced: a job's log has one writer.
+func (c *Core) write(ctx context.Context, t *tracked) error {
+	if len(t.pending) == 0 {
+		return nil
+	}
+	record, err := jobs.EncodeRecord(c.epoch, t.pending)
+	if err != nil {
+		return err
+	}
+	err = c.store.Logs.Append(ctx, LogName(t.job.ID), t.records, record)
+	if errors.Is(err, store.ErrConflict) {
+		return c.conflict(ctx, t, record)
+	}
+	if err != nil {
+		return fmt.Errorf("coordinator: write the log of %s: %w", t.job.ID, err)
+	}
+	t.records++
+	t.pending = nil
+	return nil
+}
+
+// conflict finds out what an append met: its own record, written by an attempt
+// whose answer was lost, or a successor's.
+func (c *Core) conflict(ctx context.Context, t *tracked, record []byte) error {
+	newer, err := c.store.Logs.Read(ctx, LogName(t.job.ID), t.records)
+	if err != nil {
+		return fmt.Errorf("coordinator: write the log of %s: %w", t.job.ID, err)
+	}
+	if len(newer) == 1 && slices.Equal(newer[0], record) {
+		t.records++
+		t.pending = nil
+		return nil
+	}
+	return fmt.Errorf("coordinator: write the log of %s: %w", t.job.ID, ErrReplaced)
+}
+
+func (c *Core) perform(ctx context.Context, t *tracked, e jobs.Effect) error {
+	switch e.Kind {
+	case jobs.Plan:
+		c.planNext(t)
+	case jobs.Place:
+		if e.Backoff > 0 {
+			t.notBefore[e.Task] = c.clock.Now().Add(c.cfg.Backoff << min(e.Backoff-1, 8))
+		}
+	case jobs.Start:
+		c.start(t, e.Task, e.Members)
+	case jobs.Stop:
+		for _, m := range e.Members {
+			c.out.Stop(m, Ref{Epoch: c.epoch, Job: t.job.ID, Task: e.Task, Attempt: e.Attempt})
+		}
+	case jobs.Finish:
+		return c.finish(ctx, t)
+	}
+	return nil
+}
+
+func (c *Core) planNext(t *tracked) {
+	if !t.job.StageDone() {
+		return
+	}
+	next, result, err := c.plan(t.job)
+	switch {
+	case err != nil:
+		c.emit(t, jobs.Event{Kind: jobs.Rejected, Failure: &jobs.Failure{Kind: fault.Of(err), Message: err.Error()}})
+	case result != nil:
+		c.emit(t, jobs.Event{Kind: jobs.Concluded, Result: result})
+	default:
+		c.emit(t, jobs.Event{Kind: jobs.StagePlanned, Stage: next})
+	}
+}
+
+// start orders every rank of a task's current attempt.
+func (c *Core) start(t *tracked, id jobs.TaskID, members []jobs.MemberID) {
+	task := t.job.Task(id)
+	o := Order{
+		Epoch: c.epoch, Job: t.job.ID, Task: id, Attempt: task.Attempt, Stage: t.job.Stages[task.Stage], Index: task.Index,
+		Kind: t.job.Kind, Spec: t.job.Spec, Members: task.Members, Checkpoint: task.Checkpoint,
+	}
+	for _, m := range task.Members {
+		if mem := c.members[m]; mem != nil {
+			o.Peers = append(o.Peers, mem.hello.DataAddr)
+		} else {
+			o.Peers = append(o.Peers, "")
+		}
+	}
+	t.sent[id] = c.clock.Now()
+	for rank, m := range task.Members {
+		if slices.Contains(members, m) {
+			o.Rank = rank
+			c.out.Start(m, o)
+		}
+	}
+}
+
+// finish makes a job's end known and closes it. Members that still run a part
+// of it have been told to stop.
+func (c *Core) finish(ctx context.Context, t *tracked) error {
+	c.out.Ended(t.job)
+	name := OpenPrefix + string(t.job.ID)
+	_, rev, err := c.store.Refs.Get(ctx, name)
+	if err == nil {
+		err = c.store.Refs.Delete(ctx, name, rev)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("coordinator: close %s: %w", t.job.ID, err)
+	}
+	c.order = slices.DeleteFunc(c.order, func(id jobs.ID) bool { return id == t.job.ID })
+	delete(c.jobs, t.job.ID)
+	return nil
+}
+
+// place gives waiting tasks to members with room and reports whether it placed
+// any.
+func (c *Core) place() bool {
+	now := c.clock.Now()
+	var wants []place.Want
+	for _, id := range c.order {
+		t := c.jobs[id]
+		stage, tasks := t.job.Current()
+		if stage == nil || t.job.Phase != jobs.Running {
+			continue
+		}
+		for _, task := range tasks {
+			if task.Phase == jobs.Pending && !now.Before(t.notBefore[task.ID]) {
+				wants = append(wants, place.Want{Job: id, Task: task.ID, Bytes: stage.MaxBytes, Gang: stage.Shape == jobs.Gang, MinRanks: stage.MinRanks, MaxRanks: stage.MaxRanks})
+			}
+		}
+	}
+	if len(wants) == 0 {
+		return false
+	}
+	assigned := place.Assign(wants, c.room(now))
+	for _, a := range assigned {
+		t := c.jobs[a.Job]
+		c.emit(t, jobs.Event{Kind: jobs.TaskAssigned, Task: a.Task, Attempt: t.job.Task(a.Task).Attempt + 1, Members: a.Members})
+	}
+	return len(assigned) > 0
+}

@@ -1,0 +1,158 @@
+package coordinator
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/place"
+)
+
+// member is what the coordinator knows of a member: its last heartbeat.
+type member struct {
+	hello Hello
+	seen  time.Time
+}
+
+// Hello takes in a heartbeat: orders that the member does not mention are sent
+// again, and what it does for nobody is stopped.
+func (c *Core) Hello(ctx context.Context, h Hello) error {
+	now := c.clock.Now()
+	c.members[h.Member] = &member{hello: h, seen: now}
+	running := map[Ref]bool{}
+	for _, r := range h.Running {
+		r.Epoch = 0
+		running[r] = true
+		t := c.jobs[r.Job]
+		if t == nil || !c.wanted(t, r) || !slices.Contains(t.job.Task(r.Task).Members, h.Member) {
+			r.Epoch = c.epoch
+			c.out.Stop(h.Member, r)
+		}
+	}
+	for _, id := range c.order {
+		t := c.jobs[id]
+		_, tasks := t.job.Current()
+		for _, task := range tasks {
+			ref := Ref{Job: id, Task: task.ID, Attempt: task.Attempt}
+			if task.Phase == jobs.Running && slices.Contains(task.Members, h.Member) && !running[ref] && now.Sub(t.sent[task.ID]) >= c.cfg.ResendAfter {
+				c.start(t, task.ID, task.Members)
+			}
+		}
+	}
+	return c.settle(ctx)
+}
+
+// Gone takes in that a member's process has ended: what it ran is given to
+// others.
+func (c *Core) Gone(ctx context.Context, m jobs.MemberID) error {
+	delete(c.members, m)
+	for _, id := range c.order {
+		t := c.jobs[id]
+		_, tasks := t.job.Current()
+		for _, task := range tasks {
+			if task.Phase == jobs.Running && slices.Contains(task.Members, m) {
+				c.log.Warn("member gone, task is given to another", slog.String("job", string(id)), slog.String("task", string(task.ID)), slog.String("member", string(m)))
+				c.emit(t, jobs.Event{Kind: jobs.TaskLost, Task: task.ID, Attempt: task.Attempt, Members: []jobs.MemberID{m}})
+			}
+		}
+	}
+	return c.settle(ctx)
+}
+
+// Tick lets time pass: members that have been silent for too long are gone,
+// tasks whose member is unknown are placed anew, and new jobs are taken up.
+// The shell calls it at every heartbeat interval.
+func (c *Core) Tick(ctx context.Context) error {
+	now := c.clock.Now()
+	for _, m := range c.silent(now) {
+		if err := c.Gone(ctx, m); err != nil {
+			return err
+		}
+	}
+	return c.Poll(ctx)
+}
+
+// silent returns the members of whom nothing was heard for GoneAfter, and those
+// that a replayed job counts on although they never reported to this
+// coordinator, in order of id.
+func (c *Core) silent(now time.Time) []jobs.MemberID {
+	var gone []jobs.MemberID
+	for id, m := range c.members {
+		if now.Sub(m.seen) >= c.cfg.GoneAfter {
+			gone = append(gone, id)
+		}
+	}
+	for _, id := range c.order {
+		t := c.jobs[id]
+		_, tasks := t.job.Current()
+		for _, task := range tasks {
+			if task.Phase != jobs.Running || now.Sub(t.sent[task.ID]) < c.cfg.GoneAfter {
+				continue
+			}
+			for _, m := range task.Members {
+				if c.members[m] == nil {
+					gone = append(gone, m)
+				}
+			}
+		}
+	}
+	slices.Sort(gone)
+	return slices.Compact(gone)
+}
+
+// room returns the free slots and memory of the members that may get tasks now,
+// in order of id.
+func (c *Core) room(now time.Time) []place.Member {
+	free := map[jobs.MemberID]*place.Member{}
+	var out []*place.Member
+	for id, m := range c.members {
+		if now.Sub(m.seen) < c.cfg.SuspectAfter && !m.hello.Draining {
+			p := &place.Member{ID: id, FreeSlots: m.hello.Slots, FreeBytes: m.hello.MaxBytes}
+			free[id] = p
+			out = append(out, p)
+		}
+	}
+	for _, id := range c.order {
+		t := c.jobs[id]
+		stage, tasks := t.job.Current()
+		for _, task := range tasks {
+			if task.Phase != jobs.Running {
+				continue
+			}
+			for _, m := range task.Members {
+				if p := free[m]; p != nil {
+					p.FreeSlots--
+					p.FreeBytes -= stage.MaxBytes
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *place.Member) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	flat := make([]place.Member, len(out))
+	for i, p := range out {
+		flat[i] = *p
+	}
+	return flat
+}
+
+// Members returns the heartbeats of the members that are here, by id.
+func (c *Core) Members() []Hello {
+	var out []Hello
+	for _, m := range c.members {
+		out = append(out, m.hello)
+	}
+	slices.SortFunc(out, func(a, b Hello) int {
+		if a.Member < b.Member {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
