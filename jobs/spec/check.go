@@ -1,0 +1,263 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// fill sets the defaults that depend on other fields.
+func (d *decoder) fill(s *Spec, n *node) {
+	switch {
+	case s.Features != nil && n.lookup("keep") == nil:
+		f := s.Features
+		f.Keep = []string{}
+		for _, c := range []string{f.Entity, f.Timestamp, f.Target} {
+			if c != "" && !contains(f.Keep, c) {
+				f.Keep = append(f.Keep, c)
+			}
+		}
+	case s.Train != nil:
+		fillSplit(s.Train, n)
+	}
+}
+
+func fillSplit(t *Train, n *node) {
+	given := func(field string) bool {
+		split := n.lookup("split")
+		return split != nil && split.shape == shapeMap && split.lookup(field) != nil
+	}
+	if !given("seed") && (t.Split.By == ByHash || t.Split.By == ByRandom) {
+		t.Split.Seed = t.Seed
+	}
+	if t.Split.By == ByColumn {
+		for field, share := range map[string]*float64{"validation": &t.Split.Validation, "test": &t.Split.Test} {
+			if !given(field) {
+				*share = 0
+			}
+		}
+	}
+}
+
+// check judges fields against each other, once each is sound by itself.
+func (d *decoder) check(s *Spec, n *node) {
+	switch s.Kind {
+	case KindFeatures:
+		d.checkFeatures(s.Features, n)
+	case KindTrain:
+		d.checkTrain(s.Train, n)
+	case KindPredict:
+		d.checkPredict(s.Predict, n)
+	case KindDrift:
+		d.checkDrift(s.Drift, n)
+	}
+	d.checkWorkers(s, n)
+}
+
+// at returns where a field stands, or the document's place if it is absent.
+func (n *node) atField(path ...string) place {
+	v := n
+	for _, key := range path {
+		next := v.lookup(key)
+		if next == nil {
+			break
+		}
+		v = next
+	}
+	return v.at
+}
+
+func (d *decoder) checkFeatures(f *Features, n *node) {
+	d.checkNames(f.Keep, "keep", n.lookup("keep"))
+	if f.Target != "" && !contains(f.Keep, f.Target) {
+		d.fault(n.atField("keep"), "keep", fmt.Sprintf("the target %q is missing", f.Target), "add it, or nothing could be trained on the output")
+	}
+	for _, c := range []struct{ field, column string }{{"entity", f.Entity}, {"timestamp", f.Timestamp}} {
+		if c.column != "" && c.column == f.Target {
+			d.fault(n.atField(c.field), c.field, fmt.Sprintf("%q is the target", c.column), "name another column")
+		}
+	}
+	if f.Entity != "" && f.Entity == f.Timestamp {
+		d.fault(n.atField("timestamp"), "timestamp", fmt.Sprintf("%q is the entity", f.Timestamp), "name another column")
+	}
+	if samePlace(f.Input, f.Output) {
+		d.fault(n.atField("output"), "output", "is the input", "name another folder")
+	}
+}
+
+// samePlace reports whether writing to one path would write over the other.
+func samePlace(input, output string) bool {
+	return strings.TrimRight(input, "/") == strings.TrimRight(output, "/")
+}
+
+// checkNames reports column names that are given twice.
+func (d *decoder) checkNames(names []string, path string, n *node) {
+	for i, name := range names {
+		if n != nil && slices.Index(names, name) < i {
+			d.fault(n.items[i].at, fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%q is given twice", name), "")
+		}
+	}
+}
+
+func (d *decoder) checkTrain(t *Train, n *node) {
+	d.checkSplit(t, n)
+	if t.EarlyStopping != nil {
+		d.checkMetric(t, n)
+	}
+	d.needsValidation(t, n)
+	inline := t.Features != nil && t.Features.File == ""
+	for _, c := range []struct{ field, column string }{{"entity", t.Entity}, {"timestamp", t.Timestamp}} {
+		if c.column != "" && !inline {
+			d.fault(n.atField(c.field), c.field, "is only read with a list of features", "remove it")
+		}
+		if c.column != "" && c.column == t.Target {
+			d.fault(n.atField(c.field), c.field, fmt.Sprintf("%q is the target", c.column), "name another column")
+		}
+	}
+}
+
+func (d *decoder) checkSplit(t *Train, n *node) {
+	s := t.Split
+	fault := func(field, message, hint string) {
+		d.fault(n.atField("split", field), "split."+field, message, hint)
+	}
+	switch {
+	case s.Column == "" && s.By != ByRandom:
+		fault("column", fmt.Sprintf("missing: by: %s needs a column", s.By), columnHints[s.By])
+	case s.Column != "" && s.By == ByRandom:
+		fault("column", "is not read with by: random", "remove it, or split by: hash to keep its equal values together")
+	case s.Column == t.Target:
+		fault("column", fmt.Sprintf("%q is the target", s.Column), "a split by the target would make training and test rows differ in it")
+	}
+	if s.By == ByColumn && (s.Validation > 0 || s.Test > 0) {
+		fault("by", "with by: column, the column alone says which rows validate and test", "remove validation and test")
+	}
+	if s.Validation+s.Test >= 1 {
+		fault("validation", fmt.Sprintf("validation %v and test %v leave no rows to train on", s.Validation, s.Test), "their sum must be below 1")
+	}
+	if s.Seed != 0 && (s.By == ByTime || s.By == ByColumn) {
+		fault("seed", fmt.Sprintf("is not read with by: %s", s.By), "remove it")
+	}
+}
+
+var columnHints = map[SplitBy]string{
+	ByTime:   "name the one that orders the rows",
+	ByHash:   "name the one whose equal values stay together, such as the entity",
+	ByColumn: "name the one that holds train, validation or test",
+}
+
+// needsValidation reports what watches the validation rows when there are none.
+func (d *decoder) needsValidation(t *Train, n *node) {
+	if t.Split.Validation > 0 || t.Split.By == ByColumn {
+		return
+	}
+	if t.EarlyStopping != nil {
+		d.fault(n.atField("early_stopping"), "early_stopping", "needs validation rows, and split.validation is 0", "")
+	}
+	if t.Scheduler.Type == "reduce_on_plateau" {
+		d.fault(n.atField("scheduler"), "scheduler", "reduce_on_plateau needs validation rows, and split.validation is 0", "")
+	}
+}
+
+func (d *decoder) checkMetric(t *Train, n *node) {
+	metrics := Metrics(t.Task)
+	m := t.EarlyStopping.Metric
+	if contains(metrics, m) {
+		return
+	}
+	hint := suggestOnly(m, metrics)
+	for _, task := range []Task{Binary, Multiclass, Regression} {
+		if contains(Metrics(task), m) {
+			hint = "it is a metric of task " + string(task)
+			break
+		}
+	}
+	d.fault(n.atField("early_stopping", "metric"), "early_stopping.metric",
+		fmt.Sprintf("%q is not a metric of task %s, which has %s", clip(m), t.Task, strings.Join(metrics, ", ")), hint)
+}
+
+// Metrics returns the names of the metrics of a task, for early stopping. The
+// first, loss, is what training minimises.
+func Metrics(t Task) []string {
+	switch t {
+	case Binary:
+		return []string{"loss", "auc", "log_loss", "accuracy", "precision", "recall", "f1"}
+	case Multiclass:
+		return []string{"loss", "log_loss", "accuracy", "macro_f1"}
+	case Regression:
+		return []string{"loss", "rmse", "mae", "r2"}
+	}
+	return nil
+}
+
+func (d *decoder) checkPredict(p *Predict, n *node) {
+	d.checkModel(p.Model, n)
+	d.checkNames(p.Keep, "keep", n.lookup("keep"))
+	if samePlace(p.Input, p.Output) {
+		d.fault(n.atField("output"), "output", "is the input", "name another folder")
+	}
+}
+
+// checkModel judges the form of a model's address; whether there is such a
+// model is for others to say.
+func (d *decoder) checkModel(model string, n *node) {
+	at := n.atField("model")
+	kind, rest, ok := strings.Cut(model, ":/")
+	switch {
+	case strings.HasSuffix(model, ".pkl") || strings.HasSuffix(model, ".pickle") || strings.HasSuffix(model, ".joblib"):
+		d.fault(at, "model", "pickles are not read, since loading one runs code", "export the model as safetensors, XGBoost JSON or ONNX")
+	case !ok || kind != "runs" && kind != "models":
+	case kind == "runs" && !complete(strings.SplitN(rest, "/", 2), 2):
+		d.fault(at, "model", fmt.Sprintf("%q is not a run's artifact", clip(model)), "write runs:/ID/model")
+	case kind == "models" && !complete(strings.FieldsFunc(rest, func(c rune) bool { return c == '/' || c == '@' }), 2):
+		d.fault(at, "model", fmt.Sprintf("%q is not a registered model", clip(model)), "write models:/NAME/VERSION or models:/NAME@ALIAS")
+	}
+}
+
+func complete(parts []string, n int) bool { return len(parts) == n && !contains(parts, "") }
+
+func (d *decoder) checkDrift(f *Drift, n *node) {
+	switch {
+	case f.Reference == "" && f.Model == "":
+		d.fault(n.at, "reference", "missing", "give reference (Parquet files) or model, to compare with its training rows")
+	case f.Reference != "" && f.Model != "":
+		d.fault(n.atField("model"), "model", "given beside reference", "give one of the two")
+	case f.Model != "":
+		d.checkModel(f.Model, n)
+	}
+	columns := n.lookup("columns")
+	if columns != nil {
+		d.checkNames(f.Columns.Include, "columns.include", columns.lookup("include"))
+		d.checkNames(f.Columns.Exclude, "columns.exclude", columns.lookup("exclude"))
+	}
+	for i, c := range f.Columns.Exclude {
+		if contains(f.Columns.Include, c) {
+			d.fault(columns.lookup("exclude").items[i].at, fmt.Sprintf("columns.exclude[%d]", i), fmt.Sprintf("%q is included, too", c), "")
+		}
+	}
+	if methods := n.lookup("methods"); methods != nil {
+		for _, e := range methods.entries {
+			excluded := contains(f.Columns.Exclude, e.key) || len(f.Columns.Include) > 0 && !contains(f.Columns.Include, e.key)
+			if excluded {
+				d.fault(e.at, join("methods", e.key), "names a column that is not compared", "remove it, or change columns")
+			}
+		}
+	}
+}
+
+func (d *decoder) checkWorkers(s *Spec, n *node) {
+	var w Workers
+	switch s.Kind {
+	case KindFeatures:
+		w = s.Features.Workers
+	case KindTrain:
+		w = s.Train.Workers
+	case KindPredict:
+		w = s.Predict.Workers
+	case KindDrift:
+		w = s.Drift.Workers
+	}
+	if w.Max > 0 && w.Max < w.Min {
+		d.fault(n.atField("workers", "max"), "workers.max", fmt.Sprintf("must be at least workers.min, which is %d, or 0 for no limit; found %d", w.Min, w.Max), "")
+	}
+}
