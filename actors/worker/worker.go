@@ -61,6 +61,8 @@ type Core struct {
 	ctx  context.Context // of every attempt; ends with Close
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
+	// spawn runs an attempt beside the caller; the simulation replaces it.
+	spawn func(attempt func())
 
 	mu       sync.Mutex
 	epoch    uint64 // newest lease epoch heard of
@@ -80,9 +82,17 @@ type Self struct {
 // New returns a worker that runs orders with run and reports over link. Its
 // attempts end when Close is called.
 func New(self Self, run Runner, link Link, log *slog.Logger) *Core {
+	c := NewWith(self, run, link, log, nil)
+	c.spawn = c.wg.Go
+	return c
+}
+
+// NewWith is New with another way to run attempts beside the caller: the
+// simulation's, which decides itself when each of them runs.
+func NewWith(self Self, run Runner, link Link, log *slog.Logger, spawn func(attempt func())) *Core {
 	ctx, stop := context.WithCancelCause(context.Background())
 	return &Core{
-		self: self, run: run, link: link, log: log, ctx: ctx, stop: stop,
+		self: self, run: run, link: link, log: log, ctx: ctx, stop: stop, spawn: spawn,
 		running: map[coordinator.Ref]context.CancelCauseFunc{}, finished: map[coordinator.Ref]coordinator.Report{},
 	}
 }
@@ -117,7 +127,7 @@ func (c *Core) Start(o coordinator.Order) {
 	}
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	c.running[ref] = cancel
-	c.wg.Go(func() { c.attempt(ctx, cancel, o, ref) })
+	c.spawn(func() { c.attempt(ctx, cancel, o, ref) })
 }
 
 // current takes note of a lease epoch and reports whether it is not an old one.
@@ -138,6 +148,9 @@ func (c *Core) attempt(ctx context.Context, cancel context.CancelCauseFunc, o co
 	delete(c.running, ref)
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return // nobody waits for it
+	}
+	if o.Rank > 0 && err == nil {
+		return // rank 0 speaks for the gang
 	}
 	r := coordinator.Report{Member: c.self.Member, Ref: ref, Result: result}
 	if err != nil {

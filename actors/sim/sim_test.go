@@ -1,0 +1,140 @@
+package sim
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/actors/coordinator"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/spec"
+)
+
+var (
+	seeds = flag.Int("seeds", 60, "how many simulated clusters to run")
+	first = flag.Uint64("seed", 1, "the first seed")
+)
+
+var specs = []string{
+	"kind: features\nname: f\ninput: in\noutput: out\nfeatures: [{name: a, op: log1p, of: x}]\n",
+	"kind: train\nname: t\ninput: in\ntarget: y\ntask: binary\nmodel: {type: mlp}\nworkers: {min: 1, max: 3}\n",
+	"kind: predict\nname: p\nmodel: m\ninput: in\noutput: out\n",
+	"kind: drift\nname: d\nreference: ref\ncurrent: in\n",
+}
+
+func randomConfig(seed uint64) Config {
+	return Config{
+		Seed: seed, Workers: 1 + int(seed%5), Coordinators: 1 + int(seed/2%3), Drop: 0.01 * float64(seed%20), Duplicate: 0.01 * float64(seed%15),
+		MaxDelay: time.Duration(1+seed%400) * time.Millisecond, StoreFault: 0.01 * float64(seed%9), Faults: int(seed % 12), FaultWindow: 40 * time.Second,
+	}
+}
+
+func TestEveryHistoryEndsWithTheAnswerOfOneProcess(t *testing.T) {
+	t.Parallel()
+	for i := range *seeds {
+		seed := *first + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			if trace, err := simulate(seed); err != nil {
+				t.Fatalf("%v\n%s\nagain: go test ./actors/sim -run 'OneProcess/%d$' -seed %d -seeds 1", err, strings.Join(trace, "\n"), seed, seed)
+			}
+		})
+	}
+}
+
+func simulate(seed uint64) (trace []string, err error) {
+	w := New(randomConfig(seed))
+	oracle := map[jobs.ID]*jobs.Job{}
+	for i, text := range specs {
+		parsed, err := spec.Parse("s.yaml", []byte(text))
+		if err != nil {
+			return nil, err
+		}
+		id := jobs.ID(fmt.Sprintf("job%d", i))
+		kind, canonical := string(parsed[0].Kind), parsed[0].Canonical()
+		if oracle[id], err = Alone(id, kind, canonical); err != nil {
+			return nil, err
+		}
+		w.Submit(time.Duration(w.rand.Int64N(int64(10*time.Second))), id, kind, canonical)
+	}
+	inv := &invariants{w: w, oracle: oracle, jobs: map[jobs.ID]*jobs.Job{}, read: map[jobs.ID]int{}}
+	err = w.Run(20*time.Minute, inv.check, inv.allEnded)
+	return w.Trace(), err
+}
+
+// invariants follows the logs as a watcher does.
+type invariants struct {
+	w      *World
+	oracle map[jobs.ID]*jobs.Job
+	jobs   map[jobs.ID]*jobs.Job
+	read   map[jobs.ID]int
+}
+
+func (v *invariants) check() error {
+	for id, want := range v.oracle {
+		log := v.w.store.logs[coordinator.LogName(id)]
+		if len(log) < v.read[id] {
+			return fmt.Errorf("the log of %s shrank", id)
+		}
+		if v.jobs[id] == nil {
+			v.jobs[id] = jobs.New(id)
+		}
+		j := v.jobs[id]
+		for _, record := range log[v.read[id]:] {
+			if err := j.Apply(record); err != nil {
+				return fmt.Errorf("the log of %s no longer replays: %w", id, err)
+			}
+		}
+		if len(log) == v.read[id] {
+			continue
+		}
+		v.read[id] = len(log)
+		for _, t := range j.Tasks {
+			if t.Phase == jobs.Done && t.Result.Output != want.Task(t.ID).Result.Output {
+				return fmt.Errorf("%s of %s gave %s, alone it gives %s", t.ID, id, t.Result.Output, want.Task(t.ID).Result.Output)
+			}
+		}
+		if j.Phase == jobs.Failed {
+			return fmt.Errorf("%s failed: %s", id, j.Failure.Message)
+		}
+		if j.Phase == jobs.Done && (j.Result.Output != want.Result.Output || j.Result.RowsIn != want.Result.RowsIn) {
+			return fmt.Errorf("%s ended with %+v, alone with %+v", id, j.Result, want.Result)
+		}
+	}
+	return nil
+}
+
+func (v *invariants) allEnded() bool {
+	for id := range v.oracle {
+		if v.jobs[id] == nil || v.jobs[id].Phase != jobs.Done {
+			return false
+		}
+	}
+	return true
+}
+
+func TestAJobIsCancelledWhoeverCoordinates(t *testing.T) {
+	t.Parallel()
+	w := New(Config{Seed: 5, Workers: 2, Coordinators: 2, MaxDelay: time.Millisecond})
+	parsed, err := spec.Parse("s.yaml", []byte(specs[0]))
+	require.NoError(t, err)
+	w.Submit(0, "j", "features", parsed[0].Canonical())
+	w.at(4*time.Second, func() {
+		if err := coordinator.RequestCancel(context.Background(), w.Store(), "j", "no longer wanted"); err != nil {
+			w.fail("cancel: %v", err)
+		}
+	})
+	var j *jobs.Job
+	err = w.Run(time.Minute, func() error { return nil }, func() bool {
+		j, _ = coordinator.Load(context.Background(), w.Store(), "j")
+		return j != nil && j.Phase.Ended()
+	})
+	require.NoError(t, err)
+	require.Equal(t, jobs.Cancelled, j.Phase)
+	require.Equal(t, "no longer wanted", j.Failure.Message)
+}
