@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -139,12 +140,12 @@ func (c *Core) Open(ctx context.Context) error { return c.Poll(ctx) }
 // Poll takes up jobs that have been submitted and cancellations that have been
 // asked for since the last call.
 func (c *Core) Poll(ctx context.Context) error {
-	names, err := c.store.Refs.List(ctx, OpenPrefix)
+	names, err := c.store.Refs.List(ctx, joblog.OpenPrefix)
 	if err != nil {
 		return fmt.Errorf("coordinator: list open jobs: %w", err)
 	}
 	for _, name := range names {
-		id := jobs.ID(name[len(OpenPrefix):])
+		id := jobs.ID(name[len(joblog.OpenPrefix):])
 		if _, ok := c.jobs[id]; !ok {
 			if err := c.adopt(ctx, id); err != nil {
 				return err
@@ -160,7 +161,7 @@ func (c *Core) Poll(ctx context.Context) error {
 // adopt replays a job's log and fences its predecessor off.
 func (c *Core) adopt(ctx context.Context, id jobs.ID) error {
 	for {
-		records, err := c.store.Logs.Read(ctx, LogName(id), 0)
+		records, err := c.store.Logs.Read(ctx, joblog.Name(id), 0)
 		if err != nil {
 			return fmt.Errorf("coordinator: read the log of %s: %w", id, err)
 		}
@@ -181,7 +182,7 @@ func (c *Core) adopt(ctx context.Context, id jobs.ID) error {
 			return err
 		}
 		n := uint64(len(records))
-		err = c.store.Logs.Append(ctx, LogName(id), n, fence)
+		err = c.store.Logs.Append(ctx, joblog.Name(id), n, fence)
 		if errors.Is(err, store.ErrConflict) {
 			continue // the predecessor got one more in: read again
 		}
@@ -208,12 +209,12 @@ func (c *Core) checkEpoch(records [][]byte) error {
 }
 
 func (c *Core) cancellations(ctx context.Context) error {
-	names, err := c.store.Refs.List(ctx, CancelPrefix)
+	names, err := c.store.Refs.List(ctx, joblog.CancelPrefix)
 	if err != nil {
 		return fmt.Errorf("coordinator: list cancellations: %w", err)
 	}
 	for _, name := range names {
-		id := jobs.ID(name[len(CancelPrefix):])
+		id := jobs.ID(name[len(joblog.CancelPrefix):])
 		value, rev, err := c.store.Refs.Get(ctx, name)
 		if err != nil {
 			continue // somebody else has seen to it

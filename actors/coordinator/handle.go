@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/place"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -120,7 +121,7 @@ func (c *Core) write(ctx context.Context, t *tracked) error {
 	if err != nil {
 		return err
 	}
-	err = c.store.Logs.Append(ctx, LogName(t.job.ID), t.records, record)
+	err = c.store.Logs.Append(ctx, joblog.Name(t.job.ID), t.records, record)
 	if errors.Is(err, store.ErrConflict) {
 		return c.conflict(ctx, t, record)
 	}
@@ -135,7 +136,7 @@ func (c *Core) write(ctx context.Context, t *tracked) error {
 // conflict finds out what an append met: its own record, written by an attempt
 // whose answer was lost, or a successor's.
 func (c *Core) conflict(ctx context.Context, t *tracked, record []byte) error {
-	newer, err := c.store.Logs.Read(ctx, LogName(t.job.ID), t.records)
+	newer, err := c.store.Logs.Read(ctx, joblog.Name(t.job.ID), t.records)
 	if err != nil {
 		return fmt.Errorf("coordinator: write the log of %s: %w", t.job.ID, err)
 	}
@@ -209,7 +210,7 @@ func (c *Core) start(t *tracked, id jobs.TaskID, members []jobs.MemberID) {
 // of it have been told to stop.
 func (c *Core) finish(ctx context.Context, t *tracked) error {
 	c.out.Ended(t.job)
-	name := OpenPrefix + string(t.job.ID)
+	name := joblog.OpenPrefix + string(t.job.ID)
 	_, rev, err := c.store.Refs.Get(ctx, name)
 	if err == nil {
 		err = c.store.Refs.Delete(ctx, name, rev)

@@ -14,9 +14,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/troupe-ml/troupe/actors/coordinator"
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -79,7 +79,7 @@ func (w *World) Store() store.Store {
 // Submit submits a job at a moment from the start.
 func (w *World) Submit(after time.Duration, id jobs.ID, kind string, spec []byte) {
 	w.at(after, func() {
-		if err := coordinator.Submit(context.Background(), w.Store(), id, kind, string(id), spec, 0); err != nil {
+		if err := joblog.Submit(context.Background(), w.Store(), id, kind, string(id), spec, 0); err != nil {
 			w.fail("submit: %v", err)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-ml/troupe/actors/coordinator"
 	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/jobs/spec"
 )
 
@@ -77,7 +77,7 @@ type invariants struct {
 
 func (v *invariants) check() error {
 	for id, want := range v.oracle {
-		log := v.w.store.logs[coordinator.LogName(id)]
+		log := v.w.store.logs[joblog.Name(id)]
 		if len(log) < v.read[id] {
 			return fmt.Errorf("the log of %s shrank", id)
 		}
@@ -125,13 +125,13 @@ func TestAJobIsCancelledWhoeverCoordinates(t *testing.T) {
 	require.NoError(t, err)
 	w.Submit(0, "j", "features", parsed[0].Canonical())
 	w.at(4*time.Second, func() {
-		if err := coordinator.RequestCancel(context.Background(), w.Store(), "j", "no longer wanted"); err != nil {
+		if err := joblog.RequestCancel(context.Background(), w.Store(), "j", "no longer wanted"); err != nil {
 			w.fail("cancel: %v", err)
 		}
 	})
 	var j *jobs.Job
 	err = w.Run(time.Minute, func() error { return nil }, func() bool {
-		j, _ = coordinator.Load(context.Background(), w.Store(), "j")
+		j, _ = joblog.Load(context.Background(), w.Store(), "j")
 		return j != nil && j.Phase.Ended()
 	})
 	require.NoError(t, err)

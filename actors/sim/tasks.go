@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -36,7 +37,7 @@ func (h *workerHost) run(ctx context.Context, o coordinator.Order, r worker.Repo
 	if o.Rank > 0 {
 		return jobs.Result{}, nil // rank 0 has the result
 	}
-	j, err := coordinator.Load(ctx, h.w.Store(), o.Job)
+	j, err := joblog.Load(ctx, h.w.Store(), o.Job)
 	if err != nil {
 		return jobs.Result{}, err
 	}
