@@ -1,0 +1,260 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/troupe-ml/troupe/internal/clock"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// Task is what a worker is ordered to do: one attempt at one task of a job, as
+// one rank of a gang if there are several.
+type Task struct {
+	Job        jobs.ID
+	Kind       string
+	Spec       []byte // canonical
+	ID         jobs.TaskID
+	Index      int
+	Attempt    int // of a gang: its generation
+	Stage      jobs.Stage
+	Rank       int
+	WorldSize  int
+	Peers      []string // addresses of the gang's ranks, in order
+	Checkpoint string   // digest of the gang's newest checkpoint
+}
+
+// Reporter is how a running task speaks. Its calls return at once.
+type Reporter interface {
+	Progress(rows, total int64, text string)
+	Checkpoint(digest string)
+}
+
+// Body carries out one task.
+type Body func(ctx context.Context, t Task, r Reporter) (jobs.Result, error)
+
+// Watcher hears how a local job goes on; nil hears nothing.
+type Watcher struct {
+	Event    func(j *jobs.Job, e jobs.Event)
+	Progress func(t Task, rows, total int64, text string)
+}
+
+// Local runs one job in this process: Slots tasks at a time, in the order of
+// their shards. The log is written as in a cluster, so that the job can be
+// looked at later.
+type Local struct {
+	Store store.Store
+	Body  Body
+	Clock clock.Clock
+	Slots int
+	Watch Watcher
+}
+
+// localMember is what the log of a local job names as its only member.
+const localMember jobs.MemberID = "local"
+
+// outcome is how an attempt went.
+type outcome struct {
+	task    Task
+	result  jobs.Result
+	err     error
+	saved   string // a checkpoint, when not empty: the attempt goes on
+	rows    int64
+	total   int64
+	text    string
+	partial bool // progress: the attempt goes on
+}
+
+// localRun is one job on its way.
+type localRun struct {
+	Local
+	job     *jobs.Job
+	records uint64
+	queue   []jobs.Event
+	waiting []jobs.TaskID
+	active  int
+	news    chan outcome
+	done    chan struct{} // closed when nobody listens to news any more
+}
+
+// Run runs the job to its end and returns it. The error is of the machinery: a
+// job that failed or was cancelled is returned as such, without error. When ctx
+// ends, the job is cancelled.
+func (l Local) Run(ctx context.Context, id jobs.ID, kind, name string, spec []byte) (*jobs.Job, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &localRun{Local: l, job: jobs.New(id), news: make(chan outcome, 256), done: make(chan struct{})}
+	defer func() {
+		cancel(nil)
+		close(r.done)
+	}()
+	r.queue = []jobs.Event{{Kind: jobs.Submitted, JobKind: kind, Name: name, Spec: spec}}
+	for {
+		if err := r.drain(ctx); err != nil {
+			cancel(err)
+			r.wait()
+			return r.job, err
+		}
+		if r.job.Phase.Ended() {
+			cancel(errors.New("the job has ended"))
+			r.wait()
+			return r.job, nil
+		}
+		r.launch(ctx)
+		select {
+		case o := <-r.news:
+			r.hear(o)
+		case <-ctx.Done():
+			why := &jobs.Failure{Kind: fault.Canceled, Message: context.Cause(ctx).Error()}
+			r.queue = append(r.queue, jobs.Event{Kind: jobs.CancelRequested, Failure: why})
+		}
+	}
+}
+
+// wait hears out the attempts that still run.
+func (r *localRun) wait() {
+	for r.active > 0 {
+		if o := <-r.news; !o.partial {
+			r.active--
+		}
+	}
+}
+
+// drain folds the queued events into the job, writes them to its log and
+// carries out their effects, until none is left.
+func (r *localRun) drain(ctx context.Context) error {
+	for len(r.queue) > 0 {
+		batch := r.queue
+		r.queue = nil
+		var effects []jobs.Effect
+		var kept []jobs.Event
+		for _, e := range batch {
+			if !r.job.Relevant(e) {
+				continue
+			}
+			e.At = r.Clock.Now().UnixMilli()
+			more, err := r.job.Step(e)
+			if err != nil {
+				return err
+			}
+			effects, kept = append(effects, more...), append(kept, e)
+			if r.Watch.Event != nil {
+				r.Watch.Event(r.job, e)
+			}
+		}
+		if err := r.append(ctx, kept); err != nil {
+			return err
+		}
+		for _, e := range effects {
+			r.perform(e)
+		}
+	}
+	return nil
+}
+
+func (r *localRun) append(ctx context.Context, events []jobs.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	record, err := jobs.EncodeRecord(0, events)
+	if err != nil {
+		return err
+	}
+	if err := r.Store.Logs.Append(context.WithoutCancel(ctx), joblog.Name(r.job.ID), r.records, record); err != nil {
+		return fmt.Errorf("log of %s: %w", r.job.ID, err)
+	}
+	r.records++
+	return nil
+}
+
+func (r *localRun) perform(e jobs.Effect) {
+	switch e.Kind {
+	case jobs.Plan:
+		next, result, err := plan.Next(r.job)
+		switch {
+		case err != nil:
+			r.queue = append(r.queue, jobs.Event{Kind: jobs.Rejected, Failure: &jobs.Failure{Kind: fault.Of(err), Message: err.Error()}})
+		case result != nil:
+			r.queue = append(r.queue, jobs.Event{Kind: jobs.Concluded, Result: result})
+		default:
+			r.queue = append(r.queue, jobs.Event{Kind: jobs.StagePlanned, Stage: next})
+		}
+	case jobs.Place:
+		r.waiting = nil
+		_, tasks := r.job.Current()
+		for _, t := range tasks {
+			if t.Phase == jobs.Pending {
+				r.waiting = append(r.waiting, t.ID)
+			}
+		}
+	}
+}
+
+// launch starts waiting tasks while there are slots.
+func (r *localRun) launch(ctx context.Context) {
+	for len(r.waiting) > 0 && r.active < max(r.Slots, 1) {
+		t := r.job.Task(r.waiting[0])
+		r.waiting = r.waiting[1:]
+		assigned := jobs.Event{Kind: jobs.TaskAssigned, Task: t.ID, Attempt: t.Attempt + 1, Members: []jobs.MemberID{localMember}}
+		r.queue = append(r.queue, assigned)
+		if err := r.drain(ctx); err != nil { // its log is gone: the next drain says so again
+			r.queue = append(r.queue, assigned)
+			return
+		}
+		task := Task{
+			Job: r.job.ID, Kind: r.job.Kind, Spec: r.job.Spec, ID: t.ID, Index: t.Index, Attempt: t.Attempt,
+			Stage: r.job.Stages[t.Stage], WorldSize: 1, Checkpoint: t.Checkpoint,
+		}
+		r.active++
+		go func() {
+			result, err := r.Body(ctx, task, localReporter{r, task})
+			r.news <- outcome{task: task, result: result, err: err}
+		}()
+	}
+}
+
+// hear turns what an attempt says into events.
+func (r *localRun) hear(o outcome) {
+	e := jobs.Event{Task: o.task.ID, Attempt: o.task.Attempt}
+	switch {
+	case o.partial && o.saved != "":
+		e.Kind, e.Result = jobs.TaskCheckpoint, &jobs.Result{Output: o.saved}
+	case o.partial:
+		if r.Watch.Progress != nil {
+			r.Watch.Progress(o.task, o.rows, o.total, o.text)
+		}
+		return
+	case o.err != nil:
+		r.active--
+		e.Kind, e.Failure = jobs.TaskFailed, &jobs.Failure{Kind: fault.Of(o.err), Message: o.err.Error()}
+	default:
+		r.active--
+		e.Kind, e.Result = jobs.TaskDone, &o.result
+	}
+	r.queue = append(r.queue, e)
+}
+
+// localReporter passes an attempt's words on.
+type localReporter struct {
+	r *localRun
+	t Task
+}
+
+// Progress is dropped when the listener is behind.
+func (p localReporter) Progress(rows, total int64, text string) {
+	select {
+	case p.r.news <- outcome{task: p.t, partial: true, rows: rows, total: total, text: text}:
+	default:
+	}
+}
+
+func (p localReporter) Checkpoint(digest string) {
+	select {
+	case p.r.news <- outcome{task: p.t, partial: true, saved: digest}:
+	case <-p.r.done:
+	}
+}
