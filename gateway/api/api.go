@@ -1,0 +1,142 @@
+// Package api is the HTTP front door of a node: jobs, nodes, runs, models and
+// predictions, as JSON, with an OpenAPI 3.1 document at /openapi.json and pages
+// for people at /docs. It decides nothing: jobs go to the store for the
+// coordinator to find, predictions to the predictors.
+//
+// Errors are RFC 9457 problem documents; the status follows from fault.Kind.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/troupe-ml/troupe/internal/clock"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/registry"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// Node is one member of the cluster as people see it.
+type Node struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Address  string   `json:"address"` // of its HTTP door
+	Roles    []string `json:"roles"`
+	Slots    int      `json:"slots"`
+	Memory   int64    `json:"memory_bytes"`
+	Version  string   `json:"version"`
+	State    string   `json:"state"` // ready, draining or suspect
+	Leader   bool     `json:"leader"`
+	PID      int      `json:"pid,omitempty"`
+	Running  int      `json:"running"`
+	Announce string   `json:"-"`
+}
+
+// Progress is how far one task of a job is. It may be lost and never repeated.
+type Progress struct {
+	Job   string `json:"job"`
+	Task  string `json:"task"`
+	Rows  int64  `json:"rows"`
+	Total int64  `json:"total"`
+	Text  string `json:"text,omitempty"`
+}
+
+// Cluster is what the gateway needs to know of the cluster.
+type Cluster interface {
+	// Nudge tells the coordinator that there is something new in the store. It
+	// returns at once and may be lost: the coordinator looks by itself, later.
+	Nudge()
+	// Nodes returns the members that are here, by name.
+	Nodes(ctx context.Context) ([]Node, error)
+	// Drain asks a node, by id or name, to hand its work over and leave.
+	Drain(ctx context.Context, node string) error
+	// Watch calls fn with every progress of a job until ctx ends.
+	Watch(ctx context.Context, job string, fn func(Progress)) error
+}
+
+// Config are the parts that a Server speaks for.
+type Config struct {
+	Version   string
+	Store     store.Store
+	Registry  *registry.Registry
+	Cluster   Cluster
+	Predictor Predictor
+	Tokens    Tokens // empty: everybody may do everything, as on loopback
+	Clock     clock.Clock
+	Log       *slog.Logger
+	Metrics   *prometheus.Registry
+}
+
+// Server is the HTTP door.
+type Server struct {
+	cfg     Config
+	mux     *http.ServeMux
+	api     huma.API
+	metrics predictMetrics
+}
+
+// New returns the door with all its routes.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), metrics: newPredictMetrics(cfg.Metrics)}
+	c := huma.DefaultConfig("Troupe", cfg.Version)
+	c.Info.Description = "Jobs over tables, the models they train, and predictions."
+	c.CreateHooks = nil // no $schema links in answers
+	s.api = humago.New(s.mux, c)
+	s.jobRoutes()
+	s.nodeRoutes()
+	s.modelRoutes()
+	s.predictRoutes()
+	s.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
+	return s
+}
+
+// ServeHTTP answers one request, after a look at its token.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if need := roleFor(r); !s.cfg.Tokens.allow(r, need) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="troupe"`)
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"title":"Unauthorized","status":401,"detail":"this needs a token with role ` + string(need) + `: pass --token or set TROUPE_TOKEN"}` + "\n")) //nolint:errcheck // the caller is gone
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// problem turns an error into a huma error with the status of its kind.
+func problem(err error) error {
+	if err == nil {
+		return nil
+	}
+	var known huma.StatusError
+	if errors.As(err, &known) {
+		return err
+	}
+	return huma.NewError(statusOf(err), err.Error())
+}
+
+// statusOf returns the HTTP status of an error's kind.
+func statusOf(err error) int {
+	switch fault.Of(err) {
+	case fault.Invalid:
+		return http.StatusUnprocessableEntity
+	case fault.NotFound:
+		return http.StatusNotFound
+	case fault.Conflict:
+		return http.StatusConflict
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable
+	case fault.Exhausted:
+		return http.StatusTooManyRequests
+	case fault.Canceled:
+		return 499
+	default:
+		return http.StatusInternalServerError
+	}
+}

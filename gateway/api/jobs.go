@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/sse"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
+	"github.com/troupe-ml/troupe/jobs/spec"
+)
+
+// SubmitRequest asks for one job. Spec is its canonical form: paths are
+// absolute, and a features file is written out.
+type SubmitRequest struct {
+	ID   string    `json:"id,omitempty" doc:"names the submission, so that it can be repeated; made up when absent" pattern:"^[A-Za-z0-9_-]{1,64}$"`
+	Spec spec.Spec `json:"spec"`
+}
+
+type submitInput struct {
+	RawBody []byte `contentType:"application/json"`
+}
+
+type summaryOutput struct{ Body run.Summary }
+
+type listOutput struct {
+	Body struct {
+		Jobs []run.Summary `json:"jobs"`
+	}
+}
+
+type jobInput struct {
+	ID string `path:"id" doc:"the job's id"`
+}
+
+// NewID returns an id for a job: 12 hexadecimal digits.
+func NewID() jobs.ID {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) //nolint:errcheck // it never fails
+	return jobs.ID(hex.EncodeToString(b[:]))
+}
+
+func (s *Server) jobRoutes() {
+	huma.Register(s.api, huma.Operation{OperationID: "submit-job", Method: http.MethodPost, Path: "/v1/jobs", Summary: "Submit a job", DefaultStatus: http.StatusAccepted}, s.submit)
+	huma.Register(s.api, huma.Operation{OperationID: "list-jobs", Method: http.MethodGet, Path: "/v1/jobs", Summary: "List jobs, the newest first"}, s.listJobs)
+	huma.Register(s.api, huma.Operation{OperationID: "show-job", Method: http.MethodGet, Path: "/v1/jobs/{id}", Summary: "Show a job"}, s.showJob)
+	huma.Register(s.api, huma.Operation{OperationID: "cancel-job", Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", Summary: "Cancel a job"}, s.cancelJob)
+	sse.Register(s.api, huma.Operation{OperationID: "watch-job", Method: http.MethodGet, Path: "/v1/jobs/{id}/events", Summary: "Watch a job to its end"},
+		map[string]any{"state": run.Summary{}, "progress": Progress{}}, s.watchJob)
+}
+
+func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, error) {
+	var req SubmitRequest
+	if err := decodeStrict(in.RawBody, &req); err != nil {
+		return nil, huma.Error400BadRequest("submit: " + err.Error())
+	}
+	id := jobs.ID(req.ID)
+	if id == "" {
+		id = NewID()
+	}
+	if err := joblog.Submit(ctx, s.cfg.Store, id, string(req.Spec.Kind), req.Spec.Name, req.Spec.Canonical(), s.cfg.Clock.Now().UnixMilli()); err != nil {
+		return nil, problem(err)
+	}
+	s.cfg.Cluster.Nudge()
+	j, err := joblog.Load(ctx, s.cfg.Store, id)
+	if err != nil {
+		return nil, problem(err)
+	}
+	return &summaryOutput{run.Summarise(j, s.cfg.Clock.Now().UnixMilli())}, nil
+}
+
+func (s *Server) listJobs(ctx context.Context, _ *struct{}) (*listOutput, error) {
+	ids, err := joblog.List(ctx, s.cfg.Store)
+	if err != nil {
+		return nil, problem(err)
+	}
+	type dated struct {
+		at int64
+		s  run.Summary
+	}
+	all := make([]dated, 0, len(ids))
+	for _, id := range ids {
+		j, err := joblog.Load(ctx, s.cfg.Store, id)
+		if err != nil {
+			return nil, problem(err)
+		}
+		all = append(all, dated{j.SubmittedAt, run.Summarise(j, s.cfg.Clock.Now().UnixMilli())})
+	}
+	slices.SortStableFunc(all, func(a, b dated) int { return int(b.at - a.at) })
+	out := &listOutput{}
+	out.Body.Jobs = make([]run.Summary, len(all))
+	for i, d := range all {
+		out.Body.Jobs[i] = d.s
+	}
+	return out, nil
+}
+
+func (s *Server) showJob(ctx context.Context, in *jobInput) (*summaryOutput, error) {
+	j, err := joblog.Load(ctx, s.cfg.Store, jobs.ID(in.ID))
+	if err != nil {
+		return nil, problem(err)
+	}
+	return &summaryOutput{run.Summarise(j, s.cfg.Clock.Now().UnixMilli())}, nil
+}
+
+func (s *Server) cancelJob(ctx context.Context, in *jobInput) (*summaryOutput, error) {
+	if err := joblog.RequestCancel(ctx, s.cfg.Store, jobs.ID(in.ID), "cancelled by a user"); err != nil {
+		return nil, problem(err)
+	}
+	s.cfg.Cluster.Nudge()
+	return s.showJob(ctx, in)
+}
+
+// watchJob sends the job's state after each record of its log and its progress
+// in between, until the job has ended.
+func (s *Server) watchJob(ctx context.Context, in *jobInput, send sse.Sender) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j := jobs.New(jobs.ID(in.ID))
+	states := make(chan run.Summary, 16)
+	progress := make(chan Progress, 64)
+	watched := make(chan error, 1)
+	go func() {
+		watched <- s.cfg.Cluster.Watch(ctx, in.ID, func(p Progress) {
+			select {
+			case progress <- p:
+			default: // the reader is slow: progress may be lost
+			}
+		})
+	}()
+	followed := make(chan error, 1)
+	go func() { followed <- s.follow(ctx, j, states) }()
+	defer func() {
+		cancel()
+		<-watched
+		<-followed
+	}()
+	quiet := s.cfg.Clock.NewTicker(10 * time.Second)
+	defer quiet.Stop()
+	for {
+		select {
+		case state := <-states:
+			if send.Data(state) != nil || ended(state.Status) {
+				return
+			}
+		case p := <-progress:
+			if send.Data(p) != nil {
+				return
+			}
+		case <-quiet.C(): // keeps the connection, and shows a reader who is gone
+			if send.Data(Progress{Job: in.ID}) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func ended(status string) bool {
+	return status == jobs.Done.String() || status == jobs.Failed.String() || status == jobs.Cancelled.String()
+}
+
+var errEnded = fault.New(fault.Canceled, "the job has ended")
+
+// follow folds the job's log as it grows and sends what users see of it.
+func (s *Server) follow(ctx context.Context, j *jobs.Job, states chan<- run.Summary) error {
+	return s.cfg.Store.Logs.Watch(ctx, joblog.Name(j.ID), 0, func(_ uint64, record []byte) error {
+		if err := j.Apply(record); err != nil {
+			return err
+		}
+		select {
+		case states <- run.Summarise(j, s.cfg.Clock.Now().UnixMilli()):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if j.Phase.Ended() {
+			return errEnded
+		}
+		return nil
+	})
+}
