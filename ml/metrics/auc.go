@@ -1,0 +1,134 @@
+package metrics
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"math/big"
+	"slices"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+// AUC is the area under the receiver operating characteristic: the probability
+// that a positive row scores higher than a negative one, equal scores counting
+// one half. It keeps every distinct score (24 bytes each), so the value is
+// exact for any split of the rows. The zero value has seen no rows and is ready
+// to use; it is not safe for concurrent use.
+type AUC struct {
+	ties   []tie // the first `sorted` of them ascending and distinct, the rest as they came
+	sorted int
+}
+
+// tie is the rows of one score, which is never -0.
+type tie struct {
+	score    float64
+	pos, neg uint64
+}
+
+// Observe adds rows: scores of shape (rows,), any finite numbers of which more
+// means more likely positive, and whether each row is positive. On an error
+// nothing is added: Invalid for lengths that differ and for NaN or infinite
+// scores.
+func (a *AUC) Observe(scores []float64, positive []bool) error {
+	const op = "auc"
+	if len(scores) != len(positive) {
+		return fault.New(fault.Invalid, "%s: %d scores for %d labels", op, len(scores), len(positive))
+	}
+	if err := finite(op, "score", scores); err != nil {
+		return err
+	}
+	for i, s := range scores {
+		a.add(s, positive[i])
+	}
+	return nil
+}
+
+func (a *AUC) add(score float64, positive bool) {
+	t := tie{score: score + 0, neg: 1} // -0 equals 0 and must not encode differently
+	if positive {
+		t.pos, t.neg = 1, 0
+	}
+	a.ties = append(a.ties, t)
+	if len(a.ties) > 2*a.sorted+4096 {
+		a.compact() // so that the space is a function of the distinct scores
+	}
+}
+
+// compact sorts the ties and joins those of equal score.
+func (a *AUC) compact() {
+	if a.sorted == len(a.ties) {
+		return
+	}
+	slices.SortFunc(a.ties, func(x, y tie) int { return cmp.Compare(x.score, y.score) })
+	kept := a.ties[:1]
+	for _, t := range a.ties[1:] {
+		if last := &kept[len(kept)-1]; last.score == t.score {
+			last.pos += t.pos
+			last.neg += t.neg
+		} else {
+			kept = append(kept, t)
+		}
+	}
+	a.ties, a.sorted = kept, len(kept)
+}
+
+// Merge adds the rows that o has seen to a.
+func (a *AUC) Merge(o *AUC) {
+	a.ties = append(a.ties, o.ties...)
+	a.compact()
+}
+
+// Value returns the area, the float64 nearest to the exact quotient. The error
+// is of kind Invalid when there are no rows of one of the classes: the area is
+// not defined then.
+//
+// Source: Hanley and McNeil, Radiology 143, 1982 (the area is the Mann-Whitney
+// statistic over the number of pairs); ties by midranks.
+func (a *AUC) Value() (float64, error) {
+	a.compact()
+	// won counts half pairs, so that a tie is a whole number.
+	var won, product, term big.Int
+	var pos, neg uint64
+	for _, t := range a.ties {
+		won.Add(&won, term.Mul(product.SetUint64(t.pos), new(big.Int).SetUint64(2*neg+t.neg)))
+		pos += t.pos
+		neg += t.neg
+	}
+	if pos == 0 || neg == 0 {
+		return 0, fault.New(fault.Invalid,
+			"auc: not defined: %d positive and %d negative rows, at least one of each is needed", pos, neg)
+	}
+	pairs := product.Mul(product.SetUint64(pos), new(big.Int).SetUint64(2*neg))
+	v, _ := new(big.Rat).SetFrac(&won, pairs).Float64()
+	return v, nil
+}
+
+func (a *AUC) append(b []byte) []byte {
+	a.compact()
+	b = binary.AppendUvarint(b, uint64(len(a.ties)))
+	for _, t := range a.ties {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.score))
+		b = binary.AppendUvarint(b, t.pos)
+		b = binary.AppendUvarint(b, t.neg)
+	}
+	return b
+}
+
+func (r *reader) auc() AUC {
+	var a AUC
+	last, numRows := math.Inf(-1), int64(0)
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		s, pos, neg := r.float(), r.count(), r.count()
+		if r.err == nil && (!(s > last) || math.IsInf(s, 1) || pos|neg == 0 || pos > maxRows || neg > maxRows) {
+			r.fail("scores are not ascending or their counts are out of range")
+		}
+		if numRows += pos + neg; numRows > maxRows {
+			r.fail("more than %d rows", int64(maxRows))
+		}
+		last = s
+		a.ties = append(a.ties, tie{score: s, pos: uint64(pos), neg: uint64(neg)})
+	}
+	a.sorted = len(a.ties)
+	return a
+}

@@ -1,0 +1,217 @@
+package metrics
+
+import (
+	"encoding/binary"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+// Evaluator gathers all metrics of a task. Each shard is observed by one of its
+// own; merged in any order they have the same bytes and the same report. It is
+// not safe for concurrent use.
+type Evaluator struct {
+	task    Task
+	classes *Confusion // nil for regression
+	logLoss Mean
+	auc     AUC
+	errors  Errors
+}
+
+// NewEvaluator returns an evaluator that has seen no rows. numClasses is 2 for
+// Binary, 2 or more for Multiclass and ignored for Regression; anything else,
+// and an unknown task, is an error of kind Invalid.
+func NewEvaluator(task Task, numClasses int) (*Evaluator, error) {
+	e := &Evaluator{task: task}
+	switch {
+	case task.Names() == nil:
+		return nil, fault.New(fault.Invalid, "metrics: unknown task %q: expected binary, multiclass or regression", task)
+	case task == Regression:
+		return e, nil
+	case task == Binary && numClasses != 2, numClasses < 2:
+		return nil, fault.New(fault.Invalid, "metrics: a %s task of %d classes", task, numClasses)
+	}
+	c, err := NewConfusion(numClasses)
+	e.classes = c
+	return e, err
+}
+
+// ObserveClasses adds rows of a classification: the true class of each, and the
+// probability of every class, of shape (rows, classes), row-major; class 1 is
+// the positive one of Binary. The class predicted is the most probable one
+// (Argmax), so a tie goes to the lower class. On an error, of kind Invalid,
+// nothing is added: shapes that do not fit, a label out of range (-1 for a
+// missing label among them), a probability that is NaN or outside 0..1.
+func (e *Evaluator) ObserveClasses(truth []int, probabilities []float64) error {
+	const op = "metrics"
+	if e.classes == nil {
+		return fault.New(fault.Invalid, "%s: classes observed for a regression", op)
+	}
+	k := e.classes.numClasses
+	if len(probabilities) != k*len(truth) {
+		return fault.New(fault.Invalid, "%s: %d probabilities for %d rows of %d classes", op, len(probabilities), len(truth), k)
+	}
+	for i, label := range truth {
+		if err := e.classes.check(i, label); err != nil {
+			return err
+		}
+		if err := probable(op, i, probabilities[i*k:(i+1)*k]); err != nil {
+			return err
+		}
+	}
+	for i, label := range truth {
+		p := probabilities[i*k : (i+1)*k]
+		e.classes.add(label, Argmax(p))
+		e.logLoss.Add(LogLoss(p[label]))
+		if e.task == Binary {
+			e.auc.add(p[1], label == 1)
+		}
+	}
+	return nil
+}
+
+// ObserveValues adds rows of a regression: true and predicted values. On an
+// error, of kind Invalid as of Errors.Observe, nothing is added.
+func (e *Evaluator) ObserveValues(truth, predicted []float64) error {
+	if e.task != Regression {
+		return fault.New(fault.Invalid, "metrics: values observed for a %s task", e.task)
+	}
+	return e.errors.Observe(truth, predicted)
+}
+
+// Merge adds the rows that o has seen. The error is of kind Invalid when o is
+// of another task or number of classes; e is left as it was.
+func (e *Evaluator) Merge(o *Evaluator) error {
+	if e.task != o.task {
+		return fault.New(fault.Invalid, "metrics: merge of a %s and a %s task", e.task, o.task)
+	}
+	if e.classes != nil {
+		if err := e.classes.Merge(o.classes); err != nil {
+			return err
+		}
+	}
+	e.logLoss.Merge(&o.logLoss)
+	e.auc.Merge(&o.auc)
+	e.errors.Merge(&o.errors)
+	return nil
+}
+
+// NumRows returns the number of rows seen.
+func (e *Evaluator) NumRows() int64 { return max(e.logLoss.numRows, e.errors.numRows) }
+
+// Task returns the task.
+func (e *Evaluator) Task() Task { return e.task }
+
+// Confusion returns the counts by true and predicted class; nil for regression.
+func (e *Evaluator) Confusion() *Confusion { return e.classes }
+
+// Report returns the metrics of the task. A metric that these rows do not
+// define (AUC of one class, R2 of a constant) is in the report with the reason.
+// The error is of kind Invalid when there are no rows at all.
+func (e *Evaluator) Report() (Report, error) {
+	if e.NumRows() == 0 {
+		return nil, noRows("metrics")
+	}
+	var report Report
+	for _, name := range e.task.Names() {
+		v, err := e.value(name)
+		entry := Value{Name: name, Value: v}
+		if err != nil {
+			entry.Undefined = err.Error()
+		}
+		report = append(report, entry)
+	}
+	return report, nil
+}
+
+func (e *Evaluator) value(name string) (float64, error) {
+	switch name {
+	case "auc":
+		return e.auc.Value()
+	case "log_loss":
+		return e.logLoss.Value()
+	case "accuracy":
+		return e.classes.Accuracy()
+	case "macro_f1":
+		return e.classes.MacroF1()
+	case "rmse":
+		return e.errors.RMSE()
+	case "mae":
+		return e.errors.MAE()
+	case "r2":
+		return e.errors.R2()
+	}
+	return 0, fault.New(fault.Internal, "metrics: %q is not a metric of a %s task", name, e.task)
+}
+
+// evaluatorVersion is the first byte of an encoded evaluator.
+const evaluatorVersion = 1
+
+// MarshalBinary writes the state: the same bytes for the same multiset of rows,
+// whatever their order and however they were split and merged.
+func (e *Evaluator) MarshalBinary() ([]byte, error) {
+	b := []byte{evaluatorVersion, byte(len(e.task))}
+	b = append(b, e.task...)
+	if e.classes == nil {
+		return e.errors.append(b), nil
+	}
+	b = binary.AppendUvarint(b, uint64(e.classes.numClasses))
+	b = e.classes.append(b)
+	b = e.logLoss.append(b)
+	if e.task == Binary {
+		b = e.auc.append(b)
+	}
+	return b, nil
+}
+
+// UnmarshalBinary replaces e by the state that MarshalBinary has written. The
+// error is of kind Corrupt, and e is left as it was, when b is anything else.
+func (e *Evaluator) UnmarshalBinary(b []byte) error {
+	r := &reader{b: b}
+	if v := r.byte(); v != evaluatorVersion {
+		r.fail("version %d, expected %d", v, evaluatorVersion)
+	}
+	n := int(r.byte())
+	if n > len(r.b) {
+		r.fail("the summary ends early")
+		n = 0
+	}
+	got := Evaluator{task: Task(r.b[:n])}
+	r.b = r.b[n:]
+	if got.task == Regression {
+		got.errors = r.errors()
+	} else if numClasses := r.count(); r.err == nil {
+		if _, err := NewEvaluator(got.task, int(min(numClasses, MaxClasses+1))); err != nil {
+			r.fail("%w", err)
+			return r.err
+		}
+		got.classes = r.confusion(int(numClasses))
+		got.logLoss = r.mean()
+		if got.task == Binary {
+			got.auc = r.auc()
+		}
+	}
+	if len(r.b) > 0 {
+		r.fail("%d bytes after the end", len(r.b))
+	}
+	if r.err != nil {
+		return r.err
+	}
+	if !got.agrees() {
+		return fault.New(fault.Corrupt, "metrics: decode: the parts do not agree on the number of rows")
+	}
+	*e = got
+	return nil
+}
+
+// agrees reports whether all parts have seen the same number of rows.
+func (e *Evaluator) agrees() bool {
+	if e.classes == nil {
+		return true
+	}
+	var scored uint64
+	for _, t := range e.auc.ties {
+		scored += t.pos + t.neg
+	}
+	n := e.classes.NumRows()
+	return n == e.logLoss.numRows && (e.task != Binary || uint64(n) == scored)
+}

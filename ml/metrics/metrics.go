@@ -1,0 +1,89 @@
+// Package metrics says how good predictions are: AUC, log loss, accuracy,
+// macro F1, Brier score, RMSE, MAE and R2, as summaries that can be merged.
+//
+// Every summary holds counts, a multiset of scores, or a sum kept without any
+// rounding (Sum), so its state is a function of the multiset of rows it has
+// seen: rows in any order, split over any number of shards and merged in any
+// order, give the same state, the same encoded bytes and the same value to the
+// last bit. Rounding happens once, when a value is read.
+package metrics
+
+import (
+	"math"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+// Task is what a model predicts; it decides which metrics are reported.
+type Task string
+
+// The tasks, as specs write them.
+const (
+	Binary     Task = "binary"     // one of two classes
+	Multiclass Task = "multiclass" // one of two or more classes
+	Regression Task = "regression" // a number
+)
+
+// Names returns the metrics that are reported for the task, in report order;
+// nil for an unknown task.
+func (t Task) Names() []string {
+	switch t {
+	case Binary:
+		return []string{"auc", "log_loss", "accuracy"}
+	case Multiclass:
+		return []string{"accuracy", "log_loss", "macro_f1"}
+	case Regression:
+		return []string{"rmse", "mae", "r2"}
+	}
+	return nil
+}
+
+// Maximize reports whether a larger value of the metric called name is better.
+// The error is of kind Invalid when no metric has that name.
+func Maximize(name string) (bool, error) {
+	switch name {
+	case "auc", "accuracy", "macro_f1", "r2":
+		return true, nil
+	case "log_loss", "brier", "rmse", "mae":
+		return false, nil
+	}
+	return false, fault.New(fault.Invalid,
+		"metrics: no metric %q: known are auc, log_loss, accuracy, macro_f1, brier, rmse, mae and r2", name)
+}
+
+// Argmax returns the place of the largest value, the first of equal ones: the
+// class a row of probabilities predicts. NaN is never the largest; the result
+// is 0 when p holds nothing but NaN, and -1 when it is empty.
+func Argmax(p []float64) int {
+	if len(p) == 0 {
+		return -1
+	}
+	best, at := math.Inf(-1), 0
+	for i, v := range p {
+		if v > best {
+			best, at = v, i
+		}
+	}
+	return at
+}
+
+// finite checks that every value is a number; what names them in the error.
+func finite(op, what string, values []float64) error {
+	for i, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fault.New(fault.Invalid, "%s: %s of row %d is %v, expected a finite number", op, what, i, v)
+		}
+	}
+	return nil
+}
+
+// probable checks that every value lies in 0..1.
+func probable(op string, row int, values []float64) error {
+	for class, v := range values {
+		if !(v >= 0 && v <= 1) { // also true of NaN
+			return fault.New(fault.Invalid,
+				"%s: probability of class %d in row %d is %v, expected 0 to 1", op, class, row, v)
+		}
+	}
+	return nil
+}
