@@ -27,6 +27,7 @@ func ParseSet(arg string) (Set, error) {
 	return Set{path, value}, nil
 }
 
+// String writes the override as on the command line.
 func (s Set) String() string { return "--set " + s.Path + "=" + s.Value }
 
 // segments splits a path into keys and indices, which stay in brackets.
