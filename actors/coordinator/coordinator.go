@@ -87,15 +87,15 @@ type Planner func(j *jobs.Job) (next *jobs.Stage, result *jobs.Result, err error
 type Outbox interface {
 	// Start orders a member to run a task, as one rank of a gang if there are
 	// several.
-	Start(m jobs.MemberID, o Order)
+	Start(m jobs.MemberID, o jobs.Order)
 	// Stop orders a member to end an attempt.
-	Stop(m jobs.MemberID, r Ref)
+	Stop(m jobs.MemberID, r jobs.Ref)
 	// Ack tells a member that its report is durable, or that nobody wants it.
-	Ack(m jobs.MemberID, r Ref)
+	Ack(m jobs.MemberID, r jobs.Ref)
 	// Ended tells the world that a job has ended; it may be told twice.
 	Ended(j *jobs.Job)
 	// Progress passes on how far a task is; it may be lost.
-	Progress(p Progress)
+	Progress(p jobs.Progress)
 }
 
 // Core is the coordinator without its shell: one goroutine calls its methods,

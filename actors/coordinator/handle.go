@@ -16,7 +16,7 @@ import (
 
 // Report takes in how an attempt went. The member hears that it is durable, or
 // that nobody waits for it.
-func (c *Core) Report(ctx context.Context, r Report) error {
+func (c *Core) Report(ctx context.Context, r jobs.Report) error {
 	t := c.jobs[r.Ref.Job]
 	if t == nil {
 		if err := c.Poll(ctx); err != nil {
@@ -37,7 +37,7 @@ func (c *Core) Report(ctx context.Context, r Report) error {
 	return nil
 }
 
-func reportEvent(r Report) jobs.Event {
+func reportEvent(r jobs.Report) jobs.Event {
 	e := jobs.Event{Task: r.Ref.Task, Attempt: r.Ref.Attempt}
 	switch {
 	case r.Lost:
@@ -51,7 +51,7 @@ func reportEvent(r Report) jobs.Event {
 }
 
 // Checkpoint takes in that a gang has saved its state.
-func (c *Core) Checkpoint(ctx context.Context, k Checkpoint) error {
+func (c *Core) Checkpoint(ctx context.Context, k jobs.Checkpoint) error {
 	if t := c.jobs[k.Ref.Job]; t != nil {
 		c.emit(t, jobs.Event{Kind: jobs.TaskCheckpoint, Task: k.Ref.Task, Attempt: k.Ref.Attempt, Result: &jobs.Result{Output: k.Output}})
 	}
@@ -59,13 +59,13 @@ func (c *Core) Checkpoint(ctx context.Context, k Checkpoint) error {
 }
 
 // Progress passes on how far a task is, unless it is of an old attempt.
-func (c *Core) Progress(p Progress) {
+func (c *Core) Progress(p jobs.Progress) {
 	if t := c.jobs[p.Ref.Job]; t != nil && c.wanted(t, p.Ref) {
 		c.out.Progress(p)
 	}
 }
 
-func (c *Core) wanted(t *tracked, r Ref) bool {
+func (c *Core) wanted(t *tracked, r jobs.Ref) bool {
 	task := t.job.Task(r.Task)
 	return !t.job.Phase.Ended() && task != nil && task.Phase == jobs.Running && task.Attempt == r.Attempt
 }
@@ -160,7 +160,7 @@ func (c *Core) perform(ctx context.Context, t *tracked, e jobs.Effect) error {
 		c.start(t, e.Task, e.Members)
 	case jobs.Stop:
 		for _, m := range e.Members {
-			c.out.Stop(m, Ref{Epoch: c.epoch, Job: t.job.ID, Task: e.Task, Attempt: e.Attempt})
+			c.out.Stop(m, jobs.Ref{Epoch: c.epoch, Job: t.job.ID, Task: e.Task, Attempt: e.Attempt})
 		}
 	case jobs.Finish:
 		return c.finish(ctx, t)
@@ -186,7 +186,7 @@ func (c *Core) planNext(t *tracked) {
 // start orders every rank of a task's current attempt.
 func (c *Core) start(t *tracked, id jobs.TaskID, members []jobs.MemberID) {
 	task := t.job.Task(id)
-	o := Order{
+	o := jobs.Order{
 		Epoch: c.epoch, Job: t.job.ID, Task: id, Attempt: task.Attempt, Stage: t.job.Stages[task.Stage], Index: task.Index,
 		Kind: t.job.Kind, Spec: t.job.Spec, Members: task.Members, Checkpoint: task.Checkpoint,
 	}

@@ -12,16 +12,16 @@ import (
 
 // member is what the coordinator knows of a member: its last heartbeat.
 type member struct {
-	hello Hello
+	hello jobs.Hello
 	seen  time.Time
 }
 
 // Hello takes in a heartbeat: orders that the member does not mention are sent
 // again, and what it does for nobody is stopped.
-func (c *Core) Hello(ctx context.Context, h Hello) error {
+func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 	now := c.clock.Now()
 	c.members[h.Member] = &member{hello: h, seen: now}
-	running := map[Ref]bool{}
+	running := map[jobs.Ref]bool{}
 	for _, r := range h.Running {
 		r.Epoch = 0
 		running[r] = true
@@ -35,7 +35,7 @@ func (c *Core) Hello(ctx context.Context, h Hello) error {
 		t := c.jobs[id]
 		_, tasks := t.job.Current()
 		for _, task := range tasks {
-			ref := Ref{Job: id, Task: task.ID, Attempt: task.Attempt}
+			ref := jobs.Ref{Job: id, Task: task.ID, Attempt: task.Attempt}
 			if task.Phase == jobs.Running && slices.Contains(task.Members, h.Member) && !running[ref] && now.Sub(t.sent[task.ID]) >= c.cfg.ResendAfter {
 				c.start(t, task.ID, task.Members)
 			}
@@ -143,12 +143,12 @@ func (c *Core) room(now time.Time) []place.Member {
 }
 
 // Members returns the heartbeats of the members that are here, by id.
-func (c *Core) Members() []Hello {
-	var out []Hello
+func (c *Core) Members() []jobs.Hello {
+	var out []jobs.Hello
 	for _, m := range c.members {
 		out = append(out, m.hello)
 	}
-	slices.SortFunc(out, func(a, b Hello) int {
+	slices.SortFunc(out, func(a, b jobs.Hello) int {
 		if a.Member < b.Member {
 			return -1
 		}

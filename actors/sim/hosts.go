@@ -133,13 +133,13 @@ func (o outbox) to(m jobs.MemberID, deliver func(*worker.Core)) {
 	})
 }
 
-func (o outbox) Start(m jobs.MemberID, r coordinator.Order) {
+func (o outbox) Start(m jobs.MemberID, r jobs.Order) {
 	o.to(m, func(c *worker.Core) { c.Start(r) })
 }
-func (o outbox) Stop(m jobs.MemberID, r coordinator.Ref) { o.to(m, func(c *worker.Core) { c.Stop(r) }) }
-func (o outbox) Ack(m jobs.MemberID, r coordinator.Ref)  { o.to(m, func(c *worker.Core) { c.Ack(r) }) }
-func (o outbox) Ended(*jobs.Job)                         {}
-func (o outbox) Progress(coordinator.Progress)           {}
+func (o outbox) Stop(m jobs.MemberID, r jobs.Ref) { o.to(m, func(c *worker.Core) { c.Stop(r) }) }
+func (o outbox) Ack(m jobs.MemberID, r jobs.Ref)  { o.to(m, func(c *worker.Core) { c.Ack(r) }) }
+func (o outbox) Ended(*jobs.Job)                  {}
+func (o outbox) Progress(jobs.Progress)           {}
 
 // workerHost is a process that runs tasks.
 type workerHost struct {
@@ -153,7 +153,7 @@ type workerHost struct {
 func (w *World) startWorker() {
 	w.spawned++
 	h := &workerHost{w: w, id: jobs.MemberID(fmt.Sprintf("w%d", w.spawned)), alive: true}
-	run := func(ctx context.Context, o coordinator.Order, r worker.Reporter) (jobs.Result, error) {
+	run := func(ctx context.Context, o jobs.Order, r worker.Reporter) (jobs.Result, error) {
 		return h.run(ctx, o, r)
 	}
 	h.core = worker.NewWith(worker.Self{Member: h.id, Slots: 2}, run, link{h}, w.log, h.spawn)
@@ -215,25 +215,25 @@ func (l link) all(f func(*coordinator.Core) func(context.Context) error) {
 	}
 }
 
-func (l link) Hello(m coordinator.Hello) {
+func (l link) Hello(m jobs.Hello) {
 	l.all(func(c *coordinator.Core) func(context.Context) error {
 		return func(ctx context.Context) error { return c.Hello(ctx, m) }
 	})
 }
 
-func (l link) Report(m coordinator.Report) {
+func (l link) Report(m jobs.Report) {
 	l.all(func(c *coordinator.Core) func(context.Context) error {
 		return func(ctx context.Context) error { return c.Report(ctx, m) }
 	})
 }
 
-func (l link) Checkpoint(m coordinator.Checkpoint) {
+func (l link) Checkpoint(m jobs.Checkpoint) {
 	l.all(func(c *coordinator.Core) func(context.Context) error {
 		return func(ctx context.Context) error { return c.Checkpoint(ctx, m) }
 	})
 }
 
-func (l link) Progress(coordinator.Progress) {}
+func (l link) Progress(jobs.Progress) {}
 
 // simClock is the world's time. The cores only ask what time it is.
 type simClock struct{ w *World }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sort"
 
-	"github.com/troupe-ml/troupe/actors/coordinator"
 	"github.com/troupe-ml/troupe/actors/worker"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
@@ -21,7 +20,7 @@ const numShards = 7
 // run carries out an order as the real bodies do: a function of the job's spec
 // and of the outputs of earlier stages, which it reads from the job's log. Now
 // and then it fails in a way that passes.
-func (h *workerHost) run(ctx context.Context, o coordinator.Order, r worker.Reporter) (jobs.Result, error) {
+func (h *workerHost) run(ctx context.Context, o jobs.Order, r worker.Reporter) (jobs.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return jobs.Result{}, err
 	}

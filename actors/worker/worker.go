@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/troupe-ml/troupe/actors/coordinator"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 )
@@ -33,7 +32,7 @@ var errStopped = errors.New("stopped by the coordinator")
 
 // Runner carries out one order; it blocks until done. It must be safe for
 // concurrent use and give the same bytes each time.
-type Runner func(ctx context.Context, o coordinator.Order, report Reporter) (jobs.Result, error)
+type Runner func(ctx context.Context, o jobs.Order, report Reporter) (jobs.Result, error)
 
 // Reporter is how a running task speaks: both calls return at once and may be
 // lost.
@@ -45,10 +44,10 @@ type Reporter interface {
 // Link carries a member's words to whoever is the coordinator now. It never
 // blocks; what it loses is said again with the next heartbeat.
 type Link interface {
-	Hello(h coordinator.Hello)
-	Report(r coordinator.Report)
-	Progress(p coordinator.Progress)
-	Checkpoint(k coordinator.Checkpoint)
+	Hello(h jobs.Hello)
+	Report(r jobs.Report)
+	Progress(p jobs.Progress)
+	Checkpoint(k jobs.Checkpoint)
 }
 
 // Core is the member's side of the conversation. Its methods may be called from
@@ -67,8 +66,8 @@ type Core struct {
 	mu       sync.Mutex
 	epoch    uint64 // newest lease epoch heard of
 	draining bool
-	running  map[coordinator.Ref]context.CancelCauseFunc
-	finished map[coordinator.Ref]coordinator.Report // not acknowledged yet
+	running  map[jobs.Ref]context.CancelCauseFunc
+	finished map[jobs.Ref]jobs.Report // not acknowledged yet
 }
 
 // Self is what a member says of itself in every heartbeat.
@@ -93,12 +92,12 @@ func NewWith(self Self, run Runner, link Link, log *slog.Logger, spawn func(atte
 	ctx, stop := context.WithCancelCause(context.Background())
 	return &Core{
 		self: self, run: run, link: link, log: log, ctx: ctx, stop: stop, spawn: spawn,
-		running: map[coordinator.Ref]context.CancelCauseFunc{}, finished: map[coordinator.Ref]coordinator.Report{},
+		running: map[jobs.Ref]context.CancelCauseFunc{}, finished: map[jobs.Ref]jobs.Report{},
 	}
 }
 
 // key is a Ref without its epoch: an attempt is the same under any coordinator.
-func key(r coordinator.Ref) coordinator.Ref {
+func key(r jobs.Ref) jobs.Ref {
 	r.Epoch = 0
 	return r
 }
@@ -106,8 +105,8 @@ func key(r coordinator.Ref) coordinator.Ref {
 // Start begins an attempt, unless it is running or finished already or the
 // order comes from a coordinator that has been replaced. An older attempt of
 // the same task ends.
-func (c *Core) Start(o coordinator.Order) {
-	ref := coordinator.Ref{Job: o.Job, Task: o.Task, Attempt: o.Attempt}
+func (c *Core) Start(o jobs.Order) {
+	ref := jobs.Ref{Job: o.Job, Task: o.Task, Attempt: o.Attempt}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.current(o.Epoch) || c.ctx.Err() != nil {
@@ -140,7 +139,7 @@ func (c *Core) current(epoch uint64) bool {
 }
 
 // attempt runs one order to its end and reports it.
-func (c *Core) attempt(ctx context.Context, cancel context.CancelCauseFunc, o coordinator.Order, ref coordinator.Ref) {
+func (c *Core) attempt(ctx context.Context, cancel context.CancelCauseFunc, o jobs.Order, ref jobs.Ref) {
 	defer cancel(nil)
 	result, err := c.guarded(ctx, o, reporter{c, ref})
 	c.mu.Lock()
@@ -152,7 +151,7 @@ func (c *Core) attempt(ctx context.Context, cancel context.CancelCauseFunc, o co
 	if o.Rank > 0 && err == nil {
 		return // rank 0 speaks for the gang
 	}
-	r := coordinator.Report{Member: c.self.Member, Ref: ref, Result: result}
+	r := jobs.Report{Member: c.self.Member, Ref: ref, Result: result}
 	if err != nil {
 		r.Lost = errors.Is(err, ErrGangBroken)
 		r.Failure = &jobs.Failure{Kind: fault.Of(err), Message: err.Error()}
@@ -163,7 +162,7 @@ func (c *Core) attempt(ctx context.Context, cancel context.CancelCauseFunc, o co
 
 // guarded runs the order and turns a panic, which is a bug, into an error: one
 // of the two places of the house where that is done.
-func (c *Core) guarded(ctx context.Context, o coordinator.Order, rep Reporter) (result jobs.Result, err error) {
+func (c *Core) guarded(ctx context.Context, o jobs.Order, rep Reporter) (result jobs.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("task panicked", slog.String("job", string(o.Job)), slog.String("task", string(o.Task)), slog.Any("err", p), slog.String("stack", string(debug.Stack())))
@@ -174,7 +173,7 @@ func (c *Core) guarded(ctx context.Context, o coordinator.Order, rep Reporter) (
 }
 
 // Stop ends an attempt and forgets its report.
-func (c *Core) Stop(r coordinator.Ref) {
+func (c *Core) Stop(r jobs.Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.current(r.Epoch) {
@@ -187,7 +186,7 @@ func (c *Core) Stop(r coordinator.Ref) {
 }
 
 // Ack forgets a report: it is durable, or nobody wants it.
-func (c *Core) Ack(r coordinator.Ref) {
+func (c *Core) Ack(r jobs.Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current(r.Epoch) {
@@ -200,7 +199,7 @@ func (c *Core) Ack(r coordinator.Ref) {
 func (c *Core) Heartbeat() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := coordinator.Hello{Member: c.self.Member, Slots: c.self.Slots, MaxBytes: c.self.MaxBytes, DataAddr: c.self.DataAddr, Draining: c.draining}
+	h := jobs.Hello{Member: c.self.Member, Slots: c.self.Slots, MaxBytes: c.self.MaxBytes, DataAddr: c.self.DataAddr, Draining: c.draining}
 	for r := range c.running {
 		h.Running = append(h.Running, r)
 	}
@@ -216,7 +215,7 @@ func (c *Core) Heartbeat() {
 	}
 }
 
-func compareRefs(a, b coordinator.Ref) int {
+func compareRefs(a, b jobs.Ref) int {
 	if d := strings.Compare(string(a.Job), string(b.Job)); d != 0 {
 		return d
 	}
@@ -244,13 +243,13 @@ func (c *Core) Close() {
 // reporter speaks for one attempt.
 type reporter struct {
 	c   *Core
-	ref coordinator.Ref
+	ref jobs.Ref
 }
 
 func (r reporter) Progress(rows, total int64, text string) {
-	r.c.link.Progress(coordinator.Progress{Member: r.c.self.Member, Ref: r.ref, Rows: rows, Total: total, Text: text})
+	r.c.link.Progress(jobs.Progress{Member: r.c.self.Member, Ref: r.ref, Rows: rows, Total: total, Text: text})
 }
 
 func (r reporter) Checkpoint(digest string) {
-	r.c.link.Checkpoint(coordinator.Checkpoint{Member: r.c.self.Member, Ref: r.ref, Output: digest})
+	r.c.link.Checkpoint(jobs.Checkpoint{Member: r.c.self.Member, Ref: r.ref, Output: digest})
 }

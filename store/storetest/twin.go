@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -97,22 +98,27 @@ func twin(t *testing.T, f Fixture) {
 				}
 			}
 		}
-		refs, err := s.Refs.List(ctx, prefix)
-		wantRefs, wantLogs := m.names(prefix)
-		if err != nil || !slices.Equal(refs, wantRefs) {
-			t.Fatalf("refs: got %q, %v, want %q", refs, err, wantRefs)
-		}
-		logs, err := s.Logs.List(ctx, prefix)
-		if err != nil || !slices.Equal(logs, wantLogs) {
-			t.Fatalf("logs: got %q, %v, want %q", logs, err, wantLogs)
-		}
-		for _, n := range refs {
-			value, revision, err := s.Refs.Get(ctx, n)
-			if err != nil || string(value) != m.refs[n] || revision != m.revs[n] {
-				t.Fatalf("ref %s: got %q at %d, %v, want %q at %d", n, value, revision, err, m.refs[n], m.revs[n])
-			}
-		}
+		sameEnd(ctx, t, s, m, prefix)
 	})
+}
+
+// sameEnd compares what is left in the store with what the dumb one holds.
+func sameEnd(ctx context.Context, t *rapid.T, s store.Store, m model, prefix string) {
+	refs, err := s.Refs.List(ctx, prefix)
+	wantRefs, wantLogs := m.names(prefix)
+	if err != nil || !slices.Equal(refs, wantRefs) {
+		t.Fatalf("refs: got %q, %v, want %q", refs, err, wantRefs)
+	}
+	logs, err := s.Logs.List(ctx, prefix)
+	if err != nil || !slices.Equal(logs, wantLogs) {
+		t.Fatalf("logs: got %q, %v, want %q", logs, err, wantLogs)
+	}
+	for _, n := range refs {
+		value, revision, err := s.Refs.Get(ctx, n)
+		if err != nil || string(value) != m.refs[n] || revision != m.revs[n] {
+			t.Fatalf("ref %s: got %q at %d, %v, want %q at %d", n, value, revision, err, m.refs[n], m.revs[n])
+		}
+	}
 }
 
 func reopened(t *testing.T, f Fixture) {

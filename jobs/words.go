@@ -1,20 +1,18 @@
-package coordinator
-
-import "github.com/troupe-ml/troupe/jobs"
+package jobs
 
 // Order is a task for one member. Members and Peers are the ranks of a gang, in
 // order, with the addresses of their data plane; a single task has itself only.
 type Order struct {
 	Epoch      uint64
-	Job        jobs.ID
-	Task       jobs.TaskID
+	Job        ID
+	Task       TaskID
 	Attempt    int // of a gang: its generation
-	Stage      jobs.Stage
+	Stage      Stage
 	Index      int
 	Kind       string
 	Spec       []byte
 	Rank       int
-	Members    []jobs.MemberID
+	Members    []MemberID
 	Peers      []string
 	Checkpoint string
 }
@@ -22,15 +20,15 @@ type Order struct {
 // Ref names one attempt of a task.
 type Ref struct {
 	Epoch   uint64
-	Job     jobs.ID
-	Task    jobs.TaskID
+	Job     ID
+	Task    TaskID
 	Attempt int
 }
 
 // Hello is a member's heartbeat: who it is, its room, and what it is doing. A
 // member sends it at every interval and at once when it has started.
 type Hello struct {
-	Member   jobs.MemberID
+	Member   MemberID
 	Slots    int
 	MaxBytes int64  // memory for tasks
 	DataAddr string // of its collectives
@@ -41,23 +39,23 @@ type Hello struct {
 // Report is how an attempt went: Result, or Failure when that is set. Lost says
 // that a gang's links broke: the attempt is over, but nobody is to blame.
 type Report struct {
-	Member  jobs.MemberID
+	Member  MemberID
 	Ref     Ref
-	Result  jobs.Result
-	Failure *jobs.Failure
+	Result  Result
+	Failure *Failure
 	Lost    bool
 }
 
 // Checkpoint says that rank 0 of a gang has saved its state.
 type Checkpoint struct {
-	Member jobs.MemberID
+	Member MemberID
 	Ref    Ref
 	Output string
 }
 
 // Progress is how far an attempt is. It informs people and decides nothing.
 type Progress struct {
-	Member jobs.MemberID
+	Member MemberID
 	Ref    Ref
 	Rows   int64
 	Total  int64
