@@ -43,14 +43,7 @@ func twin(t *testing.T, f Fixture) {
 		run++
 		prefix := fmt.Sprintf("run%d.", run)
 		m := model{map[string]string{}, map[string]uint64{}, map[string][]string{}}
-		agree := func(what string, err error, conflict bool) {
-			if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) {
-				t.Fatalf("%s: %v", what, err)
-			}
-			if (err != nil) != conflict {
-				t.Fatalf("%s: got %v, the dumb store has a conflict: %v", what, err, conflict)
-			}
-		}
+		agree := func(what string, err error, conflict bool) { sameAnswer(t, what, err, conflict) }
 		name := rapid.Custom(func(t *rapid.T) string { return prefix + rapid.SampledFrom([]string{"a", "b", "a.c"}).Draw(t, "name") })
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			n := name.Draw(t, "name")
@@ -100,6 +93,16 @@ func twin(t *testing.T, f Fixture) {
 		}
 		sameEnd(ctx, t, s, m, prefix)
 	})
+}
+
+// sameAnswer compares an answer of the store with what the dumb one would say.
+func sameAnswer(t *rapid.T, what string, err error, conflict bool) {
+	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if (err != nil) != conflict {
+		t.Fatalf("%s: got %v, the dumb store has a conflict: %v", what, err, conflict)
+	}
 }
 
 // sameEnd compares what is left in the store with what the dumb one holds.
