@@ -1,0 +1,87 @@
+// Package models is the contract between what learns and what uses it: an
+// estimator fits a Model to Tables, a Model maps rows of features to
+// predictions. Both are values: an estimator does not change while it fits, a
+// model not after it was fitted.
+//
+// What every estimator promises: the model depends on the tables, the settings
+// and the seed alone, to the last bit. It is the same for any world size, any
+// number of threads, any kind of processor, and whether training ran through or
+// was resumed from a checkpoint any number of times.
+package models
+
+import (
+	"context"
+
+	"github.com/troupe-ml/troupe/ml/metrics"
+)
+
+// Table is rows of features and what to learn from them, in memory.
+type Table struct {
+	NumRows     int
+	NumFeatures int
+	X           []float32 // (rows, features), row-major, finite
+	Y           []float32 // (rows,): the class's number, or the value of a regression
+}
+
+// Row returns the features of row i.
+func (t Table) Row(i int) []float32 { return t.X[i*t.NumFeatures : (i+1)*t.NumFeatures] }
+
+// Problem is what is to be learned.
+type Problem struct {
+	Task       metrics.Task
+	NumClasses int // 0 for a regression
+}
+
+// NumOutputs returns how many numbers a prediction has: one for each class, or
+// one for a regression.
+func (p Problem) NumOutputs() int {
+	if p.Task == metrics.Regression {
+		return 1
+	}
+	return p.NumClasses
+}
+
+// Model is what was learned. It is safe for concurrent use.
+type Model interface {
+	// Problem is what was learned.
+	Problem() Problem
+	// NumFeatures is the width of the rows that Predict takes.
+	NumFeatures() int
+	// Predict writes the predictions of x, of shape (rows, features), to out, of
+	// shape (rows, outputs): the probability of every class, which add up to 1 up
+	// to rounding, or the value in the unit of the target. A row's prediction
+	// does not depend on the rows beside it. Shapes that do not fit are an error
+	// of kind Invalid.
+	Predict(x []float32, numRows int, out []float32) error
+	// MarshalBinary writes the model in the format of its kind.
+	MarshalBinary() ([]byte, error)
+}
+
+// Epoch is how training stands after one pass over the training rows.
+type Epoch struct {
+	Number       int            `json:"epoch"` // from 1
+	Loss         float64        `json:"loss"`  // mean over the training rows, as seen while training
+	LearningRate float64        `json:"learning_rate"`
+	Validation   metrics.Report `json:"validation,omitempty"`
+	Best         bool           `json:"best,omitempty"` // the best so far by the metric that is watched
+}
+
+// Options are how an estimator speaks while it fits, and what it goes on from.
+// None of them can change the model.
+type Options struct {
+	// Resume is a checkpoint's state to go on from; nil starts anew. Every rank
+	// is given the same.
+	Resume []byte
+	// Checkpoint is called on rank 0 with the state of all that was learned so
+	// far, after every epoch and every CheckpointEvery iterations (0: epochs
+	// only); nil keeps none. An error ends the fit.
+	Checkpoint      func(ctx context.Context, state []byte) error
+	CheckpointEvery int
+	// Progress is called on rank 0 with the rows seen of all that will be seen at
+	// most, and the current mean loss. It returns at once. May be nil.
+	Progress func(rows, total int64, loss float64)
+	// Epoch is called on rank 0 after every epoch. May be nil.
+	Epoch func(Epoch)
+	// Threads is how many cores may work at once; at least 1 is used.
+	Threads int
+}
