@@ -145,7 +145,7 @@ func (b *builder) gang(name string, w spec.Workers) {
 }
 
 func (b *builder) passes() {
-	for p := range max(b.facts.Passes, 1) {
+	for p := range b.facts.Passes {
 		b.mapped(Pass(Observe, p), b.facts.Shards)
 		b.merge(Pass(Fit, p))
 	}

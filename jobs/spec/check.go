@@ -105,6 +105,10 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 		d.checkMetric(t, n)
 	}
 	d.needsValidation(t, n)
+	d.checkColumns(t.Columns, n.lookup("columns"))
+	if contains(t.Columns.Include, t.Target) {
+		d.fault(n.atField("columns", "include"), "columns.include", fmt.Sprintf("%q is the target", t.Target), "remove it")
+	}
 	inline := t.Features != nil && t.Features.File == ""
 	for _, c := range []struct{ field, column string }{{"entity", t.Entity}, {"timestamp", t.Timestamp}} {
 		if c.column != "" && !inline {
@@ -181,7 +185,7 @@ func (d *decoder) checkMetric(t *Train, n *node) {
 func Metrics(t Task) []string {
 	switch t {
 	case Binary:
-		return []string{"loss", "auc", "log_loss", "accuracy", "precision", "recall", "f1"}
+		return []string{"loss", "auc", "log_loss", "accuracy"}
 	case Multiclass:
 		return []string{"loss", "log_loss", "accuracy", "macro_f1"}
 	case Regression:
@@ -225,22 +229,27 @@ func (d *decoder) checkDrift(f *Drift, n *node) {
 	case f.Model != "":
 		d.checkModel(f.Model, n)
 	}
-	columns := n.lookup("columns")
-	if columns != nil {
-		d.checkNames(f.Columns.Include, "columns.include", columns.lookup("include"))
-		d.checkNames(f.Columns.Exclude, "columns.exclude", columns.lookup("exclude"))
-	}
-	for i, c := range f.Columns.Exclude {
-		if contains(f.Columns.Include, c) {
-			d.fault(columns.lookup("exclude").items[i].at, fmt.Sprintf("columns.exclude[%d]", i), fmt.Sprintf("%q is included, too", c), "")
-		}
-	}
+	d.checkColumns(f.Columns, n.lookup("columns"))
 	if methods := n.lookup("methods"); methods != nil {
 		for _, e := range methods.entries {
 			excluded := contains(f.Columns.Exclude, e.key) || len(f.Columns.Include) > 0 && !contains(f.Columns.Include, e.key)
 			if excluded {
 				d.fault(e.at, join("methods", e.key), "names a column that is not compared", "remove it, or change columns")
 			}
+		}
+	}
+}
+
+// checkColumns reports names that are given twice, or both in and out.
+func (d *decoder) checkColumns(c Columns, n *node) {
+	if n == nil {
+		return
+	}
+	d.checkNames(c.Include, "columns.include", n.lookup("include"))
+	d.checkNames(c.Exclude, "columns.exclude", n.lookup("exclude"))
+	for i, name := range c.Exclude {
+		if contains(c.Include, name) {
+			d.fault(n.lookup("exclude").items[i].at, fmt.Sprintf("columns.exclude[%d]", i), fmt.Sprintf("%q is included, too", name), "")
 		}
 	}
 }

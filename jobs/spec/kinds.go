@@ -20,6 +20,7 @@ type Train struct {
 	Features      *FeatureSource `json:"features,omitempty" doc:"features to compute on the way: the path of a features spec, or a list of features; they are fitted on the training rows only"`
 	Entity        string         `json:"entity,omitempty" doc:"with a list of features: the column that says whom lags and windows belong to"`
 	Timestamp     string         `json:"timestamp,omitempty" doc:"with a list of features: the column that orders the rows of an entity"`
+	Columns       Columns        `json:"columns" doc:"which columns the model learns from; by default all features, or all columns of raw data but target, split column, entity, timestamps and dates"`
 	Target        string         `json:"target" spec:"required" doc:"the column to predict"`
 	Task          Task           `json:"task" spec:"required,enum=binary|multiclass|regression" doc:"what is predicted: binary, multiclass or regression"`
 	Split         Split          `json:"split" doc:"which rows train, which validate and which test"`
