@@ -39,6 +39,7 @@ var rooms = []room{
 	{"ml/kernels/...", 20},
 	{"ml/sketch", 20},
 	{"ml/collective", 20},
+	{"ml/collective/collectivetest", 21},
 	{"ml/experiment", 20},
 	{"ml/features/...", 21},
 	{"ml/metrics", 21},
@@ -64,13 +65,13 @@ var rooms = []room{
 	{"jobs/run/...", 43},
 
 	{"actors", 50},
-	{"actors/wire", 51},
 	{"actors/ring", 51},
+	{"actors/coordinator", 51}, // and the words that it and the others exchange
 	{"actors/worker", 52},
+	{"actors/wire", 52},
 	{"actors/feature", 53},
 	{"actors/trainer", 53},
 	{"actors/predictor", 53},
-	{"actors/coordinator", 53},
 	{"actors/sim/...", 54},
 
 	{"gateway/api", 60},

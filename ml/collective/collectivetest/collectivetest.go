@@ -1,0 +1,246 @@
+// Package collectivetest is what collective.Comm promises, as tests that every
+// implementation runs:
+//
+//	func TestRing(t *testing.T) { collectivetest.Run(t, newRing) }
+package collectivetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"testing"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/ml/collective"
+)
+
+// Gang makes a new gang of numRanks connected members, in rank order, and
+// releases it when t ends.
+type Gang func(t *testing.T, numRanks int) []collective.Comm
+
+// Run runs every promise as a subtest.
+func Run(t *testing.T, gang Gang) {
+	t.Helper()
+	tests := []struct {
+		name string
+		test func(*testing.T, Gang)
+	}{
+		{"ranks know their place", places},
+		{"sums are exact on every rank", sums},
+		{"broadcasts reach every rank", broadcasts},
+		{"a long conversation stays in step", conversation},
+		{"a rank whose context ends gives up, and so do all", cancels},
+		{"ranks that do not agree fail", disagree},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, gang)
+		})
+	}
+}
+
+var sizes = []int{1, 2, 3, 5}
+
+// together runs f for every rank at once and returns their errors.
+func together(comms []collective.Comm, f func(collective.Comm) error) []error {
+	errs := make([]error, len(comms))
+	var all sync.WaitGroup
+	for i, c := range comms {
+		all.Go(func() { errs[i] = f(c) })
+	}
+	all.Wait()
+	return errs
+}
+
+func must(t *testing.T, errs []error) {
+	t.Helper()
+	for rank, err := range errs {
+		if err != nil {
+			t.Fatalf("rank %d of %d: %v", rank, len(errs), err)
+		}
+	}
+}
+
+func places(t *testing.T, gang Gang) {
+	for _, n := range sizes {
+		comms := gang(t, n)
+		for i, c := range comms {
+			if c.Rank() != i || c.WorldSize() != n || c.Generation() < 1 {
+				t.Errorf("rank %d of %d says it is rank %d of %d in generation %d", i, n, c.Rank(), c.WorldSize(), c.Generation())
+			}
+			if c.Generation() != comms[0].Generation() {
+				t.Errorf("generations %d and %d in one gang", c.Generation(), comms[0].Generation())
+			}
+		}
+	}
+}
+
+// number is what rank brings at place i of a sum.
+func number(rank, round, i int) int64 {
+	return int64(rng.Mix(7, uint64(rank), uint64(round), uint64(i)))
+}
+
+func checkSum(c collective.Comm, round, size int) error {
+	v := make([]int64, size)
+	for i := range v {
+		v[i] = number(c.Rank(), round, i)
+	}
+	if err := c.AllReduce(context.Background(), v); err != nil {
+		return err
+	}
+	for i, got := range v {
+		var want int64 // wraps, as the numbers are as large as they come
+		for rank := range c.WorldSize() {
+			want += number(rank, round, i)
+		}
+		if got != want {
+			return fault.New(fault.Internal, "sum %d of %d numbers: place %d is %d, want %d", round, size, i, got, want)
+		}
+	}
+	return nil
+}
+
+func sums(t *testing.T, gang Gang) {
+	for _, n := range sizes {
+		must(t, together(gang(t, n), func(c collective.Comm) error {
+			for round, size := range []int{1, 0, 3, 1000, 100_003, 2} {
+				if err := checkSum(c, round, size); err != nil {
+					return err
+				}
+			}
+			v := []int64{math.MaxInt64 / 8, math.MinInt64 / 8}
+			if err := c.AllReduce(context.Background(), v); err != nil {
+				return err
+			}
+			if v[0] != math.MaxInt64/8*int64(n) || v[1] != math.MinInt64/8*int64(n) {
+				return fault.New(fault.Internal, "large numbers add up to %v", v)
+			}
+			return nil
+		}))
+	}
+}
+
+func checkBroadcast(c collective.Comm, round, root, size int) error {
+	want := make([]byte, size)
+	for i := range want {
+		want[i] = byte(number(root, round, i))
+	}
+	mine := []byte("of a rank that is not asked")
+	if c.Rank() == root {
+		mine = bytes.Clone(want)
+	}
+	got, err := c.Broadcast(context.Background(), root, mine)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fault.New(fault.Internal, "broadcast %d of %d bytes from %d came as %d others", round, size, root, len(got))
+	}
+	for i := range got {
+		got[i]++ // what came is the receiver's own
+	}
+	return nil
+}
+
+func broadcasts(t *testing.T, gang Gang) {
+	for _, n := range sizes {
+		must(t, together(gang(t, n), func(c collective.Comm) error {
+			for round, size := range []int{5, 0, 1, 300_000} {
+				for root := range n {
+					if err := checkBroadcast(c, round, root, size); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}))
+	}
+}
+
+func conversation(t *testing.T, gang Gang) {
+	for _, n := range sizes {
+		must(t, together(gang(t, n), func(c collective.Comm) error {
+			for round := range 200 {
+				pick := rng.Mix(uint64(n), uint64(round))
+				err := checkSum(c, round, int(pick%700))
+				if pick%5 == 0 && err == nil {
+					err = checkBroadcast(c, round, int(pick/5)%n, int(pick%3000))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+}
+
+func cancels(t *testing.T, gang Gang) {
+	comms := gang(t, 3)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	waiting := make(chan struct{}, 2)
+	go func() {
+		<-waiting
+		<-waiting
+		cancel(errors.New("enough"))
+	}()
+	errs := together(comms, func(c collective.Comm) error {
+		switch c.Rank() {
+		case 0: // never comes
+			return nil
+		case 1:
+			waiting <- struct{}{}
+			return c.AllReduce(ctx, make([]int64, 10))
+		default:
+			waiting <- struct{}{}
+			return c.AllReduce(context.Background(), make([]int64, 10))
+		}
+	})
+	if fault.Of(errs[1]) != fault.Canceled {
+		t.Errorf("the rank whose context ended: %v (%v), want a canceled one", errs[1], fault.Of(errs[1]))
+	}
+	if !fault.Of(errs[2]).Retryable() {
+		t.Errorf("the rank that waited for it: %v (%v), want one that may be tried again", errs[2], fault.Of(errs[2]))
+	}
+	dead := together(comms, func(c collective.Comm) error {
+		return c.AllReduce(context.Background(), make([]int64, 10))
+	})
+	for rank, err := range dead {
+		if err == nil {
+			t.Errorf("rank %d goes on in a gang that is over", rank)
+		}
+	}
+}
+
+func disagree(t *testing.T, gang Gang) {
+	for name, f := range map[string]func(context.Context, collective.Comm) error{
+		"lengths": func(ctx context.Context, c collective.Comm) error {
+			return c.AllReduce(ctx, make([]int64, 10+c.Rank()))
+		},
+		"roots": func(ctx context.Context, c collective.Comm) error {
+			_, err := c.Broadcast(ctx, c.Rank(), []byte("mine"))
+			return err
+		},
+		"operations": func(ctx context.Context, c collective.Comm) error {
+			if c.Rank() == 0 {
+				return c.AllReduce(ctx, make([]int64, 1))
+			}
+			_, err := c.Broadcast(ctx, 0, nil)
+			return err
+		},
+		"a root that is no rank": func(ctx context.Context, c collective.Comm) error {
+			_, err := c.Broadcast(ctx, 2, nil)
+			return err
+		},
+	} {
+		for rank, err := range together(gang(t, 2), func(c collective.Comm) error { return f(t.Context(), c) }) {
+			if err == nil {
+				t.Errorf("%s: rank %d of 2 saw no error", name, rank)
+			}
+		}
+	}
+}
