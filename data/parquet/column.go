@@ -1,0 +1,282 @@
+package parquet
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/troupe-ml/troupe/data"
+)
+
+// scratch is the memory that decoding needs besides the columns themselves. It
+// is used again for the next column.
+type scratch struct {
+	unpacker
+	fetched  []byte // chunks as in the file
+	pages    []page
+	body     []byte // a decompressed page
+	dict     []byte // a decompressed dictionary page, which the chunk's views point into
+	joined   []byte
+	index    []uint32
+	lengths  []int32
+	prefixes []int32
+	int32s   []int32
+	int64s   []int64
+	views    [][]byte
+
+	dictInt32   []int32
+	dictInt64   []int64
+	dictFloat32 []float32
+	dictFloat64 []float64
+	dictViews   [][]byte
+	dictCodes   []uint32
+}
+
+// columnReader decodes the pages of one chunk into one column.
+type columnReader struct {
+	*scratch
+	leaf  *leaf
+	codec format.CompressionCodec
+	col   *data.Column
+	row   int // rows done
+
+	int32Dict   dictionary[int32]
+	int64Dict   dictionary[int64]
+	float32Dict dictionary[float32]
+	float64Dict dictionary[float64]
+	viewDict    dictionary[[]byte]
+	codes       []uint32 // of dictionary entries, noCode until used
+	strings     interner
+	numNulls    int
+}
+
+// readColumn decodes a chunk of rows. That its pages claim to hold as many
+// rows is known before.
+func (s *scratch) readColumn(l *leaf, codec format.CompressionCodec, pages []page, rows int) (*data.Column, error) {
+	r := &columnReader{scratch: s, leaf: l, codec: codec, col: data.NewColumn(l.field.Type, rows)}
+	for i := range pages {
+		var err error
+		switch p := &pages[i]; p.kind {
+		case format.DictionaryPage:
+			err = r.dictionaryPage(p)
+		case format.DataPage, format.DataPageV2:
+			err = r.dataPage(p)
+		}
+		if err != nil {
+			return nil, atPage(i, err)
+		}
+	}
+	if r.numNulls == 0 {
+		r.col.Valid = nil
+	}
+	r.col.Dict = r.strings.dict
+	return r.col, nil
+}
+
+func (r *columnReader) dictionaryPage(p *page) error {
+	if r.row > 0 || r.int32Dict.there || r.int64Dict.there || r.float32Dict.there || r.float64Dict.there || r.viewDict.there {
+		return errors.New("a second dictionary, or one after the data")
+	}
+	b, err := r.unpack(r.codec, p.body, p.plain, &r.dict)
+	if err != nil {
+		return err
+	}
+	if !isDictionary(p.encoding) && p.encoding != format.Plain {
+		return unsupportedEncoding(p.encoding)
+	}
+	n := p.numValues
+	if r.leaf.physical != format.Boolean && n > len(b) { // every value takes a byte or more
+		return fmt.Errorf("dictionary of %d values claimed in %d bytes", n, len(b))
+	}
+	switch r.leaf.physical {
+	case format.Int32:
+		r.int32Dict = dictionary[int32]{scratchOf(&r.dictInt32, n), true}
+		return plainNumbers(r.int32Dict.values, b)
+	case format.Int64:
+		r.int64Dict = dictionary[int64]{scratchOf(&r.dictInt64, n), true}
+		return plainNumbers(r.int64Dict.values, b)
+	case format.Float:
+		r.float32Dict = dictionary[float32]{scratchOf(&r.dictFloat32, n), true}
+		return plainNumbers(r.float32Dict.values, b)
+	case format.Double:
+		r.float64Dict = dictionary[float64]{scratchOf(&r.dictFloat64, n), true}
+		return plainNumbers(r.float64Dict.values, b)
+	case format.ByteArray, format.FixedLenByteArray, format.Int96:
+		r.viewDict = dictionary[[]byte]{scratchOf(&r.dictViews, n), true}
+		r.codes = scratchOf(&r.dictCodes, n)
+		for i := range r.codes {
+			r.codes[i] = noCode
+		}
+		return plainViews(r.viewDict.values, r.leaf, b)
+	}
+	return errors.New("a dictionary of booleans")
+}
+
+func (r *columnReader) dataPage(p *page) error {
+	n := p.numValues
+	if n > r.col.Len()-r.row {
+		return fmt.Errorf("%d values, %d rows left", n, r.col.Len()-r.row)
+	}
+	numValid, values := n, p.body
+	var err error
+	if p.kind == format.DataPage {
+		if values, err = r.unpack(r.codec, p.body, p.plain, &r.body); err != nil {
+			return err
+		}
+		if r.leaf.maxDef > 0 {
+			if p.levelsKind != format.RLE {
+				return fmt.Errorf("definition levels as %v are not supported", p.levelsKind)
+			}
+			var levels []byte
+			if levels, values, err = prefixed(values); err != nil {
+				return fmt.Errorf("definition levels: %w", err)
+			}
+			numValid, err = definitionLevels(r.col, levels, n, r.leaf.maxDef, r.row)
+		}
+	} else {
+		codec := r.codec
+		if !p.compressed {
+			codec = format.Uncompressed
+		}
+		if r.leaf.maxDef > 0 {
+			numValid, err = definitionLevels(r.col, p.body[:p.levels], n, r.leaf.maxDef, r.row)
+		}
+		if err == nil {
+			values, err = r.unpack(codec, p.body[p.levels:], p.plain-p.levels, &r.body)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.values(p.encoding, values, numValid); err != nil {
+		return err
+	}
+	if numValid < n {
+		r.numNulls += n - numValid
+		r.spread(n, numValid)
+	}
+	r.row += n
+	return nil
+}
+
+// values decodes the n values of a page that are there into the rows from
+// r.row on, one after the other.
+func (r *columnReader) values(enc format.Encoding, b []byte, n int) error {
+	from, to := r.row, r.row+n
+	c := r.col
+	switch r.leaf.physical {
+	case format.Boolean:
+		return booleans(c.Bools[from:to], enc, b, r.scratch)
+	case format.Float:
+		return numbers(c.Float32s[from:to], enc, b, r.float32Dict, r.scratch)
+	case format.Double:
+		return numbers(c.Float64s[from:to], enc, b, r.float64Dict, r.scratch)
+	case format.Int32:
+		dst := c.Int32s
+		if r.leaf.conv != asIs {
+			dst, from, to = scratchOf(&r.int32s, n), 0, n
+		}
+		if err := numbers(dst[from:to], enc, b, r.int32Dict, r.scratch); err != nil {
+			return err
+		}
+		r.convertInt32(dst[from:to])
+		return nil
+	case format.Int64:
+		dst := c.Int64s
+		if r.leaf.conv == fromDecimal64 {
+			dst, from, to = scratchOf(&r.int64s, n), 0, n
+		}
+		if err := numbers(dst[from:to], enc, b, r.int64Dict, r.scratch); err != nil {
+			return err
+		}
+		return r.convertInt64(dst[from:to])
+	}
+	if r.leaf.field.Type == data.String && isDictionary(enc) {
+		return r.dictionaryStrings(c.Codes[from:to], b)
+	}
+	vs := scratchOf(&r.scratch.views, n)
+	if err := views(vs, r.leaf, enc, b, r.viewDict, r.scratch); err != nil {
+		return err
+	}
+	if r.leaf.field.Type == data.String {
+		for i, v := range vs {
+			code, err := r.intern(v)
+			if err != nil {
+				return err
+			}
+			c.Codes[from+i] = code
+		}
+		return nil
+	}
+	return r.convertBytes(vs)
+}
+
+// dictionaryStrings turns indices of the chunk's dictionary into codes of the
+// column's, which has only the strings that occur, each once.
+func (r *columnReader) dictionaryStrings(dst []uint32, b []byte) error {
+	if !r.viewDict.there {
+		return errNoDictionary
+	}
+	if err := indices(dst, b, len(r.viewDict.values)); err != nil {
+		return err
+	}
+	codes := r.codes
+	for i, k := range dst {
+		code := codes[k]
+		if code == noCode {
+			var err error
+			if code, err = r.intern(r.viewDict.values[k]); err != nil {
+				return err
+			}
+			codes[k] = code
+		}
+		dst[i] = code
+	}
+	return nil
+}
+
+// intern returns the column's code of a string.
+func (r *columnReader) intern(v []byte) (uint32, error) {
+	if r.leaf.conv == fromUUID {
+		v = formatUUID(v)
+	}
+	before := len(r.strings.dict)
+	code := r.strings.code(v)
+	if int(code) == before && r.leaf.conv == fromText && !utf8.Valid(v) {
+		return 0, fmt.Errorf("string %.40q is not UTF-8", v)
+	}
+	return code, nil
+}
+
+func formatUUID(v []byte) []byte {
+	var out [36]byte
+	hex.Encode(out[:8], v[:4])
+	hex.Encode(out[9:13], v[4:6])
+	hex.Encode(out[14:18], v[6:8])
+	hex.Encode(out[19:23], v[8:10])
+	hex.Encode(out[24:], v[10:16])
+	out[8], out[13], out[18], out[23] = '-', '-', '-', '-'
+	return out[:]
+}
+
+// spread makes room for the nulls among n rows of which numValid are there.
+func (r *columnReader) spread(n, numValid int) {
+	c, from, to := r.col, r.row, r.row+n
+	switch c.Type {
+	case data.Bool:
+		spread(c.Bools[from:to], numValid, c.Valid, from)
+	case data.Int32, data.Date:
+		spread(c.Int32s[from:to], numValid, c.Valid, from)
+	case data.Int64, data.Timestamp:
+		spread(c.Int64s[from:to], numValid, c.Valid, from)
+	case data.Float32:
+		spread(c.Float32s[from:to], numValid, c.Valid, from)
+	case data.Float64:
+		spread(c.Float64s[from:to], numValid, c.Valid, from)
+	case data.String:
+		spread(c.Codes[from:to], numValid, c.Valid, from)
+	}
+}

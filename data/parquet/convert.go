@@ -1,0 +1,159 @@
+package parquet
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/big"
+	"math/bits"
+	"strconv"
+)
+
+// convertInt32 stores the physical values of a page as what the column holds.
+func (r *columnReader) convertInt32(vs []int32) {
+	switch r.leaf.conv {
+	case fromUint32:
+		for i, v := range vs {
+			r.col.Int64s[r.row+i] = int64(uint32(v))
+		}
+	case fromMillis32:
+		for i, v := range vs {
+			r.col.Int64s[r.row+i] = int64(v) * 1000
+		}
+	case fromDecimal32:
+		for i, v := range vs {
+			r.col.Float64s[r.row+i] = decimal(int64(v), r.leaf.scale)
+		}
+	}
+}
+
+// convertInt64 does the same, in place where the type stays.
+func (r *columnReader) convertInt64(vs []int64) error {
+	switch r.leaf.conv {
+	case fromUint64:
+		for _, v := range vs {
+			if v < 0 {
+				return fmt.Errorf("unsigned value %d does not fit 63 bits", uint64(v))
+			}
+		}
+	case fromMillis:
+		for i, v := range vs {
+			if v > math.MaxInt64/1000 || v < math.MinInt64/1000 {
+				return fmt.Errorf("%d milliseconds do not fit 64 bits of microseconds", v)
+			}
+			vs[i] = v * 1000
+		}
+	case fromNanos:
+		for i, v := range vs {
+			q := v / 1000
+			if v%1000 < 0 {
+				q-- // down, before 1970 too
+			}
+			vs[i] = q
+		}
+	case fromDecimal64:
+		for i, v := range vs {
+			r.col.Float64s[r.row+i] = decimal(v, r.leaf.scale)
+		}
+	}
+	return nil
+}
+
+// convertBytes stores values that come as bytes but are numbers.
+func (r *columnReader) convertBytes(vs [][]byte) error {
+	switch r.leaf.conv {
+	case fromInt96:
+		for i, v := range vs {
+			t, err := int96(v)
+			if err != nil {
+				return err
+			}
+			r.col.Int64s[r.row+i] = t
+		}
+	case fromFloat16:
+		for i, v := range vs {
+			r.col.Float32s[r.row+i] = float16(binary.LittleEndian.Uint16(v))
+		}
+	case fromDecimalBytes:
+		for i, v := range vs {
+			r.col.Float64s[r.row+i] = decimalBytes(v, r.leaf.scale)
+		}
+	}
+	return nil
+}
+
+// decimal returns the float64 nearest to v / 10^scale.
+func decimal(v int64, scale int32) float64 {
+	const exact = 1 << 53
+	if v > -exact && v < exact && int(scale) < len(powersOfTen) {
+		return float64(v) / powersOfTen[scale] // both exact, so the quotient is rounded once
+	}
+	return parseDecimal(strconv.AppendInt(nil, v, 10), scale)
+}
+
+// powersOfTen are those that float64 holds exactly.
+var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
+func parseDecimal(digits []byte, scale int32) float64 {
+	digits = append(digits, "e-"...)
+	digits = strconv.AppendInt(digits, int64(scale), 10)
+	f, _ := strconv.ParseFloat(string(digits), 64) // out of range gives the infinity, as wanted
+	return f
+}
+
+// decimalBytes does the same for a big-endian two's complement of any length.
+func decimalBytes(b []byte, scale int32) float64 {
+	if len(b) == 0 {
+		return 0
+	}
+	if len(b) <= 8 {
+		v := int64(int8(b[0]))
+		for _, c := range b[1:] {
+			v = v<<8 | int64(c)
+		}
+		return decimal(v, scale)
+	}
+	var v big.Int
+	v.SetBytes(b)
+	if b[0] >= 0x80 {
+		v.Sub(&v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	return parseDecimal(v.Append(nil, 10), scale)
+}
+
+// int96 returns the microseconds since 1970 of nanoseconds within a Julian day.
+func int96(b []byte) (int64, error) {
+	const (
+		microsADay = 86_400_000_000
+		julian1970 = 2_440_588
+	)
+	nanos := int64(binary.LittleEndian.Uint64(b))
+	days := int64(int32(binary.LittleEndian.Uint32(b[8:]))) - julian1970
+	hi, lo := bits.Mul64(uint64(max(days, -days)), microsADay)
+	if hi != 0 || lo > math.MaxInt64/2 {
+		return 0, fmt.Errorf("INT96 timestamp %d days from 1970 does not fit 64 bits of microseconds", days)
+	}
+	micros := nanos / 1000
+	if nanos%1000 < 0 {
+		micros--
+	}
+	return days*microsADay + micros, nil
+}
+
+// float16 widens an IEEE 754 half-precision number.
+func float16(h uint16) float32 {
+	sign := uint32(h>>15) << 31
+	exp, frac := uint32(h>>10&31), uint32(h&1023)
+	switch {
+	case exp == 31:
+		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
+	case exp != 0:
+		return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
+	}
+	v := float32(frac) / (1 << 24)
+	if sign != 0 {
+		v = -v
+	}
+	return v
+}

@@ -1,0 +1,252 @@
+package parquet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/troupe-ml/troupe/data"
+)
+
+var (
+	errShort = errors.New("fewer values than the page claims")
+	errRun   = errors.New("malformed run")
+	errIndex = errors.New("index beyond the dictionary")
+)
+
+// runs reads the hybrid of run-length and bit-packed runs.
+//
+// Source: Apache Parquet, Encodings.md, "Run Length Encoding / Bit-Packing Hybrid".
+type runs struct {
+	b      []byte
+	width  uint
+	left   int    // values left in the current run
+	packed bool   // the current run is bit-packed,
+	bit    int    // and its next value starts at this bit of b; or
+	value  uint32 // it repeats this value
+	pos    int    // where the next run starts
+}
+
+// next makes the current run one that has values left.
+func (r *runs) next() error {
+	for r.left == 0 {
+		if r.pos >= len(r.b) {
+			return errShort
+		}
+		u, n := binary.Uvarint(r.b[r.pos:])
+		if n <= 0 || u>>1 > 1<<31 {
+			return errRun
+		}
+		r.pos += n
+		if r.packed = u&1 == 1; r.packed {
+			size := int(u>>1) * int(r.width)
+			r.left, r.bit = int(u>>1)*8, r.pos*8
+			if size > len(r.b)-r.pos { // writers may cut the last group short
+				size = len(r.b) - r.pos
+				r.left = size * 8 / int(r.width)
+				if r.left == 0 {
+					return errShort
+				}
+			}
+			r.pos += size
+			continue
+		}
+		size := int(r.width+7) / 8
+		if size > len(r.b)-r.pos {
+			return errShort
+		}
+		r.value = 0
+		for i := range size {
+			r.value |= uint32(r.b[r.pos+i]) << (8 * i)
+		}
+		r.left = int(u >> 1)
+		r.pos += size
+	}
+	return nil
+}
+
+// unpack takes len(dst) values out of the current bit-packed run.
+func (r *runs) unpack(dst []uint32) {
+	w := r.width
+	mask := uint64(1)<<w - 1
+	bit := uint(r.bit)
+	r.bit += len(dst) * int(w)
+	r.left -= len(dst)
+	b := r.b
+	i := 0
+	if len(b) >= 8 {
+		// Eight bytes from any bit on hold a value of up to 32 bits whole.
+		last := uint(len(b)-8) * 8
+		for ; i < len(dst) && bit <= last; i++ {
+			dst[i] = uint32(binary.LittleEndian.Uint64(b[bit>>3:]) >> (bit & 7) & mask)
+			bit += w
+		}
+	}
+	for ; i < len(dst); i++ {
+		var tail [8]byte
+		copy(tail[:], b[min(int(bit>>3), len(b)):])
+		dst[i] = uint32(binary.LittleEndian.Uint64(tail[:]) >> (bit & 7) & mask)
+		bit += w
+	}
+}
+
+// indices decodes len(dst) dictionary indices, each below limit: a byte with
+// the width, then runs.
+func indices(dst []uint32, b []byte, limit int) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	if len(b) == 0 {
+		return errShort
+	}
+	r := runs{b: b[1:], width: uint(b[0])}
+	if r.width > 32 {
+		return fmt.Errorf("indices of %d bits", r.width)
+	}
+	if limit == 0 {
+		return errIndex
+	}
+	if r.width == 0 {
+		clear(dst)
+		return nil
+	}
+	for len(dst) > 0 {
+		if err := r.next(); err != nil {
+			return err
+		}
+		n := min(r.left, len(dst))
+		part := dst[:n]
+		dst = dst[n:]
+		if !r.packed {
+			if int64(r.value) >= int64(limit) {
+				return errIndex
+			}
+			for i := range part {
+				part[i] = r.value
+			}
+			r.left -= n
+			continue
+		}
+		r.unpack(part)
+		top := uint32(0)
+		for _, v := range part {
+			top = max(top, v)
+		}
+		if int64(top) >= int64(limit) {
+			return errIndex
+		}
+	}
+	return nil
+}
+
+// definitionLevels decodes n levels and marks those that reach maxDef in the
+// column's bitmap from row off on. It returns how many do. The bitmap appears
+// with the first null, since a column without any has none.
+func definitionLevels(c *data.Column, b []byte, n, maxDef, off int) (numValid int, err error) {
+	r := runs{b: b, width: uint(bits.Len(uint(maxDef)))}
+	if n == 0 {
+		return 0, nil
+	}
+	if err := r.next(); err != nil {
+		return 0, err
+	}
+	if !r.packed && r.left >= n && r.value == uint32(maxDef) { // one run: all are there
+		if c.Valid != nil {
+			setBits(c.Valid, off, n)
+		}
+		return n, nil
+	}
+	if c.Valid == nil {
+		c.Valid = data.NewBitmap(c.Len())
+		setBits(c.Valid, 0, off)
+	}
+	var block [512]uint32
+	for n > 0 {
+		if err := r.next(); err != nil {
+			return 0, err
+		}
+		k := min(r.left, n)
+		switch {
+		case !r.packed:
+			if r.value > uint32(maxDef) {
+				return 0, fmt.Errorf("definition level %d, at most %d expected", r.value, maxDef)
+			}
+			if r.value == uint32(maxDef) {
+				setBits(c.Valid, off, k)
+				numValid += k
+			}
+			r.left -= k
+		case maxDef == 1:
+			numValid += copyBits(c.Valid, off, r.b[r.bit>>3:], k)
+			// Only the last run may be cut, since n ends with it.
+			r.left = 0
+		default:
+			k = min(k, len(block))
+			r.unpack(block[:k])
+			for i, v := range block[:k] {
+				if v == uint32(maxDef) {
+					c.Valid.Set(off + i)
+					numValid++
+				}
+			}
+		}
+		off += k
+		n -= k
+	}
+	return numValid, nil
+}
+
+// setBits sets rows [off, off+n).
+func setBits(b data.Bitmap, off, n int) {
+	for n > 0 {
+		s := uint(off) & 63
+		k := min(n, 64-int(s))
+		b[off>>6] |= (^uint64(0) >> (64 - uint(k))) << s
+		off += k
+		n -= k
+	}
+}
+
+// copyBits sets the rows from off on whose bits are set among the first n bits
+// of src, and returns how many.
+func copyBits(b data.Bitmap, off int, src []byte, n int) (ones int) {
+	for n > 0 {
+		var w uint64
+		if len(src) >= 8 {
+			w = binary.LittleEndian.Uint64(src)
+			src = src[8:]
+		} else {
+			for i, c := range src {
+				w |= uint64(c) << (8 * i)
+			}
+			src = nil
+		}
+		k := min(n, 64)
+		w &= ^uint64(0) >> (64 - uint(k))
+		ones += bits.OnesCount64(w)
+		s := uint(off) & 63
+		b[off>>6] |= w << s
+		if rest := w >> (63 - s) >> 1; rest != 0 {
+			b[off>>6+1] |= rest
+		}
+		off += k
+		n -= k
+	}
+	return ones
+}
+
+// spread moves the numValid values at the front of dst to the rows that are
+// there, from the back so that none is overwritten, and zeroes the nulls.
+func spread[T any](dst []T, numValid int, valid data.Bitmap, off int) {
+	var zero T
+	j := numValid - 1
+	for i := len(dst) - 1; i > j; i-- {
+		if j >= 0 && valid.Get(off+i) {
+			dst[i] = dst[j]
+			j--
+		} else {
+			dst[i] = zero
+		}
+	}
+}
