@@ -39,7 +39,7 @@ var rooms = []room{
 	{"ml/kernels/...", 20},
 	{"ml/sketch", 20},
 	{"ml/collective", 20},
-	{"ml/collective/collectivetest", 21},
+	{"ml/collective/collectivetest", 20},
 	{"ml/experiment", 20},
 	{"ml/features/...", 21},
 	{"ml/metrics", 21},
