@@ -6,6 +6,7 @@ import (
 	"math/big"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
 // Epsilon is how far log loss keeps probabilities from 0 and 1.
@@ -14,7 +15,7 @@ const Epsilon = 1e-15
 // Mean is the mean of one number a row, from an exact sum. The zero value has
 // seen no rows; it is not safe for concurrent use.
 type Mean struct {
-	sum     Sum
+	sum     sketch.Sum
 	numRows int64
 }
 
@@ -68,10 +69,10 @@ func Brier(probability float64, positive bool) float64 {
 // has seen no rows and is ready to use; it is not safe for concurrent use.
 type Errors struct {
 	numRows  int64
-	absolute Sum // |predicted - truth|
-	squared  Sum // its square
-	truth    Sum // for the variance of the truth, which R2 compares with
-	truth2   Sum
+	absolute sketch.Sum // |predicted - truth|
+	squared  sketch.Sum // its square
+	truth    sketch.Sum // for the variance of the truth, which R2 compares with
+	truth2   sketch.Sum
 }
 
 // Observe adds rows, predictions and true values in one unit. On an error
@@ -146,14 +147,14 @@ func (e *Errors) R2() (float64, error) {
 	}
 	// All in units of 2^-2148, and times numRows.
 	n := big.NewInt(e.numRows)
-	total := e.truth2.integer()
+	total := e.truth2.Integer()
 	total.Lsh(total.Mul(total, n), 1074)
-	s := e.truth.integer()
+	s := e.truth.Integer()
 	total.Sub(total, s.Mul(s, s))
 	if total.Sign() <= 0 {
 		return 0, fault.New(fault.Invalid, "r2: not defined: the true values of all %d rows are equal", e.numRows)
 	}
-	unexplained := e.squared.integer()
+	unexplained := e.squared.Integer()
 	unexplained.Lsh(unexplained.Mul(unexplained, n), 1074)
 	q := new(big.Rat).SetFrac(new(big.Int).Sub(total, unexplained), total)
 	v, _ := q.Float64()
@@ -161,15 +162,15 @@ func (e *Errors) R2() (float64, error) {
 }
 
 func (m *Mean) append(b []byte) []byte {
-	return m.sum.append(binary.AppendUvarint(b, uint64(m.numRows)))
+	return m.sum.Append(binary.AppendUvarint(b, uint64(m.numRows)))
 }
 
 func (r *reader) mean() Mean { return Mean{numRows: r.rows(), sum: r.sum()} }
 
 func (e *Errors) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(e.numRows))
-	for _, s := range []*Sum{&e.absolute, &e.squared, &e.truth, &e.truth2} {
-		b = s.append(b)
+	for _, s := range []*sketch.Sum{&e.absolute, &e.squared, &e.truth, &e.truth2} {
+		b = s.Append(b)
 	}
 	return b
 }

@@ -2,7 +2,7 @@
 // macro F1, Brier score, RMSE, MAE and R2, as summaries that can be merged.
 //
 // Every summary holds counts, a multiset of scores, or a sum kept without any
-// rounding (Sum), so its state is a function of the multiset of rows it has
+// rounding (sketch.Sum), so its state is a function of the multiset of rows it has
 // seen: rows in any order, split over any number of shards and merged in any
 // order, give the same state, the same encoded bytes and the same value to the
 // last bit. Rounding happens once, when a value is read.

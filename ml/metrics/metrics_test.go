@@ -71,40 +71,6 @@ func TestAUCOfManyRowsIsTheSameInAnyOrder(t *testing.T) {
 	assert.InDelta(t, 0.5, a, 0.01)
 }
 
-func TestSumIsExactWhateverTheOrder(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		values := rapid.SliceOf(rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{
-			math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64, 1, 1e-300, 1e16, -1e16, 0,
-		}))).Draw(t, "values")
-		var a, b, c metrics.Sum
-		exact := new(big.Float).SetPrec(4000)
-		for i, v := range values {
-			require.True(t, a.Add(v))
-			if i%2 == 0 {
-				b.Add(v)
-			} else {
-				c.Add(v)
-			}
-			exact.Add(exact, new(big.Float).SetFloat64(v))
-		}
-		want, _ := exact.Float64()
-		c.Merge(&b)
-		require.Equal(t, math.Float64bits(want+0), math.Float64bits(a.Value()))
-		require.Equal(t, math.Float64bits(want+0), math.Float64bits(c.Value()))
-	})
-}
-
-func TestSumRefusesWhatIsNoNumber(t *testing.T) {
-	t.Parallel()
-	var s metrics.Sum
-	s.Add(2)
-	assert.False(t, s.Add(math.NaN()))
-	assert.False(t, s.Add(math.Inf(-1)))
-	assert.False(t, s.AddProduct(1e200, 1e200))
-	assert.InDelta(t, 2, s.Value(), 0)
-}
-
 func TestLogAgreesWithTheMathPackage(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
