@@ -90,8 +90,10 @@ func New(cfg Config) *Server {
 	c.CreateHooks = nil // no $schema links in answers
 	s.api = humago.New(s.mux, c)
 	s.jobRoutes()
+	s.historyRoute()
 	s.nodeRoutes()
 	s.modelRoutes()
+	s.rollbackRoute()
 	s.predictRoutes()
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
 	return s

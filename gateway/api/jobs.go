@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -78,28 +77,12 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, e
 }
 
 func (s *Server) listJobs(ctx context.Context, _ *struct{}) (*listOutput, error) {
-	ids, err := joblog.List(ctx, s.cfg.Store)
+	all, err := Jobs(ctx, s.cfg.Store, s.cfg.Clock.Now().UnixMilli())
 	if err != nil {
 		return nil, problem(err)
 	}
-	type dated struct {
-		at int64
-		s  run.Summary
-	}
-	all := make([]dated, 0, len(ids))
-	for _, id := range ids {
-		j, err := joblog.Load(ctx, s.cfg.Store, id)
-		if err != nil {
-			return nil, problem(err)
-		}
-		all = append(all, dated{j.SubmittedAt, run.Summarise(j, s.cfg.Clock.Now().UnixMilli())})
-	}
-	slices.SortStableFunc(all, func(a, b dated) int { return int(b.at - a.at) })
 	out := &listOutput{}
-	out.Body.Jobs = make([]run.Summary, len(all))
-	for i, d := range all {
-		out.Body.Jobs[i] = d.s
-	}
+	out.Body.Jobs = all
 	return out, nil
 }
 
