@@ -1,0 +1,70 @@
+package kernels
+
+// product is C = A*B with A of shape (m, k), B (k, n) and C (m, n), in the one
+// form that a layer's three products share. Element (i, l) of A is at
+// a[i*rowStep+l*innerStep], so that A may be transposed. B and C are cut into
+// panels of 32 columns: element (l, j) of B is at b[j/32*bPanel+l*bStride+j%32],
+// and likewise C. Both have padding up to a multiple of 16 columns.
+type product struct {
+	m, n, k            int
+	a                  []float32
+	rowStep, innerStep int
+	b                  []float32
+	bStride, bPanel    int
+	c                  []float32
+	cStride, cPanel    int
+	bias               []float32 // added to each row, nil for none
+	relu               bool      // applied last
+	accumulate         bool      // add what C holds, before the bias
+}
+
+// multiply computes p: for each element a chain of fused multiply-adds from
+// zero along k, then + C, then + bias, then the activation.
+func multiply(v Variant, p *product) {
+	if p.m == 0 {
+		return
+	}
+	if v != Portable && multiplyVector(v, p) {
+		return
+	}
+	for j := 0; j < p.n; j += panel {
+		width := min(panel, PadCols(p.n-j))
+		for i := range p.m {
+			var acc [panel]float32
+			p.row(acc[:width], i, j/panel)
+		}
+	}
+}
+
+// row computes row i of panel q in acc and writes it to C.
+func (p *product) row(acc []float32, i, q int) {
+	at, from := i*p.rowStep, q*p.bPanel
+	for range p.k {
+		a, b := p.a[at], p.b[from:from+len(acc)]
+		for j := range acc {
+			acc[j] = fma(a, b[j], acc[j])
+		}
+		at += p.innerStep
+		from += p.bStride
+	}
+	to := q*p.cPanel + i*p.cStride
+	c := p.c[to : to+len(acc)]
+	if p.accumulate {
+		for j := range acc {
+			acc[j] += c[j]
+		}
+	}
+	if p.bias != nil {
+		for j, b := range p.bias[q*panel : q*panel+len(acc)] {
+			acc[j] += b
+		}
+	}
+	if p.relu {
+		for j, s := range acc {
+			if 0 > s {
+				acc[j] = 0
+			}
+		}
+	}
+	copy(c, acc)
+}
