@@ -3,9 +3,15 @@ SHELL := bash
 export CGO_ENABLED ?= 0
 GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOFILES = $(shell git ls-files '*.go' | grep -v '\.pb\.go$$')
+SEEDS ?= 30
+ROWS ?= 1000000
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## Run the main jobs on a local cluster of three processes, killing one on the way
+	bin/troupe demo --rows $(ROWS)
 
 build: ## Build bin/troupe, one static binary
 	@mkdir -p bin
@@ -15,13 +21,46 @@ test: ## Run every test
 	$(GO) test ./...
 
 race: ## Run every test under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+sim: ## Simulate SEEDS=30 clusters under faults
+	TROUPE_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -run TestSim ./actors/sim
+
+chaos: build ## Run SEEDS=30 real clusters under kill -9 and SIGSTOP, and compare digests
+	TROUPE_CHAOS_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 60m -v -run TestChaos ./cmd/troupe
+
+e2e: ## Run the tests that start real processes
+	$(GO) test -count=1 -timeout 20m ./cmd/troupe
+
+fuzz: ## Fuzz the readers of foreign bytes, a minute each
+	$(GO) test -run '^$$' -fuzz FuzzOpen -fuzztime 60s ./data/parquet
+
+bench: bench-setup ## Measure against the peers; BENCH=train OUT=file.json for one
+	$(GO) build -o bin/bench/bench ./cmd/bench
+	bin/bench/bench $(if $(BENCH),-bench $(BENCH)) $(if $(OUT),-out $(OUT)) $(if $(RUNS),-runs $(RUNS))
+
+bench-setup:
+	@mkdir -p bin/bench
+	@/usr/bin/python3 -c 'import torch' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-torch; }
+	@cd bin/bench && test -d node_modules/nodejs-polars -a -d node_modules/@duckdb || npm install --silent --no-fund --no-audit nodejs-polars @duckdb/node-api
 
 lint: ## Format, vet and the rules of the house
-	@test -z "$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@out="$$(gofmt -l $(GOFILES))"; test -z "$$out" || { echo "not formatted: $$out"; exit 1; }
 	$(GO) vet ./...
+	$(GO) test -count=1 ./internal/lint
+
+fmt: ## Format the source
+	gofmt -w $(GOFILES)
+
+proto: ## Generate the messages (needs protoc and protoc-gen-go)
+	protoc --go_out=. --go_opt=paths=source_relative proto/troupe/v1/*.proto
+
+generate: ## Generate the assembly of ml/kernels
+	$(GO) generate ./ml/kernels/...
+
+check: lint test race ## What CI runs
 
 clean: ## Remove what was built
 	rm -rf bin out .troupe
 
-.PHONY: help build test race lint clean
+.PHONY: help demo build test race sim chaos e2e fuzz bench bench-setup lint fmt proto generate check clean
