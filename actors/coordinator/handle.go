@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
@@ -224,9 +225,33 @@ func (c *Core) finish(ctx context.Context, t *tracked) error {
 }
 
 // place gives waiting tasks to members with room and reports whether it placed
-// any.
+// any. It looks at no more single tasks than there are free slots: a stage may
+// have many thousands.
 func (c *Core) place() bool {
 	now := c.clock.Now()
+	room := c.room(now)
+	free := 0
+	for _, m := range room {
+		free += max(m.FreeSlots, 0)
+	}
+	if free == 0 {
+		return false
+	}
+	wants := c.waiting(now, free)
+	if len(wants) == 0 {
+		return false
+	}
+	assigned := place.Assign(wants, room)
+	for _, a := range assigned {
+		t := c.jobs[a.Job]
+		c.emit(t, jobs.Event{Kind: jobs.TaskAssigned, Task: a.Task, Attempt: t.job.Task(a.Task).Attempt + 1, Members: a.Members})
+	}
+	return len(assigned) > 0
+}
+
+// waiting returns the tasks that may be placed now, in order of jobs and
+// shards: at most so many of each job.
+func (c *Core) waiting(now time.Time, most int) []place.Want {
 	var wants []place.Want
 	for _, id := range c.order {
 		t := c.jobs[id]
@@ -234,19 +259,16 @@ func (c *Core) place() bool {
 		if stage == nil || t.job.Phase != jobs.Running {
 			continue
 		}
+		found := 0
 		for _, task := range tasks {
+			if found == most {
+				break
+			}
 			if task.Phase == jobs.Pending && !now.Before(t.notBefore[task.ID]) {
 				wants = append(wants, place.Want{Job: id, Task: task.ID, Bytes: stage.MaxBytes, Gang: stage.Shape == jobs.Gang, MinRanks: stage.MinRanks, MaxRanks: stage.MaxRanks})
+				found++
 			}
 		}
 	}
-	if len(wants) == 0 {
-		return false
-	}
-	assigned := place.Assign(wants, c.room(now))
-	for _, a := range assigned {
-		t := c.jobs[a.Job]
-		c.emit(t, jobs.Event{Kind: jobs.TaskAssigned, Task: a.Task, Attempt: t.job.Task(a.Task).Attempt + 1, Members: a.Members})
-	}
-	return len(assigned) > 0
+	return wants
 }
