@@ -154,14 +154,23 @@ func ended(status string) bool {
 
 var errEnded = fault.New(fault.Canceled, "the job has ended")
 
-// follow folds the job's log as it grows and sends what users see of it.
+// follow folds the job's log as it grows and sends what users see of it: every
+// new stage and the end, and in between no more than a person can follow.
 func (s *Server) follow(ctx context.Context, j *jobs.Job, states chan<- run.Summary) error {
+	const pause = 50 * time.Millisecond
+	var sent time.Time
+	stages := -1
 	return s.cfg.Store.Logs.Watch(ctx, joblog.Name(j.ID), 0, func(_ uint64, record []byte) error {
 		if err := j.Apply(record); err != nil {
 			return err
 		}
+		now := s.cfg.Clock.Now()
+		if len(j.Stages) == stages && !j.Phase.Ended() && now.Sub(sent) < pause {
+			return nil
+		}
+		stages, sent = len(j.Stages), now
 		select {
-		case states <- run.Summarise(j, s.cfg.Clock.Now().UnixMilli()):
+		case states <- run.Summarise(j, now.UnixMilli()):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

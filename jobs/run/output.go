@@ -49,8 +49,11 @@ type Manifest struct {
 	Model   string      `json:"model,omitempty"`
 	Code    string      `json:"code"` // version of the program
 	Schema  data.Schema `json:"schema"`
-	Rows    int64       `json:"rows"`
-	Parts   []Part      `json:"parts"`
+	// Features are the columns to learn from, of the output of a features job;
+	// the others were kept.
+	Features []string `json:"features,omitempty"`
+	Rows     int64    `json:"rows"`
+	Parts    []Part   `json:"parts"`
 }
 
 // seal computes the manifest's digest and sums.
