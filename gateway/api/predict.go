@@ -196,3 +196,25 @@ func predictProblem(err error, single bool) error {
 	}
 	return huma.Error422UnprocessableEntity(fields.Error(), details...)
 }
+
+// Answer is POST /v1/predict for other doors: the same request and answer, with
+// the status that HTTP would have.
+func (s *Server) Answer(ctx context.Context, model string, body []byte) (status int, answer []byte) {
+	out, err := s.predict(ctx, &predictInput{Model: model, RawBody: body})
+	status = http.StatusOK
+	var doc any
+	if err == nil {
+		doc = out.Body
+	} else {
+		var known huma.StatusError
+		if !errors.As(err, &known) {
+			known = huma.NewError(http.StatusInternalServerError, err.Error())
+		}
+		status, doc = known.GetStatus(), known
+	}
+	answer, err = json.Marshal(doc)
+	if err != nil {
+		return http.StatusInternalServerError, []byte(`{"status":500,"title":"Internal Server Error"}`)
+	}
+	return status, answer
+}
