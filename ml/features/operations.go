@@ -1,0 +1,24 @@
+package features
+
+import "github.com/troupe-ml/troupe/data"
+
+// operations is the table of all operations. Package documentation says what
+// each of them does.
+func operations() map[string]operationDef {
+	number := func(min, max int, build func(b *builder) operation) operationDef {
+		return operationDef{min, max, data.Type.Numeric, "a number", build}
+	}
+	category := func(build func(b *builder) operation) operationDef {
+		return operationDef{1, 1, func(t data.Type) bool { return t != data.Timestamp }, "a text, a number, a truth or a date", build}
+	}
+	return map[string]operationDef{
+		"standard_scale":   number(1, 1, newStandardScale),
+		"log1p":            number(1, 1, newLog1p),
+		"bin":              number(1, 1, newBin),
+		"ratio":            number(2, 2, newRatio),
+		"one_hot":          category(newOneHot),
+		"frequency_encode": category(newFrequency),
+		"datetime": {1, 1, func(t data.Type) bool { return t == data.Timestamp || t == data.Date },
+			"a timestamp or a date", newDatetime},
+	}
+}
