@@ -1,0 +1,117 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/troupe-ml/troupe/gateway/api"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/registry/models"
+	"github.com/troupe-ml/troupe/registry/runs"
+)
+
+// Submit asks for a job under an id of its own, so that asking twice is one job.
+func (c *Client) Submit(ctx context.Context, s spec.Spec) (run.Summary, error) {
+	var out run.Summary
+	err := c.call(ctx, http.MethodPost, "/v1/jobs", api.SubmitRequest{ID: string(api.NewID()), Spec: s}, &out)
+	return out, err
+}
+
+// Show returns a job as it is now.
+func (c *Client) Show(ctx context.Context, id string) (run.Summary, error) {
+	var out run.Summary
+	err := c.call(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// List returns all jobs, the newest first.
+func (c *Client) List(ctx context.Context) ([]run.Summary, error) {
+	var out struct {
+		Jobs []run.Summary `json:"jobs"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/jobs", nil, &out)
+	return out.Jobs, err
+}
+
+// Cancel asks for the end of a job.
+func (c *Client) Cancel(ctx context.Context, id string) (run.Summary, error) {
+	var out run.Summary
+	err := c.call(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(id)+"/cancel", nil, &out)
+	return out, err
+}
+
+// History returns a job's log.
+func (c *Client) History(ctx context.Context, id string) ([]api.LogLine, error) {
+	var out struct {
+		Events []api.LogLine `json:"events"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"/log", nil, &out)
+	return out.Events, err
+}
+
+// Nodes returns the members of the cluster and remembers their addresses.
+func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
+	var out struct {
+		Nodes []api.Node `json:"nodes"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/nodes", nil, &out)
+	c.learn(out.Nodes)
+	return out.Nodes, err
+}
+
+// Drain asks a node to leave.
+func (c *Client) Drain(ctx context.Context, node string) error {
+	var out struct {
+		Node string `json:"node"`
+	}
+	return c.call(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/drain", nil, &out)
+}
+
+// Runs returns the records of all jobs, the newest first.
+func (c *Client) Runs(ctx context.Context) ([]runs.Run, error) {
+	var out struct {
+		Runs []runs.Run `json:"runs"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/runs", nil, &out)
+	return out.Runs, err
+}
+
+// Run returns the record of an id, or of the only one that begins so.
+func (c *Client) Run(ctx context.Context, id string) (runs.Run, error) {
+	var out runs.Run
+	err := c.call(ctx, http.MethodGet, "/v1/runs/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// Models returns all named models.
+func (c *Client) Models(ctx context.Context) ([]models.Model, error) {
+	var out struct {
+		Models []models.Model `json:"models"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/models", nil, &out)
+	return out.Models, err
+}
+
+// Deploy moves an environment to a model.
+func (c *Client) Deploy(ctx context.Context, req api.DeployRequest) (api.Deployment, error) {
+	var out api.Deployment
+	err := c.call(ctx, http.MethodPost, "/v1/deployments", req, &out)
+	return out, err
+}
+
+// Rollback moves an environment back. Other than the rest it must not happen
+// twice, so it is asked of one node once.
+func (c *Client) Rollback(ctx context.Context, req api.RollbackRequest) (api.Deployment, error) {
+	if _, err := c.Nodes(ctx); err != nil { // finds a node that answers
+		return api.Deployment{}, err
+	}
+	var out api.Deployment
+	err := c.once(ctx, "/v1/rollbacks", req, &out)
+	if fault.Of(err) == fault.Unavailable {
+		err = fault.New(fault.Unavailable, "%w; whether it was rolled back is unknown: look with `troupe models show %s`", err, req.Model)
+	}
+	return out, err
+}
