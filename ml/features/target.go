@@ -61,6 +61,9 @@ func (t *Target) Task() metrics.Task { return t.task }
 // Name returns the column's name.
 func (t *Target) Name() string { return t.field.Name }
 
+// Field returns the column.
+func (t *Target) Field() data.Field { return t.field }
+
 // Ready reports whether the target is fitted.
 func (t *Target) Ready() bool { return t.fitted != nil }
 
