@@ -1,0 +1,287 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/store"
+)
+
+const (
+	kindChunks  = "chunks" // the message lists chunks, rather than being the blob
+	headerIndex = "Troupe-Index"
+	// chunkBytes is what goes into one message: a server's default limit is 1 MiB.
+	chunkBytes = 900 << 10
+	// window is how many chunks are under way in one upload.
+	window = 8
+)
+
+// blobs keeps what fits into one message under its digest, and of what does not
+// a list of chunks. The list is written last, so a blob is there whole or not
+// at all; an upload that is cut short leaves chunks that nobody sees.
+type blobs struct {
+	*bus
+	stream string
+}
+
+func (s *blobs) subjectOf(d store.Digest) string { return s.subject + ".blob." + d.Hex() }
+func (s *blobs) chunksOf(id string) string       { return s.subject + ".chunk." + id }
+
+// inline is the most bytes that go into one message.
+func (s *blobs) inline() int { return min(chunkBytes, int(s.conn.MaxPayload())-4096) }
+
+// Put implements store.Blobs.
+func (s *blobs) Put(ctx context.Context, b []byte) (store.Digest, error) {
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("put blob: %w", err)
+	}
+	if int64(len(b)) > store.MaxBlobBytes {
+		return "", fault.New(fault.Invalid, "put blob: %d bytes, at most %d are allowed", len(b), int64(store.MaxBlobBytes))
+	}
+	d := store.DigestOf(b)
+	return d, named("put blob", string(d), s.put(ctx, d, b))
+}
+
+func (s *blobs) put(ctx context.Context, d store.Digest, b []byte) error {
+	if len(b) <= s.inline() {
+		return s.name(ctx, &nats.Msg{Subject: s.subjectOf(d), Data: b, Header: nats.Header{}})
+	}
+	if has, err := s.has(ctx, d); err != nil || has {
+		return err
+	}
+	l, err := s.upload(ctx, b)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if err := s.name(ctx, &nats.Msg{Subject: s.subjectOf(d), Data: body, Header: nats.Header{headerKind: {kindChunks}}}); err != nil {
+		return err
+	}
+	m, err := s.lastPatiently(ctx, s.subjectOf(d)) // somebody else may have put the same bytes
+	if err == nil && string(m.data) != string(body) {
+		return s.drop(ctx, l.Upload)
+	}
+	if errors.Is(err, errNone) {
+		return nil // deleted again meanwhile, with its chunks
+	}
+	return err
+}
+
+// name writes the message of a blob unless there is one.
+func (s *blobs) name(ctx context.Context, msg *nats.Msg) error {
+	return s.patiently(ctx, func() error {
+		_, err := s.publish(ctx, s.stream, msg, 0)
+		if errors.Is(err, errSequence) {
+			return nil
+		}
+		return err
+	})
+}
+
+func (s *blobs) drop(ctx context.Context, upload string) error {
+	return s.patiently(ctx, func() error { return s.purge(ctx, s.stream, s.chunksOf(upload)) })
+}
+
+func (s *blobs) lastPatiently(ctx context.Context, subject string) (m *stored, err error) {
+	err = s.patiently(ctx, func() error {
+		m, err = s.last(ctx, s.stream, subject)
+		return err
+	})
+	return m, err
+}
+
+// upload writes bytes as chunks; each try is a new upload.
+func (s *blobs) upload(ctx context.Context, b []byte) (l large, err error) {
+	err = s.patiently(ctx, func() error {
+		id := s.newID()
+		if l, err = s.uploadAs(ctx, id, b); err != nil {
+			_ = s.purge(context.WithoutCancel(ctx), s.stream, s.chunksOf(id)) // else they stay, and nobody sees them
+		}
+		return err
+	})
+	return l, err
+}
+
+func (s *blobs) uploadAs(ctx context.Context, id string, b []byte) (large, error) {
+	l := large{Upload: id, Bytes: int64(len(b))}
+	inbox := s.conn.NewRespInbox()
+	sub, err := s.conn.SubscribeSync(inbox)
+	if err != nil {
+		return l, fault.New(fault.Unavailable, "the store is away: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // the connection is gone, then
+	acked, size := 0, s.inline()
+	acknowledge := func() error {
+		seq, err := s.acknowledged(ctx, sub)
+		if err == nil && (acked == 0 || seq < l.First) {
+			l.First = seq
+		}
+		acked++
+		return err
+	}
+	for ; len(b) > 0; l.Chunks++ {
+		chunk := b[:min(size, len(b))]
+		b = b[len(chunk):]
+		msg := &nats.Msg{Subject: s.chunksOf(id), Reply: inbox, Data: chunk, Header: nats.Header{headerIndex: {strconv.Itoa(l.Chunks)}}}
+		if err := s.conn.PublishMsg(msg); err != nil {
+			return l, fault.New(fault.Unavailable, "the store is away: %w", err)
+		}
+		if l.Chunks+1-acked >= window {
+			if err := acknowledge(); err != nil {
+				return l, err
+			}
+		}
+	}
+	for acked < l.Chunks {
+		if err := acknowledge(); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+// acknowledged waits for the answer to one chunk.
+func (s *blobs) acknowledged(ctx context.Context, sub *nats.Subscription) (uint64, error) {
+	m, err := s.receive(ctx, sub)
+	if err != nil {
+		return 0, err
+	}
+	if m.Header.Get("Status") != "" {
+		return 0, fault.New(fault.Unavailable, "nobody keeps the stream")
+	}
+	return readAck(m.Data)
+}
+
+// Get implements store.Blobs.
+func (s *blobs) Get(ctx context.Context, d store.Digest) ([]byte, error) {
+	if err := check(ctx, d.Check()); err != nil {
+		return nil, fmt.Errorf("get blob: %w", err)
+	}
+	m, err := s.find(ctx, d)
+	if errors.Is(err, errNone) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, named("blob", string(d), err)
+	}
+	b := m.data
+	if m.header.Get(headerKind) == kindChunks {
+		if b, err = s.assemble(ctx, d, m.data); err != nil {
+			return nil, named("blob", string(d), err)
+		}
+	}
+	if err := d.Verify(b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// find returns the message of a blob: from any replica that has it, as its
+// bytes can be checked, or else from the leader.
+func (s *blobs) find(ctx context.Context, d store.Digest) (m *stored, err error) {
+	err = s.patiently(ctx, func() error {
+		m, err = s.direct(ctx, s.stream, map[string]any{"last_by_subj": s.subjectOf(d)})
+		if errors.Is(err, errNone) && s.cfg.Replicas > 1 {
+			m, err = s.lead(ctx, s.stream, map[string]any{"last_by_subj": s.subjectOf(d)})
+		}
+		return err
+	})
+	return m, err
+}
+
+// assemble returns the bytes of an upload that a blob lists.
+func (s *blobs) assemble(ctx context.Context, d store.Digest, list []byte) ([]byte, error) {
+	l, err := decodeLarge(list)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.download(ctx, l)
+	if !errors.Is(err, errShort) {
+		return b, err
+	}
+	if has, err := s.has(ctx, d); err != nil || !has {
+		return nil, errors.Join(err, store.ErrNotFound)
+	}
+	return nil, fault.New(fault.Corrupt, "%w: %w", store.ErrCorrupt, err)
+}
+
+// errShort means that chunks of an upload are missing.
+var errShort = errors.New("chunks are missing")
+
+// download returns the bytes of an upload. A replica that lags is asked again.
+func (s *blobs) download(ctx context.Context, l large) (b []byte, err error) {
+	if l.Bytes < 0 || l.Bytes > store.MaxBlobBytes {
+		return nil, fault.New(fault.Corrupt, "the list of chunks names %d bytes", l.Bytes)
+	}
+	tries := 0
+	err = s.patiently(ctx, func() error {
+		b = make([]byte, 0, l.Bytes)
+		next := 0
+		err := s.scan(ctx, s.stream, s.chunksOf(l.Upload), l.First, last64, func(m *stored) error {
+			if i := m.header.Get(headerIndex); i != strconv.Itoa(next) {
+				return fault.New(fault.Corrupt, "chunk %s where chunk %d was expected", i, next)
+			}
+			next++
+			b = append(b, m.data...)
+			return nil
+		})
+		if err != nil || next == l.Chunks && int64(len(b)) == l.Bytes {
+			return err
+		}
+		if tries++; s.cfg.Replicas == 1 || tries > 20 {
+			return errShort
+		}
+		return fault.New(fault.Unavailable, "%d of %d chunks are here", next, l.Chunks)
+	})
+	return b, err
+}
+
+const last64 = ^uint64(0)
+
+// Has implements store.Blobs.
+func (s *blobs) Has(ctx context.Context, d store.Digest) (bool, error) {
+	if err := check(ctx, d.Check()); err != nil {
+		return false, fmt.Errorf("find blob: %w", err)
+	}
+	has, err := s.has(ctx, d)
+	return has, named("find blob", string(d), err)
+}
+
+func (s *blobs) has(ctx context.Context, d store.Digest) (has bool, err error) {
+	err = s.patiently(ctx, func() error {
+		found, err := s.subjects(ctx, s.stream, s.subjectOf(d))
+		has = len(found) > 0
+		return err
+	})
+	return has, err
+}
+
+// Delete implements store.Blobs.
+func (s *blobs) Delete(ctx context.Context, d store.Digest) error {
+	if err := check(ctx, d.Check()); err != nil {
+		return fmt.Errorf("delete blob: %w", err)
+	}
+	m, err := s.lastPatiently(ctx, s.subjectOf(d))
+	if errors.Is(err, errNone) {
+		return nil
+	}
+	if err == nil {
+		err = s.patiently(ctx, func() error { return s.erase(ctx, s.stream, m.seq) })
+	}
+	if err == nil && m.header.Get(headerKind) == kindChunks {
+		var l large
+		if l, err = decodeLarge(m.data); err == nil {
+			err = s.drop(ctx, l.Upload)
+		}
+	}
+	return named("delete blob", string(d), err)
+}
