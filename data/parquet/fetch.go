@@ -33,7 +33,10 @@ func (f *footer) validate(end int64) error {
 		rows += grp.numRows
 		for c := range grp.chunks {
 			ch := &grp.chunks[c]
-			if ch.sealed || ch.elsewhere || ch.packed == 0 && grp.numRows == 0 {
+			if grp.numRows == 0 { // whatever is said of where no rows lie does not matter
+				ch.start, ch.packed, ch.plain = 0, 0, 0
+			}
+			if ch.sealed || ch.elsewhere || grp.numRows == 0 {
 				continue
 			}
 			if ch.start < int64(len(magic)) || ch.packed < 0 || ch.plain < 0 || ch.packed > end || ch.start > end-ch.packed {
