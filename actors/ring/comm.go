@@ -1,0 +1,285 @@
+package ring
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/collective"
+)
+
+// Comm is one rank's place in one generation. As every collective.Comm it is
+// for one goroutine; Close may be called from any.
+type Comm struct {
+	cfg     Config
+	gang    Gang
+	in, out net.Conn // from the left, to the right; nil in a gang of one
+	reader  *bufio.Reader
+	ops     uint64  // operations begun
+	scratch []int64 // one segment
+
+	write  sync.Mutex // one frame at a time
+	frame  []byte     // of a link that has no vectored writes
+	broken atomic.Bool
+	stop   chan struct{} // ends the sign of life
+	once   sync.Once
+	wg     sync.WaitGroup
+}
+
+var _ collective.Comm = (*Comm)(nil)
+
+func newComm(cfg Config, g Gang, in, out net.Conn) *Comm {
+	c := &Comm{cfg: cfg, gang: g, in: in, out: out, stop: make(chan struct{})}
+	if in != nil {
+		c.reader = bufio.NewReaderSize(in, 4096) // payloads pass it by
+		c.scratch = make([]int64, cfg.SegmentBytes/8)
+		c.wg.Go(c.live)
+	}
+	return c
+}
+
+// Rank is this member's place.
+func (c *Comm) Rank() int { return c.gang.Rank }
+
+// WorldSize is the number of ranks.
+func (c *Comm) WorldSize() int { return len(c.gang.Peers) }
+
+// Generation is which forming of the gang this is.
+func (c *Comm) Generation() uint64 { return c.gang.Generation }
+
+// Close ends this rank's part in the generation. Neighbours that still need it
+// see a broken link; those that have what they need do not.
+func (c *Comm) Close() error {
+	c.cut()
+	c.wg.Wait()
+	return nil
+}
+
+// cut closes both links, so that everybody learns of it at once.
+func (c *Comm) cut() {
+	c.once.Do(func() {
+		c.broken.Store(true)
+		close(c.stop)
+		if c.in != nil {
+			c.in.Close()
+			c.out.Close()
+		}
+	})
+}
+
+// live says that this rank is alive, also while it computes. A neighbour that
+// has gone is no reason to stop: it may have had all that it needed.
+func (c *Comm) live() {
+	t := c.cfg.Clock.NewTicker(c.cfg.Alive)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-t.C():
+			if c.send(frameAlive, nil) != nil {
+				return
+			}
+		}
+	}
+}
+
+// within runs an operation until it ends or ctx does. After an error the rank's
+// part is over.
+func (c *Comm) within(ctx context.Context, op func() error) error {
+	if err := ctx.Err(); err != nil {
+		c.cut()
+		return fault.New(fault.Canceled, "ring: %w", context.Cause(ctx))
+	}
+	if c.broken.Load() {
+		return c.failed(errors.New("it was over before"))
+	}
+	if c.in == nil {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, c.cut)
+	err := op()
+	stop()
+	if err == nil {
+		return nil
+	}
+	c.cut()
+	switch {
+	case ctx.Err() != nil:
+		return fault.New(fault.Canceled, "ring: %w", context.Cause(ctx))
+	case errors.Is(err, errDisagree):
+		return err
+	default:
+		return c.failed(err)
+	}
+}
+
+func (c *Comm) failed(err error) error {
+	return fault.New(fault.Unavailable, "ring: rank %d of %d in generation %d: %w: %w", c.Rank(), c.WorldSize(), c.Generation(), ErrBroken, err)
+}
+
+// AllReduce adds v over all ranks in place. Time: each rank sends and receives
+// 2(n-1)/n of v's bytes.
+//
+// Source: Patarasuk and Yuan, Journal of Parallel and Distributed Computing
+// 69(2), 2009 (ring reduce-scatter and all-gather), in segments.
+func (c *Comm) AllReduce(ctx context.Context, v []int64) error {
+	return c.within(ctx, func() error {
+		if err := c.agree(operation{code: opAllReduce, count: uint64(len(v))}); err != nil {
+			return err
+		}
+		return c.allReduce(v)
+	})
+}
+
+// allReduce sends in a goroutine of its own, so that all ranks may send at once.
+// A segment is never changed before it was sent: what comes to take its place
+// is a sum that contains it.
+func (c *Comm) allReduce(v []int64) error {
+	n, rank := c.WorldSize(), c.Rank()
+	chunk := func(i int) []int64 {
+		i = (i%n + n) % n
+		return v[len(v)*i/n : len(v)*(i+1)/n]
+	}
+	steps := 2 * (n - 1)
+	queue := make(chan []int64, steps*((len(v)/n+1)/len(c.scratch)+1)) // holds all there will be: putting never waits
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		for s := range queue {
+			if err == nil {
+				if err = c.send(frameData, bytesOf(s)); err != nil {
+					c.cut()
+				}
+			}
+		}
+		sent <- err
+	}()
+	c.eachSegment(chunk(rank), func(s []int64) error { queue <- s; return nil }) //nolint:errcheck // never fails
+	var err error
+	for s := 0; s < steps && err == nil; s++ {
+		err = c.eachSegment(chunk(rank-s-1), func(part []int64) error {
+			if err := c.take(part, s < n-1); err != nil {
+				return err
+			}
+			if s+1 < steps {
+				queue <- part
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		c.cut() // or the sender would wait for a neighbour that has gone
+	}
+	close(queue)
+	return errors.Join(err, <-sent)
+}
+
+func (c *Comm) eachSegment(chunk []int64, f func(part []int64) error) error {
+	for len(chunk) > 0 {
+		n := min(len(chunk), len(c.scratch))
+		if err := f(chunk[:n]); err != nil {
+			return err
+		}
+		chunk = chunk[n:]
+	}
+	return nil
+}
+
+// take receives a segment and adds it to part, or puts it in its place.
+func (c *Comm) take(part []int64, add bool) error {
+	if !add {
+		return c.receive(frameData, bytesOf(part))
+	}
+	got := c.scratch[:len(part)]
+	if err := c.receive(frameData, bytesOf(got)); err != nil {
+		return err
+	}
+	for i, x := range got {
+		part[i] += x
+	}
+	return nil
+}
+
+// Broadcast sends root's bytes around the ring; each rank passes them on as they
+// arrive.
+func (c *Comm) Broadcast(ctx context.Context, root int, b []byte) (out []byte, err error) {
+	if root < 0 || root >= c.WorldSize() {
+		c.cut()
+		return nil, fault.New(fault.Internal, "ring: broadcast from rank %d of %d: %w: there is no such rank", root, c.WorldSize(), errDisagree)
+	}
+	out = b
+	err = c.within(ctx, func() error {
+		if err := c.agree(operation{code: opBroadcast, root: uint32(root)}); err != nil {
+			return err
+		}
+		if root == c.Rank() {
+			return c.give(b)
+		}
+		out, err = c.passOn((root-1+c.WorldSize())%c.WorldSize() == c.Rank())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// give sends all of b to the right.
+func (c *Comm) give(b []byte) error {
+	if err := c.sendOperation(operation{code: opLength, count: uint64(len(b))}); err != nil {
+		return err
+	}
+	for len(b) > 0 {
+		n := min(len(b), c.cfg.SegmentBytes)
+		if err := c.send(frameData, b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// passOn receives what give has sent and passes it on, unless this is the last.
+func (c *Comm) passOn(last bool) ([]byte, error) {
+	o, err := c.receiveOperation()
+	if err != nil {
+		return nil, err
+	}
+	if o.code != opLength || o.count > uint64(c.cfg.MaxBroadcastBytes) {
+		return nil, fault.New(fault.Internal, "ring: broadcast of %d bytes: %w: at most %d are sent", o.count, errDisagree, c.cfg.MaxBroadcastBytes)
+	}
+	if !last {
+		if err := c.sendOperation(o); err != nil {
+			return nil, err
+		}
+	}
+	b := make([]byte, o.count)
+	for rest := b; len(rest) > 0; {
+		n := min(len(rest), c.cfg.SegmentBytes)
+		if err := c.receive(frameData, rest[:n]); err != nil {
+			return nil, err
+		}
+		if !last {
+			if err := c.send(frameData, rest[:n]); err != nil {
+				return nil, err
+			}
+		}
+		rest = rest[n:]
+	}
+	return b, nil
+}
+
+// bytesOf is v's memory as bytes. All ranks have the same byte order: their
+// hellos have seen to that.
+func bytesOf(v []int64) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v))
+}

@@ -1,0 +1,133 @@
+package ring
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+var errSlow = errors.New("the neighbours did not join in time")
+
+// Join forms a rank's place in a generation of its gang: it links up with both
+// neighbours, whichever comes first, and returns when both are there. A gang of
+// one has no links.
+//
+// It fails with ErrBroken when FormTimeout is over or a neighbour is beyond
+// reach, with ErrStale when there is a newer generation, and with kind Canceled
+// when ctx ends.
+func (l *Listener) Join(ctx context.Context, g Gang) (*Comm, error) {
+	if err := g.Validate(); err != nil {
+		return nil, err
+	}
+	if len(g.Peers) == 1 {
+		return newComm(l.cfg, g, nil, nil), nil
+	}
+	within, cancel := context.WithTimeoutCause(ctx, l.cfg.FormTimeout, errSlow)
+	defer cancel()
+	in, out, err := l.links(within, g)
+	if err == nil {
+		return newComm(l.cfg, g, in, out), nil
+	}
+	for _, c := range []net.Conn{in, out} {
+		if c != nil {
+			c.Close()
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, fault.New(fault.Canceled, "ring: join: %w", context.Cause(ctx))
+	}
+	return nil, fault.New(fault.Unavailable, "ring: rank %d of %d joins generation %d: %w: %w", g.Rank, len(g.Peers), g.Generation, ErrBroken, err)
+}
+
+// links waits for the left neighbour and dials the right one. With an error
+// either may be set.
+func (l *Listener) links(ctx context.Context, g Gang) (in, out net.Conn, err error) {
+	left := g.left()
+	arrived, err := l.expect(left)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.forget(left, arrived)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	dialled := make(chan error, 1)
+	go func() {
+		var err error
+		if out, err = l.dial(ctx, g); err != nil {
+			cancel(err)
+		}
+		dialled <- err
+	}()
+	select {
+	case in = <-arrived:
+		err = answer(in, l.cfg.Clock, l.cfg.Timeout, accepted)
+		if err != nil {
+			cancel(err)
+		}
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if e := <-dialled; err == nil {
+		err = e
+	}
+	return in, out, err
+}
+
+// dial links up with the right neighbour; it tries again until ctx ends, since
+// who is here, and in which generation, is not for a rank to decide.
+func (l *Listener) dial(ctx context.Context, g Gang) (net.Conn, error) {
+	address := g.Peers[(g.Rank+1)%len(g.Peers)]
+	var last error
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, l.cfg.Timeout/8) {
+		c, err := l.dialOnce(ctx, address, g.hello())
+		if err == nil || errors.Is(err, ErrStale) {
+			return c, err
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), last)
+		case <-l.cfg.Clock.After(wait):
+		}
+	}
+}
+
+func (l *Listener) dialOnce(ctx context.Context, address string, h hello) (_ net.Conn, err error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if l.cfg.TLS != nil {
+		c = tls.Client(c, l.cfg.TLS)
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer func() {
+		if !stop() && err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			c.Close()
+		}
+	}()
+	if _, err := c.Write(h.bytes()); err != nil {
+		return nil, err
+	}
+	var what [1]byte
+	if _, err := c.Read(what[:]); err != nil {
+		return nil, err
+	}
+	switch what[0] {
+	case accepted:
+		return c, nil
+	case stale:
+		return nil, fault.New(fault.Unavailable, "ring: %s: %w than %d", address, ErrStale, h.key.generation)
+	default:
+		return nil, fault.New(fault.Unavailable, "ring: %s: answers %d, expected %d", address, what[0], accepted)
+	}
+}
