@@ -1,0 +1,203 @@
+package neural
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// Activation is what hidden layers apply to their sums.
+type Activation string
+
+// The activations.
+const (
+	ReLU    Activation = "relu"
+	Tanh    Activation = "tanh"
+	Sigmoid Activation = "sigmoid"
+)
+
+// Config is a network and how it learns.
+type Config struct {
+	Hidden        []int      // the width of each hidden layer, 1 to MaxWidth; none makes a linear model
+	Activation    Activation // of the hidden layers
+	Dropout       float64    // the share of hidden values dropped while training, 0 to below 1
+	Optimizer     Optimizer
+	Scheduler     Scheduler
+	Epochs        int            // the most passes over the training rows
+	BatchSize     int            // rows of an update, over all ranks together
+	EarlyStopping *EarlyStopping // nil: never; the best epoch's weights are kept all the same
+	Seed          uint64         // of weights, the order of rows, and dropout
+}
+
+// Optimizer is AdamW. Weights and biases decay alike.
+//
+// Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR
+// 2019, algorithm 2, with the schedule multiplier and learning rate in one, as
+// PyTorch has it.
+type Optimizer struct {
+	LearningRate float64
+	WeightDecay  float64 // times the learning rate: the share by which weights shrink at each step
+	Beta1        float64 // the decay of the mean of gradients
+	Beta2        float64 // the decay of the mean of squared gradients
+	Epsilon      float64 // is added to the root of the second mean
+}
+
+// SchedulerType is a way to change the learning rate.
+type SchedulerType string
+
+// The schedulers.
+const (
+	Constant        SchedulerType = "constant"
+	ReduceOnPlateau SchedulerType = "reduce_on_plateau"
+)
+
+// Scheduler is how the learning rate changes from epoch to epoch.
+type Scheduler struct {
+	Type            SchedulerType
+	Factor          float64 // what ReduceOnPlateau multiplies the learning rate by
+	Patience        int     // epochs without improvement of the validation loss that it lets pass
+	MinLearningRate float64 // where it stops
+}
+
+// EarlyStopping ends training when a metric of the validation rows no longer
+// improves.
+type EarlyStopping struct {
+	Metric   string  // loss, or a metric of the task
+	Patience int     // epochs without improvement after which training ends
+	MinDelta float64 // the least change from the best that counts as an improvement
+}
+
+// Bounds of a Config.
+const (
+	MaxWidth     = 1 << 16 // of a layer
+	MaxHidden    = 64      // layers
+	MaxBatchSize = 1 << 20 // rows
+)
+
+// DefaultConfig returns the network and settings of a spec that names none.
+func DefaultConfig() Config {
+	return Config{
+		Hidden:     []int{64, 32},
+		Activation: ReLU,
+		Optimizer:  Optimizer{LearningRate: 1e-3, WeightDecay: 0.01, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8},
+		Scheduler:  Scheduler{Type: Constant, Factor: 0.1, Patience: 10},
+		Epochs:     20,
+		BatchSize:  1024,
+		Seed:       42,
+	}
+}
+
+// Validate reports all faults of c for the problem p at once, as an error of
+// kind Invalid.
+func (c Config) Validate(p models.Problem) error {
+	var faults []error
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	must(len(c.Hidden) <= MaxHidden, "%d hidden layers, expected at most %d", len(c.Hidden), MaxHidden)
+	for i, n := range c.Hidden {
+		must(n >= 1 && n <= MaxWidth, "hidden layer %d has width %d, expected 1 to %d", i, n, MaxWidth)
+	}
+	must(slices.Contains([]Activation{ReLU, Tanh, Sigmoid}, c.Activation),
+		"unknown activation %q, expected relu, tanh or sigmoid", c.Activation)
+	must(c.Dropout >= 0 && c.Dropout < 1, "dropout %v, expected 0 to below 1", c.Dropout)
+	must(c.Epochs >= 1, "%d epochs, expected at least 1", c.Epochs)
+	must(c.BatchSize >= 1 && c.BatchSize <= MaxBatchSize, "batches of %d rows, expected 1 to %d", c.BatchSize, MaxBatchSize)
+	c.Optimizer.validate(must)
+	c.Scheduler.validate(must)
+	c.EarlyStopping.validate(p.Task, must)
+	if err := checkProblem(p); err != nil {
+		faults = append(faults, err)
+	}
+	if len(faults) > 0 {
+		return fault.New(fault.Invalid, "neural: %w", errors.Join(faults...))
+	}
+	return nil
+}
+
+func (o Optimizer) validate(must func(bool, string, ...any)) {
+	must(o.LearningRate > 0 && o.LearningRate <= 10, "learning rate %v, expected above 0 and at most 10", o.LearningRate)
+	must(o.WeightDecay >= 0 && o.WeightDecay <= 10, "weight decay %v, expected 0 to 10", o.WeightDecay)
+	must(o.Beta1 >= 0 && o.Beta1 < 1, "beta1 %v, expected 0 to below 1", o.Beta1)
+	must(o.Beta2 >= 0 && o.Beta2 < 1, "beta2 %v, expected 0 to below 1", o.Beta2)
+	must(float32(o.Epsilon) > 0 && o.Epsilon <= 1, "epsilon %v, expected above 0 and at most 1", o.Epsilon)
+}
+
+func (s Scheduler) validate(must func(bool, string, ...any)) {
+	switch s.Type {
+	case Constant:
+	case ReduceOnPlateau:
+		must(s.Factor > 0 && s.Factor < 1, "scheduler factor %v, expected above 0 and below 1", s.Factor)
+		must(s.Patience >= 0, "scheduler patience %d, expected at least 0", s.Patience)
+		must(s.MinLearningRate >= 0, "least learning rate %v, expected at least 0", s.MinLearningRate)
+	default:
+		must(false, "unknown scheduler %q, expected constant or reduce_on_plateau", s.Type)
+	}
+}
+
+func (e *EarlyStopping) validate(task metrics.Task, must func(bool, string, ...any)) {
+	if e == nil {
+		return
+	}
+	names := watchable(task)
+	must(slices.Contains(names, e.Metric), "early stopping by %q, expected one of %v", e.Metric, names)
+	must(e.Patience >= 1, "early stopping with patience %d, expected at least 1", e.Patience)
+	must(e.MinDelta >= 0 && !math.IsInf(e.MinDelta, 0), "early stopping with a least change of %v, expected at least 0", e.MinDelta)
+}
+
+func checkProblem(p models.Problem) error {
+	switch p.Task {
+	case metrics.Regression:
+		return nil
+	case metrics.Binary:
+		if p.NumClasses != 2 {
+			return fmt.Errorf("a binary task of %d classes, expected 2", p.NumClasses)
+		}
+		return nil
+	case metrics.Multiclass:
+		if p.NumClasses < 2 || p.NumClasses > metrics.MaxClasses {
+			return fmt.Errorf("a multiclass task of %d classes, expected 2 to %d", p.NumClasses, metrics.MaxClasses)
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown task %q, expected binary, multiclass or regression", p.Task)
+}
+
+// Estimator fits networks of one Config to one Problem.
+type Estimator struct {
+	config  Config
+	problem models.Problem
+}
+
+// New returns an estimator. The error, of kind Invalid, names all faults of c.
+func New(c Config, p models.Problem) (*Estimator, error) {
+	if err := c.Validate(p); err != nil {
+		return nil, err
+	}
+	if p.Task == metrics.Regression {
+		p.NumClasses = 0
+	}
+	c.Hidden = slices.Clone(c.Hidden)
+	if c.EarlyStopping != nil {
+		e := *c.EarlyStopping
+		c.EarlyStopping = &e
+	}
+	return &Estimator{config: c, problem: p}, nil
+}
+
+// canonical returns the config as bytes that are equal for equal configs.
+func (c Config) canonical() ([]byte, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "neural: config: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,168 @@
+package neural
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync/atomic"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+	"github.com/troupe-ml/troupe/ml/sketch"
+)
+
+// standard is how a regression's target is scaled: (y - mean) / std.
+type standard struct{ mean, std float64 }
+
+// standardise returns the mean and the standard deviation of y, 1 for a
+// constant, from exact sums, and y scaled by them.
+func standardise(y []float32) (standard, []float32) {
+	var sum, squares sketch.Sum
+	for _, v := range y {
+		sum.Add(float64(v))
+	}
+	s := standard{mean: sum.Value() / float64(len(y)), std: 1}
+	for _, v := range y {
+		d := float64(v) - s.mean
+		squares.AddProduct(d, d)
+	}
+	if std := math.Sqrt(squares.Value() / float64(len(y))); std > 0 {
+		s.std = std
+	}
+	scaled := make([]float32, len(y))
+	for i, v := range y {
+		scaled[i] = float32((float64(v) - s.mean) / s.std)
+	}
+	return s, scaled
+}
+
+// unscale replaces scaled values by those in the unit of the target.
+func (s standard) unscale(values []float32) {
+	for i, v := range values {
+		values[i] = float32(s.mean + float64(float64(v)*s.std)) // two roundings: no fused multiply-add
+	}
+}
+
+// examiner measures this rank's share of the validation rows.
+type examiner struct {
+	fit        *fit
+	ctx        context.Context //nolint:containedctx // that of the call which waits for the executors
+	next       atomic.Int64
+	evaluators map[*executor]*metrics.Evaluator
+}
+
+// evaluate measures the validation rows on all ranks; every rank returns the
+// same.
+func (f *fit) evaluate(ctx context.Context) (*metrics.Evaluator, error) {
+	x := &examiner{fit: f, ctx: ctx, evaluators: map[*executor]*metrics.Evaluator{}}
+	all, err := f.newEvaluator()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range f.crew.members {
+		if x.evaluators[e], err = f.newEvaluator(); err != nil {
+			return nil, err
+		}
+	}
+	failed := f.crew.run(len(f.crew.members), x.blocks)
+	if ctx.Err() != nil {
+		return nil, canceled(ctx)
+	}
+	for _, e := range f.crew.members {
+		if err := all.Merge(x.evaluators[e]); err != nil {
+			return nil, err
+		}
+	}
+	return f.exchange(ctx, all, failed)
+}
+
+func (f *fit) newEvaluator() (*metrics.Evaluator, error) {
+	return metrics.NewEvaluator(f.network.problem.Task, f.network.problem.NumClasses)
+}
+
+// blocks measures blocks of rows until none of this rank's is left.
+func (x *examiner) blocks(e *executor) error {
+	f, table := x.fit, x.fit.validation
+	outputs := f.network.problem.NumOutputs()
+	out := make([]float32, f.network.rows*outputs)
+	observe := newObserver(f.network.problem, f.network.rows)
+	for {
+		if x.ctx.Err() != nil {
+			return canceled(x.ctx)
+		}
+		first := (int(x.next.Add(1)-1)*f.comm.WorldSize() + f.comm.Rank()) * f.network.rows
+		if first >= table.NumRows {
+			return nil
+		}
+		rows := min(f.network.rows, table.NumRows-first)
+		if err := e.predictor.predict(table.X[first*table.NumFeatures:], rows, out); err != nil {
+			return err
+		}
+		if f.network.problem.Task == metrics.Regression {
+			f.target.unscale(out[:rows])
+		}
+		if err := observe(x.evaluators[e], table.Y[first:first+rows], out[:rows*outputs]); err != nil {
+			return fmt.Errorf("neural: validation rows from %d: %w", first, err)
+		}
+	}
+}
+
+// newObserver returns a function that has an evaluator observe up to so many
+// rows of targets and predictions.
+func newObserver(p models.Problem, numRows int) func(*metrics.Evaluator, []float32, []float32) error {
+	predicted := make([]float64, numRows*p.NumOutputs())
+	values, classes := make([]float64, numRows), make([]int, numRows)
+	return func(e *metrics.Evaluator, y, out []float32) error {
+		for i, v := range out {
+			predicted[i] = float64(v)
+		}
+		for i, v := range y {
+			values[i], classes[i] = float64(v), int(v)
+		}
+		if p.Task == metrics.Regression {
+			return e.ObserveValues(values[:len(y)], predicted[:len(out)])
+		}
+		return e.ObserveClasses(classes[:len(y)], predicted[:len(out)])
+	}
+}
+
+// exchange merges what the ranks have measured, in rank order. A rank that
+// failed says so in place of its measures, so that all return an error.
+func (f *fit) exchange(ctx context.Context, mine *metrics.Evaluator, failed error) (*metrics.Evaluator, error) {
+	if f.comm.WorldSize() == 1 {
+		return mine, failed
+	}
+	b, err := mine.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	b = append([]byte{0}, b...)
+	if failed != nil {
+		b = append([]byte{1, byte(fault.Of(failed))}, failed.Error()...)
+	}
+	all, err := f.newEvaluator()
+	if err != nil {
+		return nil, err
+	}
+	for root := range f.comm.WorldSize() {
+		got, err := f.comm.Broadcast(ctx, root, b)
+		if err != nil {
+			return nil, fmt.Errorf("neural: validation metrics: %w", err)
+		}
+		if len(got) > 1 && got[0] == 1 {
+			return nil, fault.New(fault.Kind(got[1]), "%s", got[2:])
+		}
+		part, err := f.newEvaluator()
+		if err != nil {
+			return nil, err
+		}
+		if err := part.UnmarshalBinary(got[min(1, len(got)):]); err != nil {
+			return nil, err
+		}
+		if err := all.Merge(part); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,76 @@
+package neural
+
+import (
+	"math"
+	"sync/atomic"
+
+	"github.com/troupe-ml/troupe/ml/kernels"
+)
+
+// Gradients are added as multiples of 1/gradScale, in int64: an exact sum of
+// what a shard contributes up to half of that, in whatever order. What a shard
+// adds to one weight must be below maxGrad; then maxShards of them cannot
+// overflow. With AdamW's usual epsilon of 1e-8, of the mean over a batch, the
+// rounding is far below what can move a weight.
+const (
+	gradScale = 1 << 30
+	maxGrad   = kernels.MaxFixed / gradScale // 2^21
+	maxShards = 4095                         // of a batch
+
+	lossScale = 1 << 24 // likewise for the sum of a shard's losses
+	maxLoss   = 1 << 26
+)
+
+// What follows the gradient in the vector of sums.
+const (
+	lossAt     = iota // of the rows
+	rowsAt            // as a check
+	badLossAt         // shards whose loss is no number or too large
+	badLayerAt        // and for each layer, shards whose gradient is
+)
+
+// executor computes shards, one after the other, and keeps the sums.
+type executor struct {
+	trainer   *trainer
+	predictor *predictor
+	sums      []int64   // the flat gradient, then as above
+	scratch   []float32 // of one piece of the vector
+	err       error
+}
+
+// shard adds the gradient of the rows that the trainer holds to the sums.
+func (e *executor) shard(n *network) error {
+	t := e.trainer
+	if err := t.machine.RunAll(); err != nil {
+		return err
+	}
+	rest := e.sums[n.numParams:]
+	rest[rowsAt] += int64(t.rows)
+	if loss := t.head.loss; math.Abs(loss) < maxLoss { // false for NaN
+		rest[lossAt] += int64(math.RoundToEven(loss * lossScale))
+	} else {
+		rest[badLossAt]++
+	}
+	for i, l := range n.layers {
+		end := l.first + l.WeightLen() + l.BiasLen()
+		if !kernels.AddFixed(e.sums[l.first:end], t.grad[l.first:end], gradScale) {
+			rest[badLayerAt+i]++
+		}
+	}
+	return nil
+}
+
+// piece is how many floats of the flat vector are updated at a time: few enough
+// to stay in cache from the first to the last thing that is done to them.
+const piece = 1 << 13
+
+// pieces deals out the vector in pieces.
+type pieces struct {
+	next atomic.Int64
+	size int
+}
+
+func (p *pieces) take() (first, end int, ok bool) {
+	first = int(p.next.Add(1)-1) * piece
+	return first, min(first+piece, p.size), first < p.size
+}

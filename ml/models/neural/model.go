@@ -1,0 +1,235 @@
+package neural
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/kernels"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// Model is a fitted network. It is safe for concurrent use.
+type Model struct {
+	network network
+	target  standard
+	weights []float32 // flat
+	idle    sync.Pool // of *predictor
+}
+
+var _ models.Model = (*Model)(nil)
+
+// newModel returns a model of the flat weights, which become its own.
+func newModel(n network, target standard, weights []float32) (*Model, error) {
+	m := &Model{network: n, target: target, weights: weights}
+	p, err := n.newPredictor(weights)
+	if err != nil {
+		return nil, err
+	}
+	m.idle.Put(p)
+	return m, nil
+}
+
+// Problem is what was learned.
+func (m *Model) Problem() models.Problem { return m.network.problem }
+
+// NumFeatures is the width of the rows that Predict takes.
+func (m *Model) NumFeatures() int { return m.network.layers[0].In }
+
+// Predict writes the predictions of x, of shape (rows, features), to out, of
+// shape (rows, outputs). Errors, of kind Invalid: shapes that do not fit, and a
+// row whose prediction is no number, because the row is none.
+func (m *Model) Predict(x []float32, numRows int, out []float32) (err error) {
+	defer door(&err)
+	outputs := m.network.problem.NumOutputs()
+	if numRows < 0 || len(x) != numRows*m.NumFeatures() || len(out) != numRows*outputs {
+		return fault.New(fault.Invalid, "neural: predict: %d values and room for %d for %d rows of %d features and %d outputs",
+			len(x), len(out), numRows, m.NumFeatures(), outputs)
+	}
+	p, ok := m.idle.Get().(*predictor)
+	if !ok {
+		if p, err = m.network.newPredictor(m.weights); err != nil {
+			return err
+		}
+	}
+	if err := p.predict(x, numRows, out); err != nil {
+		return err
+	}
+	m.idle.Put(p)
+	if m.network.problem.Task == metrics.Regression {
+		m.target.unscale(out)
+	}
+	for i, v := range out {
+		if !isNumber(v) {
+			return fault.New(fault.Invalid, "neural: predict: the prediction of row %d is %v: are its features finite and not extreme?", i/outputs, v)
+		}
+	}
+	return nil
+}
+
+// The metadata of a model's file.
+const (
+	formatKey     = "format"
+	format        = "troupe.neural"
+	versionKey    = "version"
+	version       = "1"
+	taskKey       = "task"
+	activationKey = "activation"
+	meanKey       = "target_mean"
+	stdKey        = "target_std"
+	checksumKey   = "checksum"
+)
+
+// MarshalBinary writes the model as a safetensors file: for each layer N, from
+// 0, layers.N.weight of shape (outputs, inputs) and layers.N.bias, as PyTorch
+// has them, and as metadata what else the model is. Equal models give equal
+// bytes.
+func (m *Model) MarshalBinary() ([]byte, error) {
+	metadata := map[string]string{
+		formatKey:     format,
+		versionKey:    version,
+		taskKey:       string(m.network.problem.Task),
+		activationKey: string(m.network.activation),
+	}
+	if m.network.problem.Task == metrics.Regression {
+		metadata[meanKey] = strconv.FormatFloat(m.target.mean, 'g', -1, 64)
+		metadata[stdKey] = strconv.FormatFloat(m.target.std, 'g', -1, 64)
+	}
+	var arrays []array
+	for i, l := range m.network.layers {
+		w := array{name: weightName(i), shape: []int{l.Out, l.In}, values: make([]float32, l.In*l.Out)}
+		l.Unpack(w.values, m.network.shape.weights(m.weights, i))
+		b := array{name: biasName(i), shape: []int{l.Out}, values: m.network.bias(m.weights, i)[:l.Out]}
+		arrays = append(arrays, w, b)
+	}
+	b, err := encodeTensors(metadata, arrays)
+	if err != nil {
+		return nil, err
+	}
+	metadata[checksumKey] = fmt.Sprintf("%016x", xxh3.Hash(b)) // of the file without it
+	return encodeTensors(metadata, arrays)
+}
+
+func weightName(i int) string { return fmt.Sprintf("layers.%d.weight", i) }
+func biasName(i int) string   { return fmt.Sprintf("layers.%d.bias", i) }
+
+// Load reads a model that MarshalBinary has written, or one that another
+// program has written likewise; the checksum may be absent then. The error is
+// of kind Corrupt when b is anything else, and Invalid when it is of a later
+// version.
+func Load(b []byte) (m *Model, err error) {
+	defer door(&err)
+	metadata, arrays, err := decodeTensors(b)
+	if err != nil {
+		return nil, err
+	}
+	if metadata[formatKey] != format {
+		return nil, damaged("the format is %q, expected %q", metadata[formatKey], format)
+	}
+	if v := metadata[versionKey]; v != version {
+		return nil, fault.New(fault.Invalid, "neural: a model of version %q, this program reads %s: use the program that wrote it", v, version)
+	}
+	n, target, err := described(metadata)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := n.assemble(arrays)
+	if err != nil {
+		return nil, err
+	}
+	if m, err = newModel(n, target, weights); err != nil {
+		return nil, err
+	}
+	if _, ok := metadata[checksumKey]; ok {
+		if again, err := m.MarshalBinary(); err != nil || !bytes.Equal(again, b) {
+			return nil, damaged("the checksum is wrong")
+		}
+	}
+	return m, nil
+}
+
+// described returns what the metadata say, all but the number of classes.
+func described(metadata map[string]string) (network, standard, error) {
+	n := network{activation: Activation(metadata[activationKey])}
+	n.problem.Task = metrics.Task(metadata[taskKey])
+	target, known := standard{std: 1}, 4
+	if n.problem.Task.Names() == nil {
+		return n, target, damaged("unknown task %q", n.problem.Task)
+	}
+	switch n.activation {
+	case ReLU, Tanh, Sigmoid:
+	default:
+		return n, target, damaged("unknown activation %q", n.activation)
+	}
+	if n.problem.Task == metrics.Regression {
+		var err1, err2 error
+		target.mean, err1 = strconv.ParseFloat(metadata[meanKey], 64)
+		target.std, err2 = strconv.ParseFloat(metadata[stdKey], 64)
+		if err1 != nil || err2 != nil || math.IsNaN(target.mean-target.mean) || !(target.std > 0) || math.IsInf(target.std, 1) {
+			return n, target, damaged("the target's mean is %q and its deviation %q", metadata[meanKey], metadata[stdKey])
+		}
+		known += 2
+	}
+	if _, ok := metadata[checksumKey]; ok {
+		known++
+	}
+	if len(metadata) != known {
+		return n, target, damaged("%d metadata, expected %d", len(metadata), known)
+	}
+	return n, target, nil
+}
+
+// assemble gives n the layers that the tensors describe, and returns their
+// weights.
+func (n *network) assemble(arrays map[string]array) ([]float32, error) {
+	if len(arrays)%2 != 0 || len(arrays) == 0 || len(arrays)/2 > MaxHidden+1 {
+		return nil, damaged("%d tensors, expected a weight and a bias for each of 1 to %d layers", len(arrays), MaxHidden+1)
+	}
+	var widths []int
+	for i := range len(arrays) / 2 {
+		w, bias := arrays[weightName(i)], arrays[biasName(i)]
+		if len(w.shape) != 2 || len(bias.shape) != 1 || w.shape[0] != bias.shape[0] || (i > 0 && w.shape[1] != widths[i]) {
+			return nil, damaged("layer %d has weights of shape %v and a bias of %v after %v", i, w.shape, bias.shape, widths)
+		}
+		if i == 0 {
+			widths = append(widths, w.shape[1])
+		}
+		widths = append(widths, w.shape[0])
+	}
+	last := len(widths) - 1
+	n.problem.NumClasses = widths[last]
+	if n.problem.Task == metrics.Regression {
+		n.problem.NumClasses = 0
+	}
+	if err := checkProblem(n.problem); err != nil || n.problem.NumOutputs() != widths[last] {
+		return nil, damaged("%d outputs for a %s task", widths[last], n.problem.Task)
+	}
+	s, err := newShape(widths[0], widths[1:last], widths[last])
+	if err != nil {
+		return nil, damaged("%v", err)
+	}
+	n.shape = s
+	flat := kernels.Aligned(s.numParams)
+	for i, l := range s.layers {
+		w, bias := arrays[weightName(i)].values, arrays[biasName(i)].values
+		for _, v := range w {
+			if !isNumber(v) {
+				return nil, damaged("a weight of layer %d is %v", i, v)
+			}
+		}
+		for _, v := range bias {
+			if !isNumber(v) {
+				return nil, damaged("a bias of layer %d is %v", i, v)
+			}
+		}
+		l.Pack(s.weights(flat, i), w)
+		copy(s.bias(flat, i), bias)
+	}
+	return flat, nil
+}

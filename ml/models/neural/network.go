@@ -1,0 +1,159 @@
+package neural
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/troupe-ml/troupe/ml/kernels"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// network is what graphs are made of.
+type network struct {
+	shape
+	activation Activation
+	problem    models.Problem
+}
+
+// nodes are a graph's inputs: a block of rows, and the parameters of layers.
+type nodes struct {
+	*G.ExprGraph
+	x          *G.Node
+	parameters []*G.Node // weights, then bias, of each layer
+}
+
+// inputs makes the input nodes of a graph. The rows are x's, the parameters
+// those of the flat vector, of whose memory the graph sees every change.
+func (n network) inputs(b *builder, x kernels.Matrix, flat []float32) nodes {
+	g := nodes{ExprGraph: G.NewGraph()}
+	add := func(name string, shape tensor.Shape, memory []float32) *G.Node {
+		return G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName(name), G.WithShape(shape...), G.WithValue(newTensor(shape, memory)))
+	}
+	g.x = add("x", b.of(x.Cols), x.Data)
+	for i, l := range n.layers {
+		g.parameters = append(g.parameters,
+			add(fmt.Sprintf("w%d", i), weightShape(l.Dense), n.weights(flat, i)),
+			add(fmt.Sprintf("b%d", i), biasShape(l.Dense), n.bias(flat, i)))
+	}
+	return g
+}
+
+// outputs returns the node of the last layer's outputs. transposed, of each
+// layer, may be nil where no gradient is wanted.
+func (n network) outputs(b *builder, g nodes, drop kernels.Dropout, transposed [][]float32) (*G.Node, error) {
+	y := g.x
+	for i, l := range n.layers {
+		d := &dense{builder: b, Dense: l.Dense}
+		if i < len(n.layers)-1 {
+			d.activation, d.dropout = n.activation, drop
+			d.dropout.Layer = uint64(i)
+		}
+		if transposed != nil {
+			d.transposed = transposed[i]
+		}
+		var err error
+		if y, err = d.node(y, g.parameters[2*i], g.parameters[2*i+1]); err != nil {
+			return nil, err
+		}
+	}
+	return y, nil
+}
+
+// trainer computes the gradient of a block of rows.
+type trainer struct {
+	*pass
+	machine *machine
+	head    *head
+	x       kernels.Matrix // the rows, to be filled in
+	targets []float32      // likewise
+	grad    []float32      // the flat gradient of the sum of the rows' losses
+}
+
+// newTrainer makes the graph of the network and its gradient, over the flat
+// parameters and their transposed copies.
+func (n network) newTrainer(flat []float32, transposed [][]float32, drop kernels.Dropout) (*trainer, error) {
+	building.Lock()
+	defer building.Unlock()
+	t := &trainer{
+		pass:    &pass{},
+		x:       kernels.NewMatrix(n.rows, n.layers[0].In),
+		targets: make([]float32, n.rows),
+		grad:    kernels.Aligned(n.numParams),
+	}
+	b := &builder{pass: t.pass, full: n.rows}
+	g := n.inputs(b, t.x, flat)
+	y, err := n.outputs(b, g, drop, transposed)
+	if err != nil {
+		return nil, err
+	}
+	t.head = &head{builder: b, outputs: n.problem.NumOutputs(), classes: n.problem.Task != metrics.Regression}
+	targets := G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName("targets"), G.WithShape(n.rows, 1),
+		G.WithValue(newTensor(tensor.Shape{n.rows, 1}, t.targets)))
+	cost, err := t.head.node(y, targets)
+	if err != nil {
+		return nil, err
+	}
+	grads, err := G.Grad(cost, g.parameters...)
+	if err != nil {
+		return nil, fmt.Errorf("neural: gradient: %w", err)
+	}
+	memory := map[*G.Node]G.Value{}
+	outputs := []*G.Node{cost}
+	for i := len(n.layers) - 1; i >= 0; i-- { // the order in which they can be computed
+		dw, db := grads[2*i], grads[2*i+1]
+		memory[dw] = newTensor(dw.Shape(), n.weights(t.grad, i))
+		memory[db] = newTensor(db.Shape(), n.bias(t.grad, i))
+		outputs = append(outputs, dw, db)
+	}
+	t.machine, err = newMachine(g.ExprGraph, outputs, memory)
+	return t, err
+}
+
+// predictor computes the predictions of a block of rows: probabilities, or the
+// standardised value.
+type predictor struct {
+	*pass
+	machine *machine
+	x       kernels.Matrix
+	y       kernels.Matrix
+}
+
+func (n network) newPredictor(flat []float32) (*predictor, error) {
+	building.Lock()
+	defer building.Unlock()
+	outputs := n.problem.NumOutputs()
+	p := &predictor{pass: &pass{}, x: kernels.NewMatrix(n.rows, n.layers[0].In), y: kernels.NewMatrix(n.rows, outputs)}
+	b := &builder{pass: p.pass, full: n.rows}
+	g := n.inputs(b, p.x, flat)
+	y, err := n.outputs(b, g, kernels.Dropout{}, nil)
+	if err == nil && n.problem.Task != metrics.Regression {
+		y, err = b.probabilities(y, outputs)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.machine, err = newMachine(g.ExprGraph, []*G.Node{y}, map[*G.Node]G.Value{y: newTensor(b.of(outputs), p.y.Data)})
+	return p, err
+}
+
+// predict writes the predictions of rows x, of shape (rows, features), to out,
+// of shape (rows, outputs).
+func (p *predictor) predict(x []float32, numRows int, out []float32) error {
+	in, outputs := p.x.Cols, p.y.Cols
+	for first := 0; first < numRows; first += p.x.Rows {
+		p.rows = min(p.x.Rows, numRows-first)
+		for i := range p.rows {
+			copy(p.x.Row(i), x[(first+i)*in:(first+i+1)*in])
+		}
+		if err := p.machine.RunAll(); err != nil {
+			return err
+		}
+		for i := range p.rows {
+			copy(out[(first+i)*outputs:(first+i+1)*outputs], p.y.Row(i))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package neural
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/troupe-ml/troupe/ml/kernels"
+)
+
+// pass is which rows a graph is about to compute; the ops of the graph read it.
+type pass struct {
+	rows      int    // of the block, at most the graph's
+	firstRow  uint64 // the number of the first one in its batch, for dropout
+	iteration uint64 // likewise
+}
+
+// builder makes the nodes of one graph of full blocks of so many rows.
+type builder struct {
+	*pass
+	full   int
+	numOps int
+}
+
+// matrix returns the block's rows over data, which is padded.
+func (b *builder) matrix(data []float32, cols int) kernels.Matrix {
+	return kernels.Matrix{Data: data, Rows: b.rows, Cols: cols, Stride: kernels.Stride(cols)}
+}
+
+// of returns the shape of the values of a node with so many columns.
+func (b *builder) of(cols int) tensor.Shape { return tensor.Shape{b.full, kernels.Stride(cols)} }
+
+// apply adds the node of an op.
+func (b *builder) apply(o *op, in ...*G.Node) (*G.Node, error) {
+	b.numOps++
+	o.name = fmt.Sprintf("%s#%d", o.name, b.numOps)
+	o.arity = len(in)
+	n, err := G.ApplyOp(o, in...)
+	if err != nil {
+		return nil, fmt.Errorf("neural: graph: %s: %w", o.name, err)
+	}
+	return n, nil
+}
+
+// dense is act(x*W + b), with dropout after it when the rate is above 0.
+type dense struct {
+	*builder
+	kernels.Dense
+	activation Activation // none for the last layer
+	dropout    kernels.Dropout
+	transposed []float32 // of the weights, kept up to date by their owner
+}
+
+// node returns the layer's output of x; w and bias are its parameters' nodes.
+func (d *dense) node(x, w, bias *G.Node) (*G.Node, error) {
+	o := &op{name: "dense", shape: d.of(d.Out), active: 3, diff: d.gradient}
+	o.run = func(out []float32, in [][]float32) {
+		act, y := kernels.Identity, d.matrix(out, d.Out)
+		if d.activation == ReLU {
+			act = kernels.ReLU
+		}
+		d.Forward(y, d.matrix(in[0], d.In), in[1], in[2], act)
+		switch d.activation {
+		case Tanh:
+			kernels.Tanh(y)
+		case Sigmoid:
+			kernels.Sigmoid(y)
+		case ReLU:
+			d.drop(y) // the gradient sees it in what is 0
+		}
+	}
+	y, err := d.apply(o, x, w, bias)
+	if err != nil || d.dropout.Rate == 0 || d.activation == ReLU || d.activation == "" {
+		return y, err
+	}
+	return d.dropped(y)
+}
+
+// drop drops elements of y.
+func (d *dense) drop(y kernels.Matrix) {
+	if d.dropout.Rate == 0 {
+		return
+	}
+	draw := d.dropout
+	draw.Iteration = d.iteration
+	draw.Apply(y, d.firstRow)
+}
+
+// dropped is dropout as a node of its own. Its gradient is that of the same draw.
+func (d *dense) dropped(x *G.Node) (*G.Node, error) {
+	o := &op{name: "dropout", shape: d.of(d.Out), inPlace: true, active: 1}
+	o.run = func(out []float32, in [][]float32) {
+		d.takeOver(out, in[0])
+		d.drop(d.matrix(out, d.Out))
+	}
+	o.diff = func(_ G.Nodes, _, gy *G.Node) (G.Nodes, error) {
+		gx, err := d.dropped(gy)
+		return G.Nodes{gx}, err
+	}
+	return d.apply(o, x)
+}
+
+// takeOver makes out what in is, unless they are the same memory.
+func (d *dense) takeOver(out, in []float32) {
+	if &out[0] != &in[0] {
+		copy(out, in[:d.rows*kernels.Stride(d.Out)])
+	}
+}
+
+// gradient returns the gradients with respect to x, the weights and the bias.
+func (d *dense) gradient(in G.Nodes, y, gy *G.Node) (G.Nodes, error) {
+	dz, err := d.slope(y, gy)
+	if err != nil {
+		return nil, err
+	}
+	dx := &op{name: "dense-dx", shape: d.of(d.In), run: func(out []float32, in [][]float32) {
+		d.InputGrad(d.matrix(out, d.In), d.matrix(in[0], d.Out), d.transposed)
+	}}
+	dw := &op{name: "dense-dw", shape: weightShape(d.Dense), run: func(out []float32, in [][]float32) {
+		d.WeightGrad(out, d.matrix(in[0], d.In), d.matrix(in[1], d.Out), false)
+	}}
+	db := &op{name: "dense-db", shape: biasShape(d.Dense), run: func(out []float32, in [][]float32) {
+		d.BiasGrad(out, d.matrix(in[0], d.Out), false)
+	}}
+	nodes := make(G.Nodes, 3)
+	if nodes[0], err = d.apply(dx, dz); err != nil {
+		return nil, err
+	}
+	if nodes[1], err = d.apply(dw, in[0], dz); err != nil {
+		return nil, err
+	}
+	nodes[2], err = d.apply(db, dz)
+	return nodes, err
+}
+
+// slope returns the gradient with respect to the sums, from that of the output y.
+func (d *dense) slope(y, gy *G.Node) (*G.Node, error) {
+	if d.activation == "" {
+		return gy, nil
+	}
+	o := &op{name: "dense-dz", shape: d.of(d.Out), inPlace: true}
+	o.run = func(out []float32, in [][]float32) {
+		d.takeOver(out, in[0])
+		g, y := d.matrix(out, d.Out), d.matrix(in[1], d.Out)
+		switch d.activation {
+		case Tanh:
+			kernels.TanhGrad(g, y)
+		case Sigmoid:
+			kernels.SigmoidGrad(g, y)
+		default:
+			kernels.MaskMul(g, y, d.dropout.Scale())
+		}
+	}
+	return d.apply(o, gy, y)
+}
+
+// weightShape and biasShape are those of the nodes of a layer's parameters.
+func weightShape(d kernels.Dense) tensor.Shape {
+	return tensor.Shape{d.WeightLen() / d.Width(), d.Width()}
+}
+
+func biasShape(d kernels.Dense) tensor.Shape { return tensor.Shape{1, d.BiasLen()} }
+
+// head is the loss of the last layer's outputs, summed over the block's rows.
+type head struct {
+	*builder
+	outputs int
+	classes bool
+	labels  []int32   // scratch
+	losses  []float32 // of each row
+	slope   []float32 // of the loss of each row with respect to the outputs
+	loss    float64   // the sum of losses, in the order of rows
+}
+
+// node returns the loss of outputs for targets: cross entropy of the class's
+// number, or the squared error. The result is the float32 nearest to head.loss.
+func (h *head) node(outputs, targets *G.Node) (*G.Node, error) {
+	h.labels, h.losses = make([]int32, h.full), make([]float32, h.full)
+	h.slope = kernels.Aligned(h.of(h.outputs).TotalSize())
+	o := &op{name: "loss", active: 1, diff: h.gradient}
+	o.run = func(out []float32, in [][]float32) {
+		copy(h.slope, in[0][:h.rows*kernels.Stride(h.outputs)])
+		z := h.matrix(h.slope, h.outputs)
+		losses := h.losses[:h.rows]
+		if h.classes {
+			for i, t := range in[1][:h.rows] {
+				h.labels[i] = int32(t)
+			}
+			kernels.CrossEntropy(z, h.labels[:h.rows], 1, losses)
+		} else {
+			kernels.SquaredError(z, kernels.Matrix{Data: in[1], Rows: h.rows, Cols: 1, Stride: 1}, 1, losses)
+		}
+		h.loss = 0
+		for _, l := range losses {
+			h.loss += float64(l)
+		}
+		out[0] = float32(h.loss)
+	}
+	return h.apply(o, outputs, targets)
+}
+
+// gradient returns that of the outputs, which the loss has left in h.slope;
+// loss is an input so that it has been computed before.
+func (h *head) gradient(_ G.Nodes, loss, gy *G.Node) (G.Nodes, error) {
+	o := &op{name: "loss-dz", shape: h.of(h.outputs), scalars: 2}
+	o.run = func(out []float32, in [][]float32) {
+		scale := in[1][0]
+		for i, v := range h.slope[:h.rows*kernels.Stride(h.outputs)] {
+			out[i] = v * scale
+		}
+	}
+	dz, err := h.apply(o, loss, gy)
+	return G.Nodes{dz, nil}, err
+}
+
+// probabilities is the softmax of x as a node; there is no gradient of it.
+func (b *builder) probabilities(x *G.Node, classes int) (*G.Node, error) {
+	o := &op{name: "softmax", shape: b.of(classes), inPlace: true}
+	o.run = func(out []float32, in [][]float32) {
+		if &out[0] != &in[0][0] {
+			copy(out, in[0][:b.rows*kernels.Stride(classes)])
+		}
+		kernels.Softmax(b.matrix(out, classes))
+	}
+	return b.apply(o, x)
+}

@@ -1,0 +1,115 @@
+package neural
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/kernels"
+)
+
+// shape is a network's layers, and where their parameters are in the one flat
+// vector that gradients, sums, moments and weights share. In it, each layer has
+// its weights, packed as kernels.Dense has them, and then its bias; what is
+// padding is zero in all of them and stays so.
+type shape struct {
+	layers    []layer
+	numParams int // floats of the flat vector, padding included
+	rows      int // of a shard
+}
+
+// layer is one layer of a shape.
+type layer struct {
+	kernels.Dense
+	first int // of its weights in the flat vector; the bias follows them
+}
+
+// maxParams bounds the flat vector: 4 GiB of weights, and as much again for
+// each of the four or so vectors of its length that training keeps.
+const maxParams = 1 << 30
+
+func newShape(numFeatures int, hidden []int, numOutputs int) (shape, error) {
+	if numFeatures < 1 {
+		return shape{}, fault.New(fault.Invalid, "neural: %d features, expected at least 1", numFeatures)
+	}
+	widths := slices.Concat([]int{numFeatures}, hidden, []int{numOutputs})
+	var s shape
+	for i, in := range widths[:len(widths)-1] {
+		d := kernels.Dense{In: in, Out: widths[i+1]}
+		if float64(s.numParams)+float64(d.In)*float64(kernels.PadCols(d.Out)) > maxParams {
+			return shape{}, fault.New(fault.Invalid,
+				"neural: a network %v has more than %d weights: make its layers narrower", widths, maxParams)
+		}
+		s.layers = append(s.layers, layer{Dense: d, first: s.numParams})
+		s.numParams += d.WeightLen() + d.BiasLen()
+	}
+	s.rows = shardRows(s.layers)
+	return s, nil
+}
+
+// shardRows is the rule by which batches are cut: shards of so many rows. More
+// rows make a shard cheaper, as each adds all of the network's gradient to the
+// sums once; fewer let more threads and ranks share a batch. What a row costs
+// and what the sums cost both grow with the number of weights, so their ratio
+// does not, and the rule needs to look at one thing only: that the activations
+// of a shard stay in a core's cache.
+func shardRows(layers []layer) int {
+	const most, least, cache = 256, 64, 1 << 17 // rows, rows, floats
+	floats := 0
+	for _, l := range layers {
+		floats += kernels.Stride(l.In)
+	}
+	rows := most
+	for rows > least && rows*floats > cache {
+		rows /= 2
+	}
+	return rows
+}
+
+// weights returns layer i's part of a flat vector.
+func (s shape) weights(flat []float32, i int) []float32 {
+	l := s.layers[i]
+	return flat[l.first : l.first+l.WeightLen() : l.first+l.WeightLen()]
+}
+
+// bias returns layer i's bias in a flat vector.
+func (s shape) bias(flat []float32, i int) []float32 {
+	l := s.layers[i]
+	first := l.first + l.WeightLen()
+	return flat[first : first+l.BiasLen() : first+l.BiasLen()]
+}
+
+// layerOf returns the layer that place at of the flat vector belongs to.
+func (s shape) layerOf(at int) int {
+	i, found := slices.BinarySearchFunc(s.layers, at, func(l layer, at int) int { return l.first - at })
+	if found {
+		return i
+	}
+	return i - 1
+}
+
+// initial returns a new network's parameters: weights and biases uniform in
+// plus or minus 1/sqrt(inputs), keyed by the seed and the layer, drawn in the
+// order of PyTorch's layout.
+//
+// Source: PyTorch, torch.nn.Linear.reset_parameters (He et al., ICCV 2015, with
+// a = sqrt(5)).
+func (s shape) initial(seed uint64) []float32 {
+	flat := kernels.Aligned(s.numParams)
+	for i, l := range s.layers {
+		bound := 1 / math.Sqrt(float64(l.In))
+		w := make([]float32, l.In*l.Out)
+		uniform(w, bound, seed, fmt.Sprintf("neural weights of layer %d", i))
+		l.Pack(s.weights(flat, i), w)
+		uniform(s.bias(flat, i)[:l.Out], bound, seed, fmt.Sprintf("neural bias of layer %d", i))
+	}
+	return flat
+}
+
+// limit makes shards larger for batches that would have more than maxShards.
+func (s *shape) limit(batchSize int) {
+	for batchSize > maxShards*s.rows {
+		s.rows *= 2
+	}
+}

@@ -1,0 +1,72 @@
+package neural
+
+import (
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/metrics"
+)
+
+// lossName is the metric that training minimises: log_loss, or the mean squared
+// error of a regression.
+const lossName = "loss"
+
+// watchable returns the metrics of a task that early stopping may watch.
+func watchable(task metrics.Task) []string {
+	names := append([]string{lossName}, task.Names()...)
+	if task == metrics.Binary {
+		names = append(names, "precision", "recall", "f1")
+	}
+	return names
+}
+
+// measure returns a watchable metric of the rows that e has seen, and whether
+// more of it is better. The error is of kind Invalid when the rows do not
+// define it.
+func measure(e *metrics.Evaluator, name string) (v float64, maximize bool, err error) {
+	report, err := e.Report()
+	if err != nil {
+		return 0, false, err
+	}
+	switch name {
+	case lossName:
+		v, err = loss(e.Task(), report)
+		return v, false, err
+	case "precision", "recall", "f1":
+		v, err = positive(e.Confusion(), name)
+		return v, true, err
+	}
+	if maximize, err = metrics.Maximize(name); err == nil {
+		v, err = report.Value(name)
+	}
+	if err != nil {
+		return 0, false, fault.New(fault.Invalid, "neural: early stopping watches %s, which the validation rows do not define: %w", name, err)
+	}
+	return v, maximize, nil
+}
+
+// loss returns log_loss, or the square of rmse.
+func loss(task metrics.Task, report metrics.Report) (float64, error) {
+	if task != metrics.Regression {
+		return report.Value("log_loss")
+	}
+	v, err := report.Value("rmse")
+	return v * v, err
+}
+
+// positive returns a metric of class 1 of two. As scikit-learn has it, it is 0
+// when its denominator is.
+func positive(c *metrics.Confusion, name string) (float64, error) {
+	hits, missed, alarms := c.Count(1, 1), c.Count(1, 0), c.Count(0, 1)
+	var part, whole int64
+	switch name {
+	case "precision":
+		part, whole = hits, hits+alarms
+	case "recall":
+		part, whole = hits, hits+missed
+	default:
+		part, whole = 2*hits, 2*hits+alarms+missed
+	}
+	if whole == 0 {
+		return 0, nil
+	}
+	return float64(part) / float64(whole), nil
+}
