@@ -1,20 +1,16 @@
-//go:build amd64
-
 package kernels
 
-// Without assembly every variant is the portable one.
+import "github.com/klauspost/cpuid/v2"
 
-func detect() Variant { return Portable }
-
-func multiplyVector(Variant, *product) bool                                     { return false }
-func transposeVector(Variant, Dense, []float32, []float32) bool                 { return false }
-func sumColumnsVector(Variant, []float32, Matrix) bool                          { return false }
-func dropVector(Variant, Matrix, *dropping) bool                                { return false }
-func maskVector(Variant, Matrix, Matrix, float32) bool                          { return false }
-func softmaxVector(Variant, Matrix) bool                                        { return false }
-func crossVector(Variant, Matrix, []int32, float32, []float32) bool             { return false }
-func mapVector(Variant, function, Matrix) bool                                  { return false }
-func slopeVector(Variant, function, Matrix, Matrix) bool                        { return false }
-func adamVector(Variant, *adam, []float32, []float32, []float32, []float32) int { return 0 }
-func addFixedVector(Variant, []int64, []float32, float64) (int, bool)           { return 0, true }
-func fromFixedVector(Variant, []float32, []int64, float64) int                  { return 0 }
+// detect returns the fastest variant that this machine and its operating system
+// can run.
+func detect() Variant {
+	switch {
+	case cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX2, cpuid.FMA3):
+		return AVX512
+	case cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3):
+		return AVX2
+	default:
+		return Portable
+	}
+}

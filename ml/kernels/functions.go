@@ -52,7 +52,7 @@ func exp32(x float32) float32 {
 }
 
 // log32 returns the natural logarithm of x, a normal number above zero, within
-// about 1e-7 of it.
+// about 1e-7 of it, relatively. Of infinity and NaN it is NaN.
 func log32(x float32) float32 {
 	bits := math.Float32bits(x)
 	e := int32(bits-sqrtHalf) >> 23
@@ -66,7 +66,7 @@ func log32(x float32) float32 {
 	p = float32(float32(p*f) * z)
 	p = fma(n, ln2Low, p)
 	p = fma(z, -0.5, p)
-	return fma(n, ln2High, f+p)
+	return fma(n, ln2High, f+p) + float32(x-x) // which is NaN for infinity and NaN
 }
 
 // tanh32 returns the hyperbolic tangent of x within about 2e-7, relatively.

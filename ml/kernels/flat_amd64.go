@@ -1,0 +1,53 @@
+package kernels
+
+// adamVector updates whole vectors and returns the number of elements done.
+func adamVector(variant Variant, a *adam, w, m, v, g []float32) int {
+	width := variant.width()
+	n := len(w) / width * width
+	for i := 0; i < n; {
+		count := min(maxChunk, n-i)
+		if variant == AVX512 {
+			adam512(&w[i], &m[i], &v[i], &g[i], int64(count/width), a)
+		} else {
+			adam256(&w[i], &m[i], &v[i], &g[i], int64(count/width), a)
+		}
+		i += count
+	}
+	return n
+}
+
+// addFixedVector adds whole vectors and returns the number of elements done,
+// and whether all of them were in range.
+func addFixedVector(v Variant, acc []int64, g []float32, scale float64) (int, bool) {
+	width := v.width() / 2
+	n, ok := len(g)/width*width, true
+	for i := 0; i < n; {
+		count := min(maxChunk, n-i)
+		var good bool
+		if v == AVX512 {
+			good = addFixed512(&acc[i], &g[i], int64(count/width), scale)
+		} else {
+			good = addFixed256(&acc[i], &g[i], int64(count/width), scale)
+		}
+		ok = ok && good
+		i += count
+	}
+	return n, ok
+}
+
+// fromFixedVector converts whole vectors and returns the number of elements
+// done.
+func fromFixedVector(v Variant, g []float32, acc []int64, scale float64) int {
+	width := v.width() / 2
+	n := len(g) / width * width
+	for i := 0; i < n; {
+		count := min(maxChunk, n-i)
+		if v == AVX512 {
+			fromFixed512(&g[i], &acc[i], int64(count/width), scale)
+		} else {
+			fromFixed256(&g[i], &acc[i], int64(count/width), scale)
+		}
+		i += count
+	}
+	return n
+}
