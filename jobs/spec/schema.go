@@ -105,7 +105,7 @@ func (r *rule) bounded(out map[string]any) map[string]any {
 }
 
 // any returns the node as encoding/json would decode it, with numbers as they
-// are written.
+// are written. What JSON has no number for (.inf, -.inf and .nan) is text.
 func (n *node) any() any {
 	switch n.shape {
 	case shapeBool:
@@ -113,6 +113,14 @@ func (n *node) any() any {
 	case shapeInt:
 		return json.Number(strconv.FormatFloat(n.number, 'f', -1, 64))
 	case shapeFloat:
+		switch {
+		case math.IsInf(n.number, 1):
+			return ".inf"
+		case math.IsInf(n.number, -1):
+			return "-.inf"
+		case math.IsNaN(n.number):
+			return ".nan"
+		}
 		return n.number
 	case shapeText:
 		return n.text

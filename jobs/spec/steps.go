@@ -1,8 +1,12 @@
 package spec
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Step is one feature.
@@ -11,6 +15,30 @@ type Step struct {
 	Op     string         `json:"op"`
 	Of     []string       `json:"of"`
 	Params map[string]any `json:"params,omitempty"`
+}
+
+// MarshalJSON writes the step as files have it: parameters beside name, op and
+// of, in the order of their names.
+func (s Step) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	opening := byte('{')
+	field := func(name string, value any) error {
+		b.WriteByte(opening)
+		opening = ','
+		if err := e.Encode(name); err != nil {
+			return err
+		}
+		b.WriteByte(':')
+		return e.Encode(value)
+	}
+	err := errors.Join(field("name", s.Name), field("op", s.Op), field("of", s.Of))
+	for _, name := range slices.Sorted(maps.Keys(s.Params)) {
+		err = errors.Join(err, field(name, s.Params[name]))
+	}
+	b.WriteByte('}')
+	return b.Bytes(), err
 }
 
 // Steps is a list of features, in the order in which they may use each other.
