@@ -1,0 +1,227 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/parquet"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/ml/features"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// compile returns the pipeline of a features job over a dataset.
+func compile(f *spec.Features, d *Dataset) (*features.Pipeline, error) {
+	return features.Compile(features.Config{
+		Steps: stepsOf(f.Steps), Target: f.Target, Entity: f.Entity, Timestamp: f.Timestamp, Keep: f.Keep, Seed: f.Seed,
+	}, d.Schema)
+}
+
+func stepsOf(steps spec.Steps) []features.Step {
+	out := make([]features.Step, len(steps))
+	for i, s := range steps {
+		out[i] = features.Step(s)
+	}
+	return out
+}
+
+func featurePasses(f *spec.Features, d *Dataset) (int, error) {
+	p, err := compile(f, d)
+	if err != nil {
+		return 0, err
+	}
+	return p.NumPasses(), nil
+}
+
+// pipeline returns the job's pipeline as fitted before a pass.
+func (w *work) pipeline(s *Survey, pass int) (*features.Pipeline, error) {
+	if pass > 0 {
+		var raw json.RawMessage
+		if err := w.input(plan.Pass(plan.Fit, pass-1), &raw); err != nil {
+			return nil, err
+		}
+		return features.Load(raw)
+	}
+	if w.spec.Kind == spec.KindTrain {
+		return compileTrain(w.spec.Train, s.Input)
+	}
+	return compile(w.spec.Features, s.Input)
+}
+
+// observe sums one shard up for the features that are fitted in a pass.
+func (w *work) observe(pass int) (jobs.Result, error) {
+	var s Survey
+	if err := w.input(plan.Survey, &s); err != nil {
+		return jobs.Result{}, err
+	}
+	if w.spec.Kind == spec.KindTrain {
+		return w.observeTraining(&s, pass)
+	}
+	p, err := w.pipeline(&s, pass)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	state := p.NewState(pass)
+	rows, err := w.scan(s.Input, p.ObserveInputs(pass), func(b *data.Batch, _ int64) error {
+		return state.Observe(b, nil)
+	})
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	return w.keep(rows, state)
+}
+
+// scan reads this task's shard and reports how far it is.
+func (w *work) scan(d *Dataset, columns []string, fn func(b *data.Batch, firstRow int64) error) (rows int64, err error) {
+	total := d.Shards[w.task.Index].Rows
+	err = d.readShard(w.ctx, w.task.Index, columns, func(b *data.Batch, firstRow int64) error {
+		if err := fn(b, firstRow); err != nil {
+			return err
+		}
+		rows += int64(b.NumRows)
+		w.report.Progress(rows, total, "")
+		return nil
+	})
+	return rows, err
+}
+
+// summary is a mergeable state that a blob can hold.
+type summary interface{ MarshalBinary() ([]byte, error) }
+
+// keep stores a shard's summary as the task's output.
+func (w *work) keep(rows int64, state summary) (jobs.Result, error) {
+	b, err := state.MarshalBinary()
+	if err != nil {
+		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
+	}
+	d, err := w.Store.Blobs.Put(w.ctx, b)
+	if err != nil {
+		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
+	}
+	return jobs.Result{Output: string(d), RowsIn: rows}, nil
+}
+
+// fold reads the summaries of a stage's shards in their order.
+func (w *work) fold(stage string, merge func(b []byte) error) (rows int64, err error) {
+	results, err := w.results(stage)
+	if err != nil {
+		return 0, err
+	}
+	for i, r := range results {
+		b, err := w.Store.Blobs.Get(w.ctx, store.Digest(r.Output))
+		if err == nil {
+			err = merge(b)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("task %s: %s/%d: %w", w.task.ID, stage, i, err)
+		}
+		rows += r.RowsIn
+		w.report.Progress(int64(i+1), int64(len(results)), "")
+	}
+	return rows, nil
+}
+
+// fit merges the shards' summaries and fits the features of a pass.
+func (w *work) fit(pass int) (jobs.Result, error) {
+	var s Survey
+	if err := w.input(plan.Survey, &s); err != nil {
+		return jobs.Result{}, err
+	}
+	if w.spec.Kind == spec.KindTrain {
+		return w.fitTraining(&s, pass)
+	}
+	p, err := w.pipeline(&s, pass)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	fitted, rows, err := w.fitPass(p, pass, func(b []byte) ([]byte, error) { return b, nil })
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	digest, err := w.put(fitted)
+	return jobs.Result{Output: digest, RowsIn: rows}, err
+}
+
+// fitPass merges the states of a pass and returns the pipeline fitted with it;
+// part takes a pipeline's state out of a shard's blob.
+func (w *work) fitPass(p *features.Pipeline, pass int, part func(b []byte) ([]byte, error)) (*features.Pipeline, int64, error) {
+	all := p.NewState(pass)
+	rows, err := w.fold(plan.Pass(plan.Observe, pass), func(b []byte) error {
+		b, err := part(b)
+		if err != nil {
+			return err
+		}
+		one := p.NewState(pass)
+		if err := one.UnmarshalBinary(b); err != nil {
+			return err
+		}
+		return all.Merge(one)
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	fitted, err := p.Fit(pass, all)
+	return fitted, rows, err
+}
+
+// apply computes the features of one shard and stages them as a part.
+func (w *work) apply() (jobs.Result, error) {
+	var s Survey
+	if err := w.input(plan.Survey, &s); err != nil {
+		return jobs.Result{}, err
+	}
+	p, err := w.ready(&s)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	schema, err := p.OutputSchema()
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	return w.stagePart(s.Input, p.Inputs(), schema, p.Apply)
+}
+
+// ready returns a features job's pipeline with all its passes fitted.
+func (w *work) ready(s *Survey) (*features.Pipeline, error) {
+	p, err := w.pipeline(s, 0)
+	if err != nil {
+		return nil, err
+	}
+	return w.pipeline(s, p.NumPasses())
+}
+
+// stagePart maps one shard's row groups to those of a part of the output.
+func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply func(b *data.Batch) (*data.Batch, error)) (jobs.Result, error) {
+	out := output{outputOf(w.spec), string(w.task.Job)}
+	var rows int64
+	part, err := out.stage(w.ctx, w.task.Index, func(f io.Writer) error {
+		pw, err := parquet.NewWriter(f, schema, parquet.DefaultWriterConfig())
+		if err != nil {
+			return err
+		}
+		rows, err = w.scan(d, columns, func(b *data.Batch, _ int64) error {
+			made, err := apply(b)
+			if err != nil {
+				return err
+			}
+			if made.NumRows != b.NumRows {
+				return fault.New(fault.Internal, "%d rows became %d", b.NumRows, made.NumRows)
+			}
+			return pw.Write(made)
+		})
+		if err != nil {
+			return err
+		}
+		return pw.Close()
+	})
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	part.RowsIn, part.RowsOut = rows, rows
+	return jobs.Result{Output: part.Digest, RowsIn: rows, RowsOut: rows, Meta: meta(part)}, nil
+}

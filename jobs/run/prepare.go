@@ -1,0 +1,279 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/split"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/ml/drift"
+	"github.com/troupe-ml/troupe/ml/features"
+	"github.com/troupe-ml/troupe/ml/metrics"
+)
+
+// order sums up the column that a split by time follows, for one shard.
+func (w *work) order() (jobs.Result, error) {
+	var s Survey
+	if err := w.input(plan.Survey, &s); err != nil {
+		return jobs.Result{}, err
+	}
+	var times split.Times
+	column := w.spec.Train.Split.Column
+	rows, err := w.scan(s.Input, []string{column}, func(b *data.Batch, _ int64) error {
+		return times.Observe(b.Columns[0])
+	})
+	if err != nil {
+		return jobs.Result{}, fmt.Errorf("split.column %q: %w", column, err)
+	}
+	return w.keep(rows, &times)
+}
+
+// cut finds the two points in time between the parts.
+func (w *work) cut() (jobs.Result, error) {
+	var all split.Times
+	rows, err := w.fold(plan.Order, func(b []byte) error {
+		var one split.Times
+		if err := one.UnmarshalBinary(b); err != nil {
+			return err
+		}
+		all.Merge(&one)
+		return nil
+	})
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	by := w.spec.Train.Split
+	cut, err := all.Cut(by.Validation, by.Test)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	digest, err := w.put(cut)
+	return jobs.Result{Output: digest, RowsIn: rows}, err
+}
+
+// observation is what a shard's training rows sum up to in one pass: the state
+// of the pipeline, or in the last pass what the model's inputs are fitted from.
+type observation struct {
+	Pipeline []byte           `json:"pipeline,omitempty"`
+	Encoder  []byte           `json:"encoder,omitempty"`
+	Target   []byte           `json:"target,omitempty"`
+	Profile  []byte           `json:"profile,omitempty"`
+	Rows     map[string]int64 `json:"rows,omitempty"` // by part; "unlabelled" has no target
+}
+
+// MarshalBinary writes the observation as JSON.
+func (o *observation) MarshalBinary() ([]byte, error) { return json.Marshal(o) }
+
+// unlabelled counts the rows without a target, which no part has.
+const unlabelled = "unlabelled"
+
+// observeTraining sums up the training rows of one shard.
+func (w *work) observeTraining(s *Survey, pass int) (jobs.Result, error) {
+	l, err := w.newLearner(s, pass)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	if l.pipeline != nil && pass < l.pipeline.NumPasses() {
+		return w.observePass(l, pass)
+	}
+	return w.observeInputs(l)
+}
+
+func (w *work) observePass(l *learner, pass int) (jobs.Result, error) {
+	state := l.pipeline.NewState(pass)
+	rows, err := w.scan(l.data, l.columns(l.pipeline.ObserveInputs(pass)), func(b *data.Batch, firstRow int64) error {
+		parts, err := l.parts(b, firstRow)
+		if err != nil {
+			return err
+		}
+		return state.Observe(b, l.trainingMask(b, parts))
+	})
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	b, err := state.MarshalBinary()
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	return w.keep(rows, &observation{Pipeline: b})
+}
+
+// observeInputs sums up, over the training rows, what the model reads, what it
+// is to predict, and the profile that drift is measured against.
+func (w *work) observeInputs(l *learner) (jobs.Result, error) {
+	e, t, err := l.encoders()
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	encoder, target := e.NewState(), t.NewState()
+	signature := l.signature()
+	profile := drift.NewProfile(signature)
+	o := &observation{Rows: map[string]int64{}}
+	rows, err := w.scan(l.data, l.columns(signature.Names()), func(b *data.Batch, firstRow int64) error {
+		parts, err := l.parts(b, firstRow)
+		if err != nil {
+			return err
+		}
+		mask := l.trainingMask(b, parts)
+		o.count(b.Column(l.train.Target), parts)
+		seen, err := l.seen(b)
+		if err != nil {
+			return err
+		}
+		if err := encoder.Observe(seen, mask); err != nil {
+			return err
+		}
+		if err := target.Observe(b, mask); err != nil {
+			return err
+		}
+		return profile.Observe(b, mask)
+	})
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	for into, state := range map[*[]byte]summary{&o.Encoder: encoder, &o.Target: target, &o.Profile: profile} {
+		if *into, err = state.MarshalBinary(); err != nil {
+			return jobs.Result{}, err
+		}
+	}
+	return w.keep(rows, o)
+}
+
+func (o *observation) count(target *data.Column, parts []split.Part) {
+	for i, p := range parts {
+		if target.Valid.Get(i) {
+			o.Rows[p.String()]++
+		} else {
+			o.Rows[unlabelled]++
+		}
+	}
+}
+
+// encoders returns the encoders of the model's inputs and of the target, not
+// fitted yet.
+func (l *learner) encoders() (*features.Encoder, *features.Target, error) {
+	e, err := features.NewEncoder(l.inputs, features.DefaultEncoderConfig())
+	if err != nil {
+		return nil, nil, err
+	}
+	field := l.data.Schema.Fields[l.data.Schema.Index(l.train.Target)]
+	t, err := features.NewTarget(metrics.Task(l.train.Task), field)
+	return e, t, err
+}
+
+// prepared is what the training rows have been summed up to before the model
+// learns: everything that a bundle holds but the model.
+type prepared struct {
+	Encoder *features.Encoder `json:"encoder"`
+	Target  *features.Target  `json:"target"`
+	Profile []byte            `json:"profile"`
+	Rows    map[string]int64  `json:"rows"`
+}
+
+// fitTraining merges what the shards have observed in one pass.
+func (w *work) fitTraining(s *Survey, pass int) (jobs.Result, error) {
+	l, err := w.newLearner(s, pass)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	if l.pipeline == nil || pass >= l.pipeline.NumPasses() {
+		return w.fitInputs(l, pass)
+	}
+	fitted, rows, err := w.fitPass(l.pipeline, pass, func(b []byte) ([]byte, error) {
+		var o observation
+		if err := json.Unmarshal(b, &o); err != nil {
+			return nil, fault.New(fault.Corrupt, "observation: %w", err)
+		}
+		return o.Pipeline, nil
+	})
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	digest, err := w.put(fitted)
+	return jobs.Result{Output: digest, RowsIn: rows}, err
+}
+
+// fitInputs fits the encoders with the training rows of all shards.
+func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
+	e, t, err := l.encoders()
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	encoder, target, profile := e.NewState(), t.NewState(), &drift.Profile{}
+	seen := 0
+	p := prepared{Rows: map[string]int64{}}
+	rows, err := w.fold(plan.Pass(plan.Observe, pass), func(b []byte) error {
+		var o observation
+		if err := json.Unmarshal(b, &o); err != nil {
+			return fault.New(fault.Corrupt, "observation: %w", err)
+		}
+		for part, n := range o.Rows {
+			p.Rows[part] += n
+		}
+		oneEncoder, oneTarget, oneProfile := e.NewState(), t.NewState(), &drift.Profile{}
+		if err := oneEncoder.UnmarshalBinary(o.Encoder); err != nil {
+			return err
+		}
+		if err := oneTarget.UnmarshalBinary(o.Target); err != nil {
+			return err
+		}
+		if err := oneProfile.UnmarshalBinary(o.Profile); err != nil {
+			return err
+		}
+		if err := encoder.Merge(oneEncoder); err != nil {
+			return err
+		}
+		if err := target.Merge(oneTarget); err != nil {
+			return err
+		}
+		if seen++; seen == 1 {
+			profile = oneProfile
+			return nil
+		}
+		return profile.Merge(oneProfile)
+	})
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	if err := l.enough(p.Rows); err != nil {
+		return jobs.Result{}, err
+	}
+	if p.Encoder, err = e.Fit(encoder); err != nil {
+		return jobs.Result{}, err
+	}
+	if p.Target, err = t.Fit(target); err != nil {
+		return jobs.Result{}, err
+	}
+	if p.Profile, err = profile.MarshalBinary(); err != nil {
+		return jobs.Result{}, err
+	}
+	digest, err := w.put(p)
+	return jobs.Result{Output: digest, RowsIn: rows, Meta: meta(p.Rows)}, err
+}
+
+// enough checks that every part that the spec asks for has rows.
+func (l *learner) enough(rows map[string]int64) error {
+	by := l.train.Split
+	want := []string{split.Train.String()}
+	if by.Validation > 0 {
+		want = append(want, split.Validation.String())
+	}
+	if by.Test > 0 {
+		want = append(want, split.Test.String())
+	}
+	for _, part := range want {
+		if rows[part] == 0 {
+			have := []string{}
+			for p, n := range rows {
+				have = append(have, fmt.Sprintf("%s %d", p, n))
+			}
+			slices.Sort(have)
+			return fault.New(fault.Invalid, "split: no row is left for %s (rows: %v): use more rows or other shares", part, have)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,299 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/split"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+	"github.com/troupe-ml/troupe/ml/models/neural"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// trained is what a gang leaves behind.
+type trained struct {
+	Model   []byte                    `json:"model"`
+	Metrics map[string]metrics.Report `json:"metrics"` // by part
+	Epochs  []models.Epoch            `json:"epochs"`
+}
+
+// train is one rank of the gang that fits the model.
+func (w *work) train() (jobs.Result, error) {
+	var s Survey
+	if err := w.input(plan.Survey, &s); err != nil {
+		return jobs.Result{}, err
+	}
+	l, p, err := w.preparation(&s)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	tables, err := w.tables(l, p)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	options := models.Options{Threads: w.threads(), CheckpointEvery: 200, Checkpoint: w.checkpoint, Progress: w.progress}
+	if w.task.Checkpoint != "" {
+		if options.Resume, err = w.Store.Blobs.Get(w.ctx, store.Digest(w.task.Checkpoint)); err != nil {
+			return jobs.Result{}, fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	var out trained
+	if out.Epochs, err = history(options.Resume); err != nil {
+		return jobs.Result{}, err
+	}
+	options.Epoch = func(e models.Epoch) { out.Epochs = append(out.Epochs, e) }
+	comm, closeComm, err := w.comm()
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	defer closeComm() //nolint:errcheck // the links are of no more use
+	estimator, err := neural.New(configOf(w.spec.Train), problemOf(w.spec.Train, p))
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	model, err := estimator.Fit(w.ctx, comm, tables[split.Train], tables[split.Validation], options)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	out.Metrics = map[string]metrics.Report{}
+	for _, part := range []split.Part{split.Validation, split.Test} {
+		if tables[part].NumRows == 0 {
+			continue
+		}
+		if out.Metrics[part.String()], err = evaluate(w.ctx, comm, model, tables[part]); err != nil {
+			return jobs.Result{}, fmt.Errorf("%s metrics: %w", part, err)
+		}
+	}
+	if comm.Rank() > 0 {
+		return jobs.Result{}, nil // rank 0 has the same, and says so
+	}
+	if out.Model, err = model.MarshalBinary(); err != nil {
+		return jobs.Result{}, err
+	}
+	digest, err := w.put(out)
+	return jobs.Result{Output: digest, RowsIn: s.Input.Rows}, err
+}
+
+// history returns the epochs before a checkpoint, none without one.
+func history(state []byte) ([]models.Epoch, error) {
+	if state == nil {
+		return nil, nil
+	}
+	return neural.History(state)
+}
+
+// preparation returns the learner with all passes done, and what they have led to.
+func (w *work) preparation(s *Survey) (*learner, *prepared, error) {
+	passes, err := trainPasses(w.spec.Train, s.Input)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := w.newLearner(s, passes-1)
+	if err != nil {
+		return nil, nil, err
+	}
+	var p prepared
+	return l, &p, w.input(plan.Pass(plan.Fit, passes-1), &p)
+}
+
+func (w *work) threads() int {
+	if n := w.spec.Train.Threads; n > 0 {
+		return n
+	}
+	return max(w.Threads, 1)
+}
+
+func (w *work) comm() (collective.Comm, func() error, error) {
+	if w.task.WorldSize <= 1 {
+		return collective.Solo{}, func() error { return nil }, nil
+	}
+	if w.Comm == nil {
+		return nil, nil, fault.New(fault.Internal, "task %s: a gang of %d, but there are no links", w.task.ID, w.task.WorldSize)
+	}
+	return w.Comm(w.ctx, w.task)
+}
+
+func (w *work) checkpoint(ctx context.Context, state []byte) error {
+	d, err := w.Store.Blobs.Put(ctx, state)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	w.report.Checkpoint(string(d))
+	return nil
+}
+
+func (w *work) progress(rows, total int64, loss float64) {
+	w.report.Progress(rows, total, fmt.Sprintf("loss %.4g", loss))
+}
+
+// tables reads all rows into memory, by part and in the order of the input.
+func (w *work) tables(l *learner, p *prepared) (map[split.Part]models.Table, error) {
+	shards := make([]map[split.Part]*models.Table, len(l.data.Shards))
+	g, ctx := errgroup.WithContext(w.ctx)
+	g.SetLimit(w.threads())
+	for i := range shards {
+		g.Go(func() (err error) {
+			shards[i], err = l.tables(ctx, i, p)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := map[split.Part]models.Table{}
+	for _, part := range []split.Part{split.Train, split.Validation, split.Test} {
+		out[part] = concat(shards, part, p)
+	}
+	return out, nil
+}
+
+// concat joins a part's rows of all shards, letting go of each as it is copied.
+func concat(shards []map[split.Part]*models.Table, part split.Part, p *prepared) models.Table {
+	rows := int(p.Rows[part.String()])
+	t := models.Table{NumRows: rows, NumFeatures: p.Encoder.NumFeatures()}
+	t.X = make([]float32, 0, rows*t.NumFeatures)
+	t.Y = make([]float32, 0, rows)
+	for _, s := range shards {
+		if one := s[part]; one != nil {
+			t.X, t.Y = append(t.X, one.X...), append(t.Y, one.Y...)
+			delete(s, part)
+		}
+	}
+	return t
+}
+
+// tables reads one shard's rows by part; rows without a target are left out.
+func (l *learner) tables(ctx context.Context, shard int, p *prepared) (map[split.Part]*models.Table, error) {
+	out := map[split.Part]*models.Table{}
+	width := p.Encoder.NumFeatures()
+	err := l.data.readShard(ctx, shard, l.columns(l.signature().Names()), func(b *data.Batch, firstRow int64) error {
+		parts, err := l.parts(b, firstRow)
+		if err != nil {
+			return err
+		}
+		seen, err := l.seen(b)
+		if err != nil {
+			return err
+		}
+		x, y := make([]float32, b.NumRows*width), make([]float32, b.NumRows)
+		if err := p.Encoder.Encode(seen, x); err != nil {
+			return err
+		}
+		labelled, err := p.Target.Encode(b, y)
+		if err != nil {
+			return err
+		}
+		for i, part := range parts {
+			if !labelled.Get(i) {
+				continue
+			}
+			t := out[part]
+			if t == nil {
+				t = &models.Table{NumFeatures: width}
+				out[part] = t
+			}
+			t.NumRows++
+			t.X, t.Y = append(t.X, x[i*width:(i+1)*width]...), append(t.Y, y[i])
+		}
+		return nil
+	})
+	return out, err
+}
+
+// evaluateBlock is the number of rows that are dealt to the ranks at a time.
+const evaluateBlock = 4096
+
+// evaluate measures a model on a table; every rank scores its share of the
+// rows, and all get the same report.
+func evaluate(ctx context.Context, comm collective.Comm, m models.Model, t models.Table) (metrics.Report, error) {
+	problem := m.Problem()
+	mine, err := metrics.NewEvaluator(problem.Task, problem.NumClasses)
+	if err != nil {
+		return nil, err
+	}
+	k := problem.NumOutputs()
+	out := make([]float32, evaluateBlock*k)
+	for block := comm.Rank(); block*evaluateBlock < t.NumRows; block += comm.WorldSize() {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		from, to := block*evaluateBlock, min((block+1)*evaluateBlock, t.NumRows)
+		n := to - from
+		if err := m.Predict(t.X[from*t.NumFeatures:to*t.NumFeatures], n, out[:n*k]); err != nil {
+			return nil, err
+		}
+		if err := observe(mine, problem, t.Y[from:to], out[:n*k]); err != nil {
+			return nil, err
+		}
+	}
+	all, err := metrics.NewEvaluator(problem.Task, problem.NumClasses)
+	if err != nil {
+		return nil, err
+	}
+	state, err := mine.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	for rank := range comm.WorldSize() {
+		b, err := comm.Broadcast(ctx, rank, state)
+		if err != nil {
+			return nil, err
+		}
+		one := &metrics.Evaluator{}
+		if err := one.UnmarshalBinary(b); err != nil {
+			return nil, err
+		}
+		if err := all.Merge(one); err != nil {
+			return nil, err
+		}
+	}
+	return all.Report()
+}
+
+func observe(e *metrics.Evaluator, p models.Problem, truth, predicted []float32) error {
+	wide := make([]float64, len(predicted))
+	for i, v := range predicted {
+		wide[i] = float64(v)
+	}
+	if p.Task == metrics.Regression {
+		y := make([]float64, len(truth))
+		for i, v := range truth {
+			y[i] = float64(v)
+		}
+		return e.ObserveValues(y, wide)
+	}
+	classes := make([]int, len(truth))
+	for i, v := range truth {
+		classes[i] = int(v)
+	}
+	return e.ObserveClasses(classes, wide)
+}
+
+func problemOf(t *spec.Train, p *prepared) models.Problem {
+	out := models.Problem{Task: metrics.Task(t.Task)}
+	if out.Task != metrics.Regression {
+		out.NumClasses = len(p.Target.Classes())
+	}
+	return out
+}
+
+// values returns the defined metrics of a report by name.
+func values(r metrics.Report) map[string]float64 {
+	out := map[string]float64{}
+	for _, v := range r {
+		if v.Undefined == "" && !math.IsNaN(v.Value) {
+			out[v.Name] = v.Value
+		}
+	}
+	return out
+}
