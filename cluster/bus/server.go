@@ -248,7 +248,7 @@ func freeBytes(dir string) int64 {
 	var st syscall.Statfs_t
 	for _, d := range []string{dir, "."} {
 		if syscall.Statfs(d, &st) == nil {
-			return int64(st.Bavail) * st.Bsize
+			return int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // its type differs between systems
 		}
 	}
 	return unknown
