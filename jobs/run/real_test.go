@@ -179,7 +179,7 @@ func TestTheNetworkIsAsGoodAsTheReferenceOnRealData(t *testing.T) {
 		}, "auc", 0.9068 * 0.99, 1},
 		{"drybean", "Class", "multiclass", "{}", 30, 256, whole("drybean/drybean.parquet"), "accuracy", 0.9203 * 0.99, 1},
 		{"diamonds", "price", "regression", "{}", 30, 256, whole("diamonds/diamonds.parquet"), "rmse", 0, 570.9 * 1.03},
-		{"penguins", "species", "multiclass", "{}", 30, 256, whole("small/penguins.parquet"), "accuracy", 0.88, 1},
+		{"penguins", "species", "multiclass", "{}", 30, 256, whole("small/penguins.parquet"), "log_loss", 0, 0.3469 * 1.15},
 		{"flights", "late", "binary", "{include: [month, day_of_week, hour, carrier, origin, dest, distance]}", 10, 1024, func(t *testing.T) []*data.Batch {
 			t.Helper()
 			return flightsLate(t, dir)
