@@ -51,7 +51,7 @@ func alone(t *testing.T, dir string, tr *trust.Trust) *Server {
 	return s
 }
 
-func connect(t *testing.T, inProcess *Server, url string, tr *trust.Trust) (*nats.Conn, error) {
+func connect(t *testing.T, inProcess *Server, url string, tr *trust.Trust) (*Conn, error) {
 	t.Helper()
 	c, err := Connect(soon(t), ConnectConfig{
 		Name: t.Name(), Server: inProcess, URLs: func() []string { return []string{url} }, Trust: tr,
@@ -63,7 +63,7 @@ func connect(t *testing.T, inProcess *Server, url string, tr *trust.Trust) (*nat
 	return c, err
 }
 
-func mustConnect(t *testing.T, inProcess *Server, url string, tr *trust.Trust) *nats.Conn {
+func mustConnect(t *testing.T, inProcess *Server, url string, tr *trust.Trust) *Conn {
 	t.Helper()
 	c, err := connect(t, inProcess, url, tr)
 	if err != nil {
@@ -81,8 +81,8 @@ func TestOneServerIsReadyAndWritable(t *testing.T) {
 			if want := map[bool]string{true: "tls://127.0.0.1:", false: "nats://127.0.0.1:"}[tr != nil]; !strings.HasPrefix(s.URL(), want) {
 				t.Errorf("url %s, want %s...", s.URL(), want)
 			}
-			for _, c := range []*nats.Conn{mustConnect(t, s, "", tr), mustConnect(t, nil, s.URL(), tr)} {
-				js, err := jetstream.New(c)
+			for _, c := range []*Conn{mustConnect(t, s, "", tr), mustConnect(t, nil, s.URL(), tr)} {
+				js, err := jetstream.New(c.NATS)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -155,7 +155,7 @@ func TestAConnectionComesBack(t *testing.T) {
 	}
 	c := mustConnect(t, nil, s.URL(), nil)
 	back := make(chan struct{}, 1)
-	c.SetReconnectHandler(func(*nats.Conn) { back <- struct{}{} })
+	c.NATS.SetReconnectHandler(func(*nats.Conn) { back <- struct{}{} })
 	s.Shutdown()
 	n, err := strconv.Atoi(port)
 	if err != nil {
@@ -224,7 +224,7 @@ func TestThreeServersKeepOneState(t *testing.T) {
 		}
 	}
 	servers[2].Shutdown()
-	js, err := jetstream.New(mustConnect(t, nil, servers[1].URL(), tr))
+	js, err := jetstream.New(mustConnect(t, nil, servers[1].URL(), tr).NATS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,5 +242,48 @@ func TestThreeServersKeepOneState(t *testing.T) {
 	}
 	if err != nil || !bytes.Contains(msg.Data, []byte(`"specversion":"1.0"`)) || msg.Sequence != 1 {
 		t.Fatalf("got %+v, %v", msg, err)
+	}
+}
+
+func TestNodesHearEachOther(t *testing.T) {
+	t.Parallel()
+	s := alone(t, t.TempDir(), nil)
+	a, b := mustConnect(t, s, "", nil), mustConnect(t, nil, s.URL(), nil)
+	heard := make(chan string, 1)
+	stop, err := a.Hear(ProgressPrefix+"j1", func(data []byte) { heard <- string(data) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*Conn{a, b} {
+		if _, err := c.Answer(StatusSubject, func(q []byte) []byte { return append([]byte("well, "), q...) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.NATS.Flush(); err != nil { // the server knows who listens
+			t.Fatal(err)
+		}
+	}
+	b.Say(ProgressPrefix+"j1", []byte("half"))
+	select {
+	case got := <-heard:
+		if got != "half" {
+			t.Errorf("heard %q", got)
+		}
+	case <-soon(t).Done():
+		t.Fatal("heard nothing")
+	}
+	stop()
+	answers, err := b.Gather(soon(t), StatusSubject, []byte("and you?"), 2)
+	if err != nil || len(answers) != 2 || string(answers[0]) != "well, and you?" {
+		t.Errorf("answers %q, %v", answers, err)
+	}
+	if answers, err = b.Gather(soon(t), "troupe.nobody", nil, 2); err != nil || len(answers) != 0 {
+		t.Errorf("nobody answers %q, %v", answers, err)
+	}
+	if err := b.Check(); err != nil {
+		t.Error(err)
+	}
+	b.Close()
+	if err := b.Check(); fault.Of(err) != fault.Unavailable {
+		t.Errorf("closed: %v", err)
 	}
 }

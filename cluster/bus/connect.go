@@ -40,7 +40,7 @@ const retryEvery = 100 * time.Millisecond
 //
 // Afterwards the connection comes back by itself, for ever. While it is away,
 // requests fail rather than wait.
-func Connect(ctx context.Context, cfg ConnectConfig) (*nats.Conn, error) {
+func Connect(ctx context.Context, cfg ConnectConfig) (*Conn, error) {
 	options, err := cfg.options()
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func Connect(ctx context.Context, cfg ConnectConfig) (*nats.Conn, error) {
 		if cfg.Server != nil || len(urls) > 0 {
 			conn, err := nats.Connect(strings.Join(urls, ","), options...)
 			if err == nil {
-				return conn, nil
+				return &Conn{NATS: conn, log: cfg.Log}, nil
 			}
 			if refused(err) {
 				return nil, fault.New(fault.Invalid, "bus: connect to %s: refused: %w: do all nodes have the same secret?", place(cfg, urls), err)

@@ -42,8 +42,8 @@ type Events struct {
 
 // OpenEvents returns the events, whose stream it makes if it is missing. While
 // several servers have no leader it waits for one until ctx ends.
-func OpenEvents(ctx context.Context, conn *nats.Conn, replicas int) (*Events, error) {
-	js, err := jetstream.New(conn)
+func OpenEvents(ctx context.Context, conn *Conn, replicas int) (*Events, error) {
+	js, err := jetstream.New(conn.NATS)
 	if err != nil {
 		return nil, fmt.Errorf("bus: events: %w", err)
 	}
