@@ -129,9 +129,9 @@ func (d Dense) InputGrad(dx, dz Matrix, wt []float32) {
 
 // WeightGrad writes x^T * dz to dw, or adds it to dw: the gradient with respect
 // to the weights, packed as they are. Shapes: x (rows, In), any stride; dz
-// (rows, Out), padded, its padding zero. The product is summed from zero along
-// the rows; with accumulate, what dw held is added last. The padding of dw must
-// be zero before and is zero after.
+// (rows, Out), padded, its padding zero. The product is summed along the rows,
+// from zero or, with accumulate, from what dw holds: as if the rows had followed
+// those before. The padding of dw must be zero before and is zero after.
 func (d Dense) WeightGrad(dw []float32, x, dz Matrix, accumulate bool) {
 	d.weightGrad(Active(), dw, x, dz, accumulate)
 }

@@ -15,11 +15,12 @@ type product struct {
 	cStride, cPanel    int
 	bias               []float32 // added to each row, nil for none
 	relu               bool      // applied last
-	accumulate         bool      // add what C holds, before the bias
+	accumulate         bool      // start from what C holds instead of from zero
 }
 
-// multiply computes p: for each element a chain of fused multiply-adds from
-// zero along k, then + C, then + bias, then the activation.
+// multiply computes p: for each element a chain of fused multiply-adds along k,
+// from zero or from what C holds, then + bias, then the activation. A chain may
+// wait in C, so cutting k into blocks does not change it.
 func multiply(v Variant, p *product) {
 	if p.m == 0 {
 		return
@@ -38,6 +39,11 @@ func multiply(v Variant, p *product) {
 
 // row computes row i of panel q in acc and writes it to C.
 func (p *product) row(acc []float32, i, q int) {
+	to := q*p.cPanel + i*p.cStride
+	c := p.c[to : to+len(acc)]
+	if p.accumulate {
+		copy(acc, c)
+	}
 	at, from := i*p.rowStep, q*p.bPanel
 	for range p.k {
 		a, b := p.a[at], p.b[from:from+len(acc)]
@@ -46,13 +52,6 @@ func (p *product) row(acc []float32, i, q int) {
 		}
 		at += p.innerStep
 		from += p.bStride
-	}
-	to := q*p.cPanel + i*p.cStride
-	c := p.c[to : to+len(acc)]
-	if p.accumulate {
-		for j := range acc {
-			acc[j] += c[j]
-		}
 	}
 	if p.bias != nil {
 		for j, b := range p.bias[q*panel : q*panel+len(acc)] {

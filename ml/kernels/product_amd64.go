@@ -21,15 +21,17 @@ type tile struct {
 
 // The flags of a tile.
 const (
-	tileAccumulate = 1 << iota // add what C holds, last
-	tileBias                   // then add the bias
-	tileReLU                   // then apply ReLU
-	tileContinue               // start from what C holds instead of from zero
+	tileContinue = 1 << iota // start from what C holds instead of from zero
+	tileBias                 // at the end add the bias
+	tileReLU                 // and then apply ReLU
 )
 
 const (
 	floatSize = 4
 	maxFlops  = 8 << 20 // of one call: about 100 microseconds
+
+	blockSteps  = 512     // most steps along k in a block: 64 KiB of a panel of B
+	blockFloats = 1 << 16 // floats of A in a block
 )
 
 // tileKind is one of the families of tiles, which differ in their columns.
@@ -41,11 +43,41 @@ const (
 	narrow256                 // 16 columns in two vectors of AVX2
 )
 
-// multiplyVector computes p, panel by panel.
+// multiplyVector computes p in blocks that stay in the caches: A's block in the
+// second level, and of B one panel's in the first.
 func multiplyVector(v Variant, p *product) bool {
 	if p.k == 0 {
 		return false
 	}
+	part := *p
+	for l := 0; l < p.k; l += part.k {
+		part.k = evenly(p.k-l, blockSteps)
+		part.a, part.b = p.a[l*p.innerStep:], p.b[l*p.bStride:]
+		part.accumulate = p.accumulate || l > 0
+		if l+part.k < p.k {
+			part.bias, part.relu = nil, false
+		} else {
+			part.bias, part.relu = p.bias, p.relu
+		}
+		for i := 0; i < p.m; i += part.m {
+			part.m = evenly(p.m-i, blockFloats/part.k)
+			block := part
+			block.a, block.c = part.a[i*p.rowStep:], p.c[i*p.cStride:]
+			block.panels(v)
+		}
+	}
+	return true
+}
+
+// evenly returns the size of the first of as few parts of n as can be, none of
+// which is above most, and all of which are multiples of 12 but the last.
+func evenly(n, most int) int {
+	parts := (n + most - 1) / most
+	return min(n, (n/parts+11)/12*12)
+}
+
+// panels computes p panel by panel.
+func (p *product) panels(v Variant) {
 	for j := 0; j < p.n; j += panel {
 		width := min(panel, PadCols(p.n-j))
 		switch {
@@ -59,7 +91,6 @@ func multiplyVector(v Variant, p *product) bool {
 			}
 		}
 	}
-	return true
 }
 
 // strips computes the columns of a tile from column j on. It cuts the rows into
@@ -85,7 +116,7 @@ func (p *product) run(kind tileKind, j, i, rows, count int) {
 		aJump: int64(rows * p.rowStep * floatSize), cJump: int64(rows * p.cStride * floatSize),
 	}
 	if p.accumulate {
-		t.flags |= tileAccumulate
+		t.flags |= tileContinue
 	}
 	if p.bias != nil {
 		t.flags |= tileBias

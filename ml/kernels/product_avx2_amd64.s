@@ -19,7 +19,7 @@ strip:
 	MOVQ 104(DI), AX
 	MOVQ 32(DI), BX
 	MOVQ 112(DI), DX
-	TESTQ $8, SI
+	TESTQ $1, SI
 	JNZ resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -42,12 +42,6 @@ loop:
 	DECQ CX
 	JNZ loop
 	MOVQ 56(DI), CX
-	TESTQ $1, SI
-	JZ fresh
-	MOVQ DX, BX
-	VADDPS (BX), Y0, Y0
-	VADDPS 32(BX), Y1, Y1
-fresh:
 	TESTQ $2, SI
 	JZ unbiased
 	MOVQ 64(DI), BX
@@ -88,7 +82,7 @@ strip:
 	MOVQ 104(DI), AX
 	MOVQ 32(DI), BX
 	MOVQ 112(DI), DX
-	TESTQ $8, SI
+	TESTQ $1, SI
 	JNZ resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -119,15 +113,6 @@ loop:
 	DECQ CX
 	JNZ loop
 	MOVQ 56(DI), CX
-	TESTQ $1, SI
-	JZ fresh
-	MOVQ DX, BX
-	VADDPS (BX), Y0, Y0
-	VADDPS 32(BX), Y1, Y1
-	ADDQ CX, BX
-	VADDPS (BX), Y2, Y2
-	VADDPS 32(BX), Y3, Y3
-fresh:
 	TESTQ $2, SI
 	JZ unbiased
 	MOVQ 64(DI), BX
@@ -175,7 +160,7 @@ strip:
 	MOVQ 104(DI), AX
 	MOVQ 32(DI), BX
 	MOVQ 112(DI), DX
-	TESTQ $8, SI
+	TESTQ $1, SI
 	JNZ resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -214,18 +199,6 @@ loop:
 	DECQ CX
 	JNZ loop
 	MOVQ 56(DI), CX
-	TESTQ $1, SI
-	JZ fresh
-	MOVQ DX, BX
-	VADDPS (BX), Y0, Y0
-	VADDPS 32(BX), Y1, Y1
-	ADDQ CX, BX
-	VADDPS (BX), Y2, Y2
-	VADDPS 32(BX), Y3, Y3
-	ADDQ CX, BX
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-fresh:
 	TESTQ $2, SI
 	JZ unbiased
 	MOVQ 64(DI), BX
@@ -282,7 +255,7 @@ strip:
 	MOVQ 112(DI), DX
 	LEAQ (AX)(R8*2), R11
 	ADDQ R8, R11
-	TESTQ $8, SI
+	TESTQ $1, SI
 	JNZ resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -330,21 +303,6 @@ loop:
 	DECQ CX
 	JNZ loop
 	MOVQ 56(DI), CX
-	TESTQ $1, SI
-	JZ fresh
-	MOVQ DX, BX
-	VADDPS (BX), Y0, Y0
-	VADDPS 32(BX), Y1, Y1
-	ADDQ CX, BX
-	VADDPS (BX), Y2, Y2
-	VADDPS 32(BX), Y3, Y3
-	ADDQ CX, BX
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-	ADDQ CX, BX
-	VADDPS (BX), Y6, Y6
-	VADDPS 32(BX), Y7, Y7
-fresh:
 	TESTQ $2, SI
 	JZ unbiased
 	MOVQ 64(DI), BX
@@ -408,7 +366,7 @@ strip:
 	MOVQ 112(DI), DX
 	LEAQ (AX)(R8*2), R11
 	ADDQ R8, R11
-	TESTQ $8, SI
+	TESTQ $1, SI
 	JNZ resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -464,24 +422,6 @@ loop:
 	DECQ CX
 	JNZ loop
 	MOVQ 56(DI), CX
-	TESTQ $1, SI
-	JZ fresh
-	MOVQ DX, BX
-	VADDPS (BX), Y0, Y0
-	VADDPS 32(BX), Y1, Y1
-	ADDQ CX, BX
-	VADDPS (BX), Y2, Y2
-	VADDPS 32(BX), Y3, Y3
-	ADDQ CX, BX
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-	ADDQ CX, BX
-	VADDPS (BX), Y6, Y6
-	VADDPS 32(BX), Y7, Y7
-	ADDQ CX, BX
-	VADDPS (BX), Y8, Y8
-	VADDPS 32(BX), Y9, Y9
-fresh:
 	TESTQ $2, SI
 	JZ unbiased
 	MOVQ 64(DI), BX
@@ -552,7 +492,7 @@ strip:
 	MOVQ 112(DI), DX
 	LEAQ (AX)(R8*2), R11
 	ADDQ R8, R11
-	TESTQ $8, SI
+	TESTQ $1, SI
 	JNZ resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -616,27 +556,6 @@ loop:
 	DECQ CX
 	JNZ loop
 	MOVQ 56(DI), CX
-	TESTQ $1, SI
-	JZ fresh
-	MOVQ DX, BX
-	VADDPS (BX), Y0, Y0
-	VADDPS 32(BX), Y1, Y1
-	ADDQ CX, BX
-	VADDPS (BX), Y2, Y2
-	VADDPS 32(BX), Y3, Y3
-	ADDQ CX, BX
-	VADDPS (BX), Y4, Y4
-	VADDPS 32(BX), Y5, Y5
-	ADDQ CX, BX
-	VADDPS (BX), Y6, Y6
-	VADDPS 32(BX), Y7, Y7
-	ADDQ CX, BX
-	VADDPS (BX), Y8, Y8
-	VADDPS 32(BX), Y9, Y9
-	ADDQ CX, BX
-	VADDPS (BX), Y10, Y10
-	VADDPS 32(BX), Y11, Y11
-fresh:
 	TESTQ $2, SI
 	JZ unbiased
 	MOVQ 64(DI), BX

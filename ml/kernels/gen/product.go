@@ -22,10 +22,9 @@ const (
 )
 
 const (
-	flagAccumulate = 1
-	flagBias       = 2
-	flagReLU       = 4
-	flagContinue   = 8
+	flagContinue = 1
+	flagBias     = 2
+	flagReLU     = 4
 )
 
 // rowBases point at rows 0, 3, 6 and 9 of a strip of A.
@@ -106,8 +105,7 @@ func (u *unit) product(rows, vectors int) {
 	u.end()
 }
 
-// startSums makes the sums zero or, to continue a product that was cut along
-// k, what C holds.
+// startSums makes the sums zero or what C holds.
 func (u *unit) startSums(rows, vectors int, sum func(i, j int) string) {
 	u.op("TESTQ", imm(flagContinue), "SI")
 	u.op("JNZ", "resume")
@@ -128,20 +126,10 @@ func (u *unit) startSums(rows, vectors int, sum func(i, j int) string) {
 	u.op("MOVQ", at(tileCAt, "DI"), "DX")
 }
 
-// finishSums adds what C holds and the bias, applies the activation and writes
+// finishSums adds the bias, applies the activation and writes
 // C, as the flags say.
 func (u *unit) finishSums(rows, vectors int, sum func(i, j int) string, right []string, each func(func(i, j int))) {
 	u.op("MOVQ", at(tileCStep, "DI"), "CX")
-	u.op("TESTQ", imm(flagAccumulate), "SI")
-	u.op("JZ", "fresh")
-	u.op("MOVQ", "DX", "BX")
-	each(func(i, j int) {
-		u.op("VADDPS", at(j*u.bytes(), "BX"), sum(i, j), sum(i, j))
-		if j == vectors-1 && i < rows-1 {
-			u.op("ADDQ", "CX", "BX")
-		}
-	})
-	u.label("fresh")
 	u.op("TESTQ", imm(flagBias), "SI")
 	u.op("JZ", "unbiased")
 	u.op("MOVQ", at(tileBias, "DI"), "BX")
