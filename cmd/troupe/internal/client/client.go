@@ -198,6 +198,10 @@ func (c *Client) persist(ctx context.Context, try func(base string) error) error
 }
 
 func unreachable(base string, err error) error {
+	var u *url.Error
+	if errors.As(err, &u) { // says again which address
+		err = u.Err
+	}
 	return fault.New(fault.Unavailable, "no answer from %s: %w", base, err)
 }
 

@@ -62,6 +62,9 @@ func Open(cfg Config) (*Engine, error) {
 // Embedded reports that jobs end with this process.
 func (e *Engine) Embedded() bool { return true }
 
+// Store is what the folder holds, until Close.
+func (e *Engine) Store() store.Store { return e.store.Store }
+
 // Close lets other processes open the folder.
 func (e *Engine) Close() error { return e.store.Close() }
 

@@ -51,7 +51,7 @@ type bar struct {
 func New(cfg Config) *View {
 	v := &View{cfg: cfg, stop: make(chan struct{}), ended: make(chan struct{})}
 	if cfg.Terminal {
-		v.box = mpb.New(mpb.WithOutput(cfg.Out), mpb.WithAutoRefresh(), mpb.WithWidth(24))
+		v.box = mpb.New(mpb.WithOutput(cfg.Out), mpb.WithAutoRefresh())
 		close(v.ended)
 		return v
 	}

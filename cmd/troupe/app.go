@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/client"
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/embedded"
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/settings"
+	"github.com/troupe-ml/troupe/internal/clock"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/ml/kernels"
+)
+
+// app is one run of the program: its streams and the flags that every verb has.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	terminal       bool // stderr is one: progress may move the cursor
+	env            func(string) (string, bool)
+	clock          clock.Clock
+
+	output   string
+	address  string
+	token    string
+	dir      string
+	simd     string
+	settings string
+	quiet    bool
+}
+
+func newApp() *app {
+	return &app{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, clock: clock.Real{}, env: os.LookupEnv,
+		terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb",
+	}
+}
+
+// run carries out one command line and returns the exit code.
+func (a *app) run(ctx context.Context, args []string) exit.Code {
+	root := a.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exit.OK
+	}
+	var told *exit.Error
+	if errors.As(err, &told) && told.Err == nil {
+		return told.Code
+	}
+	var mine *verbError
+	if !errors.As(err, &mine) { // of the command line itself
+		a.say("troupe: %v\nsee `%s --help`", err, cmd.CommandPath())
+		return exit.Usage
+	}
+	a.complain(mine.err)
+	return exit.Of(mine.err)
+}
+
+// complain writes an error. Faults of spec files stand as they are, since
+// editors read them.
+func (a *app) complain(err error) {
+	var faults spec.Faults
+	if errors.As(err, &faults) {
+		a.say("%v", err)
+		return
+	}
+	a.say("troupe: %v", err)
+}
+
+// say writes a line for people, which is never part of a result.
+func (a *app) say(format string, args ...any) {
+	for _, line := range strings.Split(fmt.Sprintf(format, args...), "\n") {
+		_, _ = fmt.Fprintln(a.stderr, render.Clean(line)) // nobody reads it: then it is not read
+	}
+}
+
+// verbError marks the errors of verbs, so that those of cobra are known to be
+// of the command line.
+type verbError struct{ err error }
+
+func (e *verbError) Error() string { return e.err.Error() }
+func (e *verbError) Unwrap() error { return e.err }
+
+// verb is a command that does something.
+func (a *app) verb(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, args []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		err := a.prepare(cmd)
+		if err == nil {
+			err = do(cmd.Context(), args)
+		}
+		if err != nil {
+			return &verbError{exit.Because(cmd.Context(), err)}
+		}
+		return nil
+	}}
+}
+
+// group is a command that only has others below it.
+func group(use, short string, below ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := ""
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf("; did you mean %q?", near[0])
+		}
+		return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint)
+	}, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c.SuggestionsMinimumDistance = 2
+	c.AddCommand(below...)
+	return c
+}
+
+func (a *app) root() *cobra.Command {
+	root := group("troupe", "Jobs over tables on a cluster of actors, and the models they train",
+		a.runCommand(), a.featuresCommand(), a.trainCommand(), a.predictCommand(), a.driftCommand(),
+		a.deployCommand(), a.rollbackCommand(),
+		a.jobsCommand(), a.nodesCommand(), a.runsCommand(), a.modelsCommand(),
+		a.planCommand(), a.verifyCommand(), a.dataCommand(), a.initCommand(), a.schemaCommand(),
+		a.nodeCommand(), a.upCommand(), a.doctorCommand(), a.versionCommand())
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.DisableDefaultCmd = false
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	f := root.PersistentFlags()
+	f.StringVarP(&a.output, "output", "o", "table", "how results are written: table, json or yaml")
+	f.StringVar(&a.address, "address", "", "a node of the cluster, HOST:PORT, or several with commas; without one, work in this process")
+	f.StringVar(&a.token, "token", "", "what the cluster knows you by")
+	f.StringVar(&a.dir, "dir", ".troupe", "the project folder of jobs that run in this process")
+	f.StringVar(&a.simd, "simd", "auto", "the processor's instructions to use: auto, portable, avx2 or avx512; results do not depend on it")
+	f.StringVar(&a.settings, "settings", "", "a file of settings (default: troupe.yaml, if it is there)")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
+	return root
+}
+
+// nodeSection is the command that has settings of its own.
+const nodeSection = "node"
+
+// prepare fills the flags that the command line leaves open from the
+// environment and the settings file, and applies what concerns the process.
+func (a *app) prepare(cmd *cobra.Command) error {
+	known := settings.NamesOf("", cmd.Root().PersistentFlags())
+	section := ""
+	for _, c := range cmd.Root().Commands() {
+		if c.Name() == nodeSection {
+			known = append(known, settings.NamesOf(nodeSection, c.LocalNonPersistentFlags())...)
+		}
+	}
+	if cmd.Name() == nodeSection {
+		section = nodeSection
+	}
+	if err := settings.Fill(cmd.Flags(), section, a.env, known); err != nil {
+		return err
+	}
+	if _, err := render.ParseFormat(a.output); err != nil {
+		return err
+	}
+	return kernels.Use(a.simd)
+}
+
+// result writes what a verb has to say, as exactly one document.
+func (a *app) result(v any) error {
+	f, err := render.ParseFormat(a.output)
+	if err != nil {
+		return err
+	}
+	return render.Write(a.stdout, f, v)
+}
+
+func (a *app) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// backend is the cluster that --address names, or the engine in this process.
+// Whoever asks for it closes it.
+func (a *app) backend() (backend.Backend, error) {
+	if a.address != "" {
+		cfg := client.DefaultConfig()
+		cfg.Addresses, cfg.Token, cfg.Clock = strings.FieldsFunc(a.address, func(r rune) bool { return r == ',' || r == ' ' }), a.token, a.clock
+		return client.New(cfg)
+	}
+	return a.engine()
+}
+
+func (a *app) engine() (*embedded.Engine, error) {
+	return embedded.Open(embedded.Config{
+		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Version: version, Body: a.body, Clock: a.clock, Log: a.log(),
+	})
+}
+
+// with does something with the backend and closes it.
+func (a *app) with(do func(b backend.Backend) error) error {
+	b, err := a.backend()
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(b), b.Close())
+}
+
+// within bounds ctx by --timeout, if that is given.
+func within(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc, error) {
+	if timeout < 0 {
+		return nil, nil, fault.New(fault.Invalid, "--timeout %v: must not be negative", timeout)
+	}
+	if timeout == 0 {
+		ctx, cancel := context.WithCancel(ctx)
+		return ctx, cancel, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, exit.ErrTimeout)
+	return ctx, cancel, nil
+}

@@ -1,0 +1,286 @@
+// Package local is a cluster of node processes on this machine, on loopback: it
+// starts them as its children, hears when one ends, and ends none but those.
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/troupe-ml/troupe/internal/clock"
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+// Config says what cluster to start.
+type Config struct {
+	Program string   // the path of troupe
+	Dir     string   // the folder of all nodes' data
+	Nodes   int      // processes
+	Servers int      // of them that keep the durable state: 1, 3 or 5
+	Args    []string // more flags for every node
+	Log     io.Writer
+	Clock   clock.Clock
+	// StartTimeout is how long the nodes have until they are ready.
+	StartTimeout time.Duration
+}
+
+// Record is what a node tells of itself when it is ready.
+type Record struct {
+	Name   string `json:"name"`
+	PID    int    `json:"pid"`
+	HTTP   string `json:"http"`
+	Actor  string `json:"actor"`
+	Gossip string `json:"gossip"`
+	NATS   string `json:"nats,omitempty"`
+	Route  string `json:"route,omitempty"`
+}
+
+// Exit says that a node's process has ended.
+type Exit struct {
+	Name string
+	PID  int
+	Err  error // nil when it ended well
+}
+
+// Cluster is the processes that Start has started.
+type Cluster struct {
+	Records []Record // in the order of the nodes
+	Exits   <-chan Exit
+
+	children []*child
+	waits    sync.WaitGroup
+}
+
+type child struct {
+	name string
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// ports are a node's, in the order of the flags that take them.
+type ports struct{ http, actor, gossip, nats, route int }
+
+// defaults are the ports that the first node has when they are free.
+var defaults = ports{8270, 8271, 7946, 4222, 6222}
+
+// Start starts the nodes and returns when every one is ready. If one is not in
+// time, or ends, all are ended again.
+func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	if cfg.Nodes < 1 || cfg.Nodes > 100 {
+		return nil, fault.New(fault.Invalid, "%d nodes: expected 1 to 100", cfg.Nodes)
+	}
+	if cfg.Servers > cfg.Nodes {
+		return nil, fault.New(fault.Invalid, "%d servers among %d nodes: start more nodes, or fewer servers", cfg.Servers, cfg.Nodes)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.StartTimeout, fault.New(fault.Unavailable, "the nodes were not ready within %v; their logs are in %s", cfg.StartTimeout, cfg.Dir))
+	defer cancel()
+	all, err := choose(cfg.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	exits := make(chan Exit, cfg.Nodes)
+	c := &Cluster{Exits: exits}
+	ready := make([]chan Record, cfg.Nodes)
+	for i := range cfg.Nodes {
+		ready[i] = make(chan Record, 1)
+		if err := c.spawn(cfg, i, all, ready[i], exits); err != nil {
+			c.abandon()
+			return nil, err
+		}
+		// Servers find each other, so they start together; whoever joins them
+		// waits for the first, which is then there to be joined.
+		if i == 0 && cfg.Servers == 1 {
+			if err := c.await(ctx, ready[0], exits); err != nil {
+				c.abandon()
+				return nil, err
+			}
+		}
+	}
+	for i := len(c.Records); i < cfg.Nodes; i++ {
+		if err := c.await(ctx, ready[i], exits); err != nil {
+			c.abandon()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Cluster) await(ctx context.Context, ready <-chan Record, exits <-chan Exit) error {
+	select {
+	case r := <-ready:
+		c.Records = append(c.Records, r)
+		return nil
+	case e := <-exits:
+		kind := fault.Internal
+		var status *exec.ExitError
+		if errors.As(e.Err, &status) && status.ExitCode() == 2 {
+			kind = fault.Invalid
+		}
+		return fault.New(kind, "node %s ended before it was ready: %v", e.Name, e.Err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// spawn starts one node.
+func (c *Cluster) spawn(cfg Config, i int, all []ports, ready chan<- Record, exits chan<- Exit) error {
+	name := "n" + strconv.Itoa(i+1)
+	p := all[i]
+	role := "server,worker"
+	if i >= cfg.Servers {
+		role = "worker"
+	}
+	args := []string{"node", "-o", "json", "--name", name, "--data", filepath.Join(cfg.Dir, name), "--role", role,
+		"--servers", strconv.Itoa(cfg.Servers), "--http-port", strconv.Itoa(p.http), "--actor-port", strconv.Itoa(p.actor),
+		"--gossip-port", strconv.Itoa(p.gossip), "--nats-port", strconv.Itoa(p.nats), "--route-port", strconv.Itoa(p.route)}
+	for j := range max(1, cfg.Servers) {
+		if j != i {
+			args = append(args, "--join", net.JoinHostPort("127.0.0.1", strconv.Itoa(all[j].gossip)))
+		}
+	}
+	cmd := exec.Command(cfg.Program, append(args, cfg.Args...)...)
+	cmd.Stderr = cfg.Log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C reaches us alone, and we drain them
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return fmt.Errorf("start node %s: %w", name, err)
+	}
+	ch := &child{name: name, cmd: cmd, done: make(chan struct{})}
+	c.children = append(c.children, ch)
+	c.waits.Go(func() {
+		var r Record
+		if json.NewDecoder(bufio.NewReader(out)).Decode(&r) == nil {
+			ready <- r
+		}
+		_, _ = io.Copy(io.Discard, out) // it says no more
+		err := cmd.Wait()
+		close(ch.done)
+		exits <- Exit{name, cmd.Process.Pid, err}
+	})
+	return nil
+}
+
+// choose picks the ports of n nodes: those of the first are the default ones as
+// far as they are free. They are all different, though another program may
+// take one before its node does.
+func choose(n int) ([]ports, error) {
+	var held []io.Closer
+	defer func() {
+		for _, h := range held {
+			_ = h.Close() // nothing was sent
+		}
+	}()
+	pick := func(want int, udp bool) (int, error) {
+		for range 100 {
+			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(want)))
+			if err != nil {
+				if want == 0 {
+					return 0, fault.New(fault.Unavailable, "no free port: %w", err)
+				}
+				want = 0
+				continue
+			}
+			port := l.Addr().(*net.TCPAddr).Port
+			held = append(held, l)
+			if !udp {
+				return port, nil
+			}
+			u, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+			if err == nil {
+				held = append(held, u)
+				return port, nil
+			}
+			want = 0
+		}
+		return 0, fault.New(fault.Unavailable, "no free port")
+	}
+	all := make([]ports, n)
+	for i := range all {
+		var want ports
+		if i == 0 {
+			want = defaults
+		}
+		var errs [5]error
+		all[i].http, errs[0] = pick(want.http, false)
+		all[i].actor, errs[1] = pick(want.actor, false)
+		all[i].gossip, errs[2] = pick(want.gossip, true)
+		all[i].nats, errs[3] = pick(want.nats, false)
+		all[i].route, errs[4] = pick(want.route, false)
+		if err := errors.Join(errs[:]...); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Running returns how many of the processes have not ended.
+func (c *Cluster) Running() int {
+	n := 0
+	for _, ch := range c.children {
+		select {
+		case <-ch.done:
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// Stop tells every node to drain, the last first, so that the servers outlive
+// the workers, and waits for their ends. When ctx ends before, they are killed.
+func (c *Cluster) Stop(ctx context.Context) error {
+	killed := 0
+	for i := len(c.children) - 1; i >= 0; i-- {
+		_ = c.children[i].cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	}
+	for _, ch := range c.children {
+		select {
+		case <-ch.done:
+		case <-ctx.Done():
+			_ = ch.cmd.Process.Kill() // it may have ended
+			killed++
+		}
+	}
+	c.waits.Wait()
+	if killed > 0 {
+		return fault.New(fault.Internal, "%d nodes did not end in time, and were killed", killed)
+	}
+	return nil
+}
+
+// abandon ends what was started of a cluster that will not be.
+func (c *Cluster) abandon() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = c.Stop(ctx) // the first error is the one that matters
+}
+
+// Lock takes the folder for one cluster at a time.
+func Lock(dir string) (release func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.New(fault.Invalid, "%w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "%w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close() // nothing was written
+		return nil, fault.New(fault.Conflict, "%s: another `troupe up` runs there: stop it, or name another folder with --data", dir)
+	}
+	return func() { _ = f.Close() }, nil // closing releases the lock
+}
