@@ -55,8 +55,13 @@ type Config struct {
 	Clock clock.Clock
 }
 
-// requestTimeout bounds one try of a request, in wall time.
-const requestTimeout = 2 * time.Second
+// requestTimeout bounds one try of a request, streamTimeout the wait for the
+// next of several messages, in wall time. A stream without a leader is silent,
+// so a shorter one finds the new leader sooner; a longer one bears more load.
+const (
+	requestTimeout = 4 * time.Second
+	streamTimeout  = 10 * time.Second
+)
 
 // Store is a store in NATS. It is safe for concurrent use, and has nothing to
 // close: the connection is its user's.

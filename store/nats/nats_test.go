@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -145,6 +146,22 @@ func three(t *testing.T) []*server.Server {
 	return servers
 }
 
+// forget deletes the streams of a store: each costs the servers some work.
+func forget(t *testing.T, c *nats.Conn, prefix string) {
+	t.Helper()
+	js, err := jetstream.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []string{"_BLOBS", "_REFS", "_LOGS"} {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		if err := js.DeleteStream(ctx, prefix+stream); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+}
+
 // Two stores write through two servers, so that one of them is no leader.
 type twoWays struct {
 	store.Logs
@@ -182,6 +199,7 @@ func TestThreeServersKeepThePromisesToo(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Fixture {
 		prefix := <-prefixes
 		c, d := dial(t, servers[0]), dial(t, servers[1])
+		t.Cleanup(func() { forget(t, c, prefix) })
 		a, b := open(t, c, Config{Prefix: prefix, Replicas: 3}), open(t, d, Config{Prefix: prefix, Replicas: 3})
 		both := store.Store{Blobs: a.Blobs, Refs: &twoRefs{Refs: a.Refs, other: b.Refs}, Logs: &twoWays{Logs: a.Logs, other: b.Logs}}
 		return storetest.Fixture{Store: both, Corrupt: spoil(c, prefix), Reopen: func(t *testing.T) store.Store {

@@ -25,6 +25,7 @@ const (
 	codeWrongSequence = 10071
 	codeWrongSubject  = 10164 // the expected sequence of a subject is being written by another
 	codeNoMessage     = 10037
+	codeNoSequence    = 10043
 	codeNoSpace       = 10047
 	codeNoMemory      = 10028
 	codeNoStorage     = 10023
@@ -249,7 +250,7 @@ func (b *bus) scanSome(ctx context.Context, sub *nats.Subscription, stream, subj
 }
 
 func (b *bus) receive(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
-	try, cancel := context.WithTimeout(ctx, requestTimeout)
+	try, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
 	m, err := sub.NextMsgWithContext(try)
 	if err == nil {
@@ -286,7 +287,7 @@ func (b *bus) command(ctx context.Context, subject string, query map[string]any)
 	if err := json.Unmarshal(answer.Data, &r); err != nil {
 		return fault.New(fault.Internal, "the store's answer makes no sense: %w", err)
 	}
-	if r.Error != nil && r.Error.ErrCode != codeNoMessage && r.Error.Code != 404 {
+	if r.Error != nil && r.Error.ErrCode != codeNoMessage && r.Error.ErrCode != codeNoSequence && r.Error.Code != 404 {
 		return r.Error.fault()
 	}
 	return nil
