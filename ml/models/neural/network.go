@@ -73,32 +73,13 @@ type trainer struct {
 }
 
 // newTrainer makes the graph of the network and its gradient, over the flat
-// parameters and their transposed copies.
+// parameters and their transposed copies, and a machine for it.
 func (n network) newTrainer(flat []float32, transposed [][]float32, drop kernels.Dropout) (*trainer, error) {
 	building.Lock()
 	defer building.Unlock()
-	t := &trainer{
-		pass:    &pass{},
-		x:       kernels.NewMatrix(n.rows, n.layers[0].In),
-		targets: make([]float32, n.rows),
-		grad:    kernels.Aligned(n.numParams),
-	}
-	b := &builder{pass: t.pass, full: n.rows}
-	g := n.inputs(b, t.x, flat)
-	y, err := n.outputs(b, g, drop, transposed)
+	t, g, cost, grads, err := n.gradient(flat, transposed, drop)
 	if err != nil {
 		return nil, err
-	}
-	t.head = &head{builder: b, outputs: n.problem.NumOutputs(), classes: n.problem.Task != metrics.Regression}
-	targets := G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName("targets"), G.WithShape(n.rows, 1),
-		G.WithValue(newTensor(tensor.Shape{n.rows, 1}, t.targets)))
-	cost, err := t.head.node(y, targets)
-	if err != nil {
-		return nil, err
-	}
-	grads, err := G.Grad(cost, g.parameters...)
-	if err != nil {
-		return nil, fmt.Errorf("neural: gradient: %w", err)
 	}
 	memory := map[*G.Node]G.Value{}
 	outputs := []*G.Node{cost}
@@ -110,6 +91,35 @@ func (n network) newTrainer(flat []float32, transposed [][]float32, drop kernels
 	}
 	t.machine, err = newMachine(g.ExprGraph, outputs, memory)
 	return t, err
+}
+
+// gradient makes a trainer without a machine, and its graph: the loss, and the
+// gradient with respect to each parameter.
+func (n network) gradient(flat []float32, transposed [][]float32, drop kernels.Dropout) (
+	t *trainer, g nodes, cost *G.Node, grads G.Nodes, err error,
+) {
+	t = &trainer{
+		pass:    &pass{},
+		x:       kernels.NewMatrix(n.rows, n.layers[0].In),
+		targets: make([]float32, n.rows),
+		grad:    kernels.Aligned(n.numParams),
+	}
+	b := &builder{pass: t.pass, full: n.rows}
+	g = n.inputs(b, t.x, flat)
+	y, err := n.outputs(b, g, drop, transposed)
+	if err != nil {
+		return nil, g, nil, nil, err
+	}
+	targets := G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName("targets"), G.WithShape(n.rows, 1),
+		G.WithValue(newTensor(tensor.Shape{n.rows, 1}, t.targets)))
+	t.head = &head{builder: b, outputs: n.problem.NumOutputs(), classes: n.problem.Task != metrics.Regression}
+	if cost, err = t.head.node(y, targets); err != nil {
+		return nil, g, nil, nil, err
+	}
+	if grads, err = G.Grad(cost, g.parameters...); err != nil {
+		err = fmt.Errorf("neural: gradient: %w", err)
+	}
+	return t, g, cost, grads, err
 }
 
 // predictor computes the predictions of a block of rows: probabilities, or the

@@ -1,0 +1,250 @@
+package neural
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/ml/kernels"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// bench is a trainer with its parameters and a block of rows.
+type bench struct {
+	network
+	flat       []float32
+	transposed [][]float32
+	rate       float64
+	trainer    *trainer
+}
+
+func (b *bench) dropout() kernels.Dropout { return kernels.Dropout{Seed: 1, Rate: b.rate} }
+
+func newBench(t testing.TB, widths []int, a Activation, p models.Problem, dropout float64, rows int) *bench {
+	t.Helper()
+	last := len(widths) - 1
+	s, err := newShape(widths[0], widths[1:last], widths[last])
+	require.NoError(t, err)
+	b := &bench{network: network{shape: s, activation: a, problem: p}, flat: s.initial(5), rate: dropout}
+	b.transposed = make([][]float32, len(s.layers))
+	for i, l := range s.layers {
+		b.transposed[i] = make([]float32, l.Transposed().WeightLen())
+	}
+	b.refresh()
+	b.trainer, err = b.newTrainer(b.flat, b.transposed, b.dropout())
+	require.NoError(t, err)
+	b.trainer.rows = rows
+	r := rng.New(1, "block")
+	for i := range rows {
+		for k := range b.trainer.x.Row(i) {
+			b.trainer.x.Row(i)[k] = float32(r.NormFloat64())
+		}
+		b.trainer.targets[i] = float32(r.NormFloat64())
+		if p.NumClasses > 0 {
+			b.trainer.targets[i] = float32(r.IntN(p.NumClasses))
+		}
+	}
+	return b
+}
+
+func (b *bench) refresh() {
+	for i, l := range b.layers {
+		l.Transpose(b.transposed[i], b.weights(b.flat, i))
+	}
+}
+
+func (b *bench) loss(t testing.TB) float64 {
+	t.Helper()
+	require.NoError(t, b.trainer.machine.RunAll())
+	return b.trainer.head.loss
+}
+
+var shapes = []struct {
+	widths  []int
+	problem models.Problem
+}{
+	{[]int{5, 2}, twoClasses},
+	{[]int{3, 8, 2}, twoClasses},
+	{[]int{7, 20, 40, 5}, models.Problem{Task: metrics.Multiclass, NumClasses: 5}},
+	{[]int{4, 33, 18, 1}, regression},
+	{[]int{3, 1}, regression},
+}
+
+func TestGradientsAreThoseOfCentralDifferences(t *testing.T) {
+	t.Parallel()
+	for _, s := range shapes {
+		for _, a := range []Activation{Tanh, Sigmoid, ReLU} {
+			for _, dropout := range []float64{0, 0.4} {
+				b := newBench(t, s.widths, a, s.problem, dropout, 9)
+				b.loss(t)
+				grad := append([]float32(nil), b.trainer.grad...)
+				checked, wrong := 0, 0
+				for i, l := range b.layers {
+					for at := l.first; at < l.first+l.WeightLen()+l.BiasLen(); at += 7 {
+						numeric := b.difference(t, at)
+						if numeric == 0 && grad[at] == 0 {
+							continue
+						}
+						checked++
+						if math.Abs(numeric-float64(grad[at])) > 0.02*max(1, math.Abs(numeric)) {
+							wrong++
+							t.Logf("%v %s: layer %d, place %d: gradient %v, difference %v", s.widths, a, i, at, grad[at], numeric)
+						}
+					}
+				}
+				assert.Positive(t, checked)
+				if a == ReLU {
+					assert.LessOrEqual(t, wrong, checked/50) // kinks
+				} else {
+					assert.Zero(t, wrong)
+				}
+			}
+		}
+	}
+}
+
+func (b *bench) difference(t *testing.T, at int) float64 {
+	t.Helper()
+	const h = 1.0 / 256
+	kept := b.flat[at]
+	defer func() { b.flat[at] = kept; b.refresh() }()
+	b.flat[at] = kept + h
+	up := b.loss(t)
+	b.flat[at] = kept - h
+	return (up - b.loss(t)) / (2 * h)
+}
+
+// stock builds the same network from gorgonia's own ops and returns its loss
+// and gradients, as its own machine has them.
+func (b *bench) stock(t *testing.T) (loss float64, grads [][]float32) {
+	t.Helper()
+	must := func(n *G.Node, err error) *G.Node {
+		require.NoError(t, err)
+		return n
+	}
+	rows, g := b.trainer.rows, G.NewGraph()
+	matrix := func(name string, r, c int, data []float32) *G.Node {
+		return G.NewMatrix(g, tensor.Float32, G.WithName(name), G.WithShape(r, c), G.WithValue(tensor.New(tensor.WithShape(r, c), tensor.WithBacking(data))))
+	}
+	var x []float32
+	for i := range rows {
+		x = append(x, b.trainer.x.Row(i)...)
+	}
+	y := matrix("x", rows, b.layers[0].In, x)
+	var parameters G.Nodes
+	for i, l := range b.layers {
+		w := make([]float32, l.In*l.Out)
+		l.Unpack(w, b.weights(b.flat, i))
+		wn := matrix(fmt.Sprintf("w%d", i), l.Out, l.In, w)
+		bn := matrix(fmt.Sprintf("b%d", i), 1, l.Out, append([]float32(nil), b.bias(b.flat, i)[:l.Out]...))
+		parameters = append(parameters, wn, bn)
+		y = must(G.BroadcastAdd(must(G.Mul(y, must(G.Transpose(wn)))), bn, nil, []byte{0}))
+		if i < len(b.layers)-1 {
+			switch b.activation {
+			case Tanh:
+				y = must(G.Tanh(y))
+			case Sigmoid:
+				y = must(G.Sigmoid(y))
+			default:
+				y = must(G.Rectify(y))
+			}
+		}
+	}
+	cost := b.stockLoss(must, y, matrix)
+	_, err := G.Grad(cost, parameters...)
+	require.NoError(t, err)
+	m := G.NewTapeMachine(g, G.BindDualValues(parameters...))
+	defer m.Close()
+	require.NoError(t, m.RunAll())
+	for _, n := range parameters {
+		v, err := n.Grad()
+		require.NoError(t, err)
+		grads = append(grads, v.Data().([]float32))
+	}
+	return float64(cost.Value().Data().(float32)), grads
+}
+
+func (b *bench) stockLoss(must func(*G.Node, error) *G.Node, y *G.Node, matrix func(string, int, int, []float32) *G.Node) *G.Node {
+	rows, outputs := b.trainer.rows, b.problem.NumOutputs()
+	if b.problem.Task == metrics.Regression {
+		targets := matrix("y", rows, 1, append([]float32(nil), b.trainer.targets[:rows]...))
+		return must(G.Sum(must(G.Square(must(G.Sub(y, targets))))))
+	}
+	hot := make([]float32, rows*outputs)
+	for i := range rows {
+		hot[i*outputs+int(b.trainer.targets[i])] = 1
+	}
+	// log(sum(exp(z))) - z[label], without gorgonia's own softmax, which is wrong
+	own := must(G.Sum(must(G.HadamardProd(y, matrix("y", rows, outputs, hot)))))
+	return must(G.Sub(must(G.Sum(must(G.Log(must(G.Sum(must(G.Exp(y)), 1)))))), own))
+}
+
+func TestGradientsAreThoseOfGorgoniasOwnOps(t *testing.T) {
+	t.Parallel()
+	for _, s := range shapes {
+		for _, a := range []Activation{Tanh, Sigmoid, ReLU} {
+			b := newBench(t, s.widths, a, s.problem, 0, 11)
+			want := b.loss(t)
+			loss, grads := b.stock(t)
+			assert.InDelta(t, want, loss, 1e-5*max(1, want))
+			for i, l := range b.layers {
+				dw := make([]float32, l.In*l.Out)
+				l.Unpack(dw, b.weights(b.trainer.grad, i))
+				assert.InDeltaSlice(t, grads[2*i], dw, 2e-5, "%v %s: weights of layer %d", s.widths, a, i)
+				assert.InDeltaSlice(t, grads[2*i+1], b.bias(b.trainer.grad, i)[:l.Out], 2e-5, "%v %s: bias of layer %d", s.widths, a, i)
+			}
+		}
+	}
+}
+
+func TestDropoutDropsItsShare(t *testing.T) {
+	t.Parallel()
+	const rate = 0.3
+	s, err := newShape(4, []int{100}, 2)
+	require.NoError(t, err)
+	n := network{shape: s, activation: Tanh, problem: twoClasses}
+	x := kernels.NewMatrix(n.rows, 4)
+	for i := range x.Data {
+		x.Data[i] = 1
+	}
+	g := G.NewGraph()
+	p := &pass{rows: n.rows}
+	b := &builder{pass: p, full: n.rows}
+	d := &dense{builder: b, Dense: kernels.Dense{In: 4, Out: 100}, activation: Tanh, dropout: kernels.Dropout{Seed: 3, Rate: rate}}
+	in := G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(b.of(100)...),
+		G.WithValue(newTensor(b.of(100), kernels.NewMatrix(n.rows, 100).Data)))
+	data := in.Value().Data().([]float32)
+	for i := range data {
+		data[i] = 1
+	}
+	y, err := d.dropped(in)
+	require.NoError(t, err)
+	m, err := newMachine(g, []*G.Node{y}, nil)
+	require.NoError(t, err)
+	dropped, all := 0, 0
+	for p.iteration = range uint64(4) {
+		require.NoError(t, m.RunAll())
+		out := b.matrix(m.value(y).Data().([]float32), 100)
+		for i := range n.rows {
+			for _, v := range out.Row(i) {
+				all++
+				switch v {
+				case 0:
+					dropped++
+				case float32(1 / (1 - rate)):
+				default:
+					t.Fatalf("a kept 1 has become %v", v)
+				}
+			}
+		}
+	}
+	share := float64(dropped) / float64(all)
+	assert.InDelta(t, rate, share, 4*math.Sqrt(rate*(1-rate)/float64(all)))
+}

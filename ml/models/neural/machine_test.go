@@ -1,0 +1,109 @@
+package neural
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+func TestMachineRunsGorgoniasOwnOps(t *testing.T) {
+	t.Parallel()
+	building.Lock()
+	defer building.Unlock()
+	build := func() (g *G.ExprGraph, x, cost *G.Node, grads G.Nodes) {
+		must := func(n *G.Node, err error) *G.Node {
+			require.NoError(t, err)
+			return n
+		}
+		g = G.NewGraph()
+		x = G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(2, 3),
+			G.WithValue(tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float32{1, -2, 3, .5, .25, -1}))))
+		w := G.NewMatrix(g, tensor.Float32, G.WithName("w"), G.WithShape(3, 2),
+			G.WithValue(tensor.New(tensor.WithShape(3, 2), tensor.WithBacking([]float32{.1, .2, .3, -.4, .5, -.6}))))
+		y := must(G.Tanh(must(G.Mul(x, w))))
+		cost = must(G.Sum(must(G.Square(must(G.Sub(y, G.NewConstant(float32(0.5))))))))
+		grads, err := G.Grad(cost, w)
+		require.NoError(t, err)
+		return g, x, cost, grads
+	}
+	g, x, cost, grads := build()
+	m, err := newMachine(g, append(G.Nodes{cost}, grads...), nil)
+	require.NoError(t, err)
+	other, otherX, otherCost, otherGrads := build()
+	tape := G.NewTapeMachine(other)
+	for _, v := range []float32{1, 7, -2} {
+		x.Value().Data().([]float32)[0] = v // new rows, in the same memory
+		otherX.Value().Data().([]float32)[0] = v
+		require.NoError(t, m.RunAll())
+		require.NoError(t, tape.RunAll())
+		assert.InDelta(t, otherCost.Value().Data(), m.value(cost).Data(), 1e-6)
+		assert.InDeltaSlice(t, otherGrads[0].Value().Data(), m.value(grads[0]).Data(), 1e-6)
+		tape.Reset()
+		m.Reset()
+	}
+	require.NoError(t, m.Close())
+	require.NoError(t, tape.Close())
+}
+
+// The same graph of our ops gives the same bits on gorgonia's machine.
+func TestOpsRunOnGorgoniasMachine(t *testing.T) {
+	t.Parallel()
+	for _, a := range []Activation{ReLU, Tanh, Sigmoid} {
+		b := newBench(t, []int{6, 40, 17, 3}, a, models.Problem{Task: metrics.Multiclass, NumClasses: 3}, 0.3, 50)
+		b.trainer.iteration, b.trainer.firstRow = 9, 1000
+		want := b.loss(t)
+		wanted := append([]float32(nil), b.trainer.grad...)
+		g, cost, grads, tr := b.graph(t)
+		tape := G.NewTapeMachine(g)
+		require.NoError(t, tape.RunAll())
+		assert.InDelta(t, float32(want), cost.Value().Data(), 0)
+		assert.InDelta(t, want, tr.head.loss, 0)
+		for i := range b.layers {
+			assert.Equal(t, b.weights(wanted, i), grads[2*i].Value().Data(), "%s: weights of layer %d", a, i)
+			assert.Equal(t, b.bias(wanted, i), grads[2*i+1].Value().Data(), "%s: bias of layer %d", a, i)
+		}
+		require.NoError(t, tape.Close())
+	}
+}
+
+func TestMachineLeavesOutWhatNobodyNeedsAndSharesMemory(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, []int{6, 40, 40, 40, 40, 3}, Tanh, models.Problem{Task: metrics.Multiclass, NumClasses: 3}, 0.3, 50)
+	count := map[string]int{}
+	buffers := map[*float32]bool{}
+	for _, c := range b.trainer.machine.code {
+		o := c.op.(*op)
+		kind, _, _ := strings.Cut(o.name, "#")
+		count[kind]++
+		if d, ok := c.into.(*tensor.Dense); ok {
+			buffers[&d.Data().([]float32)[0]] = true
+		}
+	}
+	assert.Equal(t, map[string]int{
+		"dense": 5, "dropout": 8, "loss": 1, "loss-dz": 1, "dense-dz": 4, "dense-dw": 5, "dense-db": 5,
+		"dense-dx": 4, // none of the features
+	}, count)
+	// Ten gradients of parameters, the outputs and their gradient; of each hidden
+	// layer tanh and dropout; the gradient takes buffers that are free by then.
+	assert.LessOrEqual(t, len(buffers), 10+2+2*4+2)
+}
+
+// graph builds the trainer's graph once more, for a machine of gorgonia's.
+func (b *bench) graph(t *testing.T) (*G.ExprGraph, *G.Node, G.Nodes, *trainer) {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	tr, g, cost, grads, err := b.network.gradient(b.flat, b.transposed, b.dropout())
+	require.NoError(t, err)
+	*tr.pass = *b.trainer.pass
+	copy(tr.x.Data, b.trainer.x.Data)
+	copy(tr.targets, b.trainer.targets)
+	return g.ExprGraph, cost, grads, tr
+}

@@ -1,0 +1,116 @@
+package neural
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestOrderIsAPermutationOfItsOwnForEachEpochAndSeed(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 2, 3, 1000} {
+		seen := map[string]bool{}
+		for seed := range uint64(3) {
+			for epoch := 1; epoch <= 3; epoch++ {
+				order := make([]uint32, n)
+				shuffle(order, seed, epoch)
+				again := slices.Repeat([]uint32{7}, n) // what was there before is of no account
+				shuffle(again, seed, epoch)
+				assert.Equal(t, order, again)
+				key := ""
+				for _, i := range order {
+					key += string(rune(i)) + ","
+				}
+				seen[key] = true
+				slices.Sort(order)
+				for i, v := range order {
+					require.Equal(t, uint32(i), v)
+				}
+			}
+		}
+		if n == 1000 {
+			assert.Len(t, seen, 9)
+		}
+	}
+}
+
+func TestOrderFavoursNoPlace(t *testing.T) {
+	t.Parallel()
+	const n, draws = 5, 20000
+	var count [n][n]int
+	order := make([]uint32, n)
+	for epoch := range draws {
+		shuffle(order, 1, epoch)
+		for i, v := range order {
+			count[i][v]++
+		}
+	}
+	chi := 0.0
+	for i := range n {
+		for v := range n {
+			d := float64(count[i][v]) - draws/n
+			chi += d * d / (draws / n)
+		}
+	}
+	assert.Less(t, chi, 45.0) // 16 degrees of freedom: the 99.99th percentile
+}
+
+func TestNewWeightsAreThoseOfPyTorchsLinear(t *testing.T) {
+	t.Parallel()
+	s, err := newShape(25, []int{1000}, 3)
+	require.NoError(t, err)
+	flat := s.initial(1)
+	assert.Equal(t, flat, s.initial(1))
+	assert.NotEqual(t, flat, s.initial(2))
+	w := make([]float32, 25*1000)
+	s.layers[0].Unpack(w, s.weights(flat, 0))
+	const bound = 1.0 / 5 // 1/sqrt(25)
+	sum, squares, most := 0.0, 0.0, 0.0
+	for _, v := range w {
+		sum += float64(v)
+		squares += float64(v) * float64(v)
+		most = max(most, math.Abs(float64(v)))
+	}
+	n := float64(len(w))
+	assert.InDelta(t, 0, sum/n, 4*bound/math.Sqrt(3*n))
+	assert.InDelta(t, bound*bound/3, squares/n, 1e-3)
+	assert.LessOrEqual(t, most, bound)
+	assert.Greater(t, most, 0.99*bound)
+	assert.NotEqual(t, s.bias(flat, 0)[:3], s.bias(flat, 1)[:3])
+	for i, v := range s.bias(flat, 1)[3:] {
+		assert.Zero(t, v, "padding %d", i)
+	}
+}
+
+func TestShardsDependOnTheShapeAlone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		features int
+		hidden   []int
+		batch    int
+		rows     int
+	}{
+		{10, []int{64, 32}, 1024, 256},
+		{100, []int{256, 128}, 1024, 128},
+		{200, []int{1024, 512}, 1024, 64},
+		{5000, nil, 1024, 64},
+		{10, []int{64, 32}, MaxBatchSize, 512},
+	} {
+		s, err := newShape(c.features, c.hidden, 2)
+		require.NoError(t, err)
+		s.limit(c.batch)
+		assert.Equal(t, c.rows, s.rows, "%+v", c)
+		assert.LessOrEqual(t, (c.batch+s.rows-1)/s.rows, maxShards)
+	}
+	_, err := newShape(MaxWidth, []int{MaxWidth}, 2)
+	require.ErrorContains(t, err, "make its layers narrower")
+	s, err := newShape(3, []int{20, 40}, 2)
+	require.NoError(t, err)
+	for i, l := range s.layers {
+		assert.Equal(t, i, s.layerOf(l.first))
+		assert.Equal(t, i, s.layerOf(l.first+l.WeightLen()+l.BiasLen()-1))
+	}
+}

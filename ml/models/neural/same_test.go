@@ -1,0 +1,175 @@
+package neural
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// trial is a fit whose result must not depend on how it is run.
+type trial struct {
+	name              string
+	config            Config
+	problem           models.Problem
+	train, validation models.Table
+}
+
+func trials() []trial {
+	base := DefaultConfig()
+	base.Hidden, base.Epochs, base.Seed = []int{20, 33}, 4, 7
+	base.Optimizer.LearningRate = 0.01
+	dropout := base
+	dropout.Dropout, dropout.BatchSize = 0.25, 700 // three shards, and a batch of another size at the end
+	dropout.Scheduler = Scheduler{Type: ReduceOnPlateau, Factor: 0.5}
+	dropout.EarlyStopping = &EarlyStopping{Metric: "auc", Patience: 2}
+	tanh := base
+	tanh.Activation, tanh.Dropout, tanh.BatchSize = Tanh, 0.1, 1000
+	sigmoid := base
+	sigmoid.Activation, sigmoid.BatchSize = Sigmoid, 900
+	flat := base
+	flat.Hidden, flat.BatchSize = nil, 513
+	three := models.Problem{Task: metrics.Multiclass, NumClasses: 3}
+	return []trial{
+		{"two classes with dropout", dropout, twoClasses, xor(1, 2000), xor(2, 700)},
+		{"three classes with tanh", tanh, three, blobs(1, 1999, 7, 3), blobs(2, 301, 7, 3)},
+		{"regression with sigmoid", sigmoid, regression, linear(1, 1500), linear(2, 800)},
+		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},
+	}
+}
+
+var errInterrupted = errors.New("the power is gone")
+
+// interrupted runs a gang of so many ranks to the end, stopped after each of
+// the given numbers of checkpoints and resumed from the last one; the model's
+// bytes are returned.
+func (tr trial) interrupted(ctx context.Context, world, threads, every int, stops []int) ([]byte, error) {
+	var resume []byte
+	for _, stop := range append(stops, -1) {
+		b, state, err := tr.gang(ctx, world, threads, every, resume, stop)
+		if !errors.Is(err, errInterrupted) {
+			return b, err
+		}
+		resume = state
+	}
+	return nil, errors.New("interrupted without end")
+}
+
+func (tr trial) gang(ctx context.Context, world, threads, every int, resume []byte, stop int) (model, state []byte, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	comms, result := collective.Local(world), make([][]byte, world)
+	errs := make([]error, world)
+	var ranks sync.WaitGroup
+	for i, comm := range comms {
+		o := models.Options{Resume: resume, Threads: threads, CheckpointEvery: every}
+		o.Checkpoint = func(_ context.Context, b []byte) error {
+			state = b
+			if stop--; stop == 0 {
+				cancel(errInterrupted)
+			}
+			return nil
+		}
+		ranks.Go(func() {
+			result[i], errs[i] = tr.fit(ctx, comm, o)
+		})
+	}
+	ranks.Wait()
+	for i := range errs {
+		switch {
+		case errors.Is(context.Cause(ctx), errInterrupted) && errs[i] != nil:
+			return nil, state, errInterrupted
+		case errs[i] != nil:
+			return nil, nil, fmt.Errorf("rank %d of %d: %w", i, world, errs[i])
+		case string(result[i]) != string(result[0]):
+			return nil, nil, fmt.Errorf("ranks 0 and %d of %d have different models", i, world)
+		}
+	}
+	return result[0], state, nil
+}
+
+func (tr trial) fit(ctx context.Context, comm collective.Comm, o models.Options) ([]byte, error) {
+	e, err := New(tr.config, tr.problem)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.Fit(ctx, comm, tr.train, tr.validation, o)
+	if err != nil {
+		return nil, err
+	}
+	return m.MarshalBinary()
+}
+
+func TestTheModelIsTheSameHoweverItIsMade(t *testing.T) {
+	t.Parallel()
+	for _, tr := range trials() {
+		t.Run(tr.name, func(t *testing.T) {
+			t.Parallel()
+			want, err := tr.fit(t.Context(), collective.Solo{}, models.Options{})
+			require.NoError(t, err)
+			r := rng.New(3, tr.name)
+			for _, world := range []int{1, 2, 3, 5} {
+				for _, threads := range []int{1, 2, 3} {
+					every := r.IntN(3)
+					var stops []int
+					for range r.IntN(4) {
+						stops = append(stops, 1+r.IntN(4))
+					}
+					got, err := tr.interrupted(t.Context(), world, threads, every, stops)
+					require.NoError(t, err)
+					assert.Equal(t, want, got, "world %d, threads %d, checkpoints every %d, stops %v", world, threads, every, stops)
+				}
+			}
+		})
+	}
+}
+
+func TestTheSeedAndTheDataDecide(t *testing.T) {
+	t.Parallel()
+	tr := trials()[0]
+	a, err := tr.fit(t.Context(), collective.Solo{}, models.Options{})
+	require.NoError(t, err)
+	tr.config.Seed++
+	b, err := tr.fit(t.Context(), collective.Solo{}, models.Options{})
+	require.NoError(t, err)
+	assert.NotEqual(t, a, b)
+}
+
+func TestCheckpointsAreTheSameForAnyGang(t *testing.T) {
+	t.Parallel()
+	tr := trials()[1]
+	all := func(world, threads int) (states [][]byte) {
+		comms := collective.Local(world)
+		var ranks sync.WaitGroup
+		for _, comm := range comms {
+			ranks.Go(func() {
+				_, err := tr.fit(t.Context(), comm, models.Options{
+					Threads: threads, CheckpointEvery: 1,
+					Checkpoint: func(_ context.Context, b []byte) error {
+						states = append(states, b)
+						return nil
+					},
+				})
+				assert.NoError(t, err)
+			})
+		}
+		ranks.Wait()
+		return states
+	}
+	want := all(1, 1)
+	assert.Len(t, want, 8) // two batches in each of four epochs
+	assert.Equal(t, want, all(3, 2))
+	history, err := History(want[7])
+	require.NoError(t, err)
+	assert.Len(t, history, 4)
+	assert.Greater(t, history[0].Loss, history[3].Loss)
+}
