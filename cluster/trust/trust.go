@@ -19,6 +19,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +50,7 @@ type Login struct {
 
 // Trust are the credentials of one cluster. It is safe for concurrent use.
 type Trust struct {
+	secret []byte
 	gossip []byte
 	node   Login
 	key    ed25519.PrivateKey
@@ -63,7 +65,7 @@ func New(secret []byte, c clock.Clock) (*Trust, error) {
 	if len(secret) < MinSecretBytes {
 		return nil, fault.New(fault.Invalid, "trust: the secret has %d bytes, at least %d are needed: make one with `openssl rand -hex 32`", len(secret), MinSecretBytes)
 	}
-	t := &Trust{clock: c, pool: x509.NewCertPool()}
+	t := &Trust{secret: slices.Clone(secret), clock: c, pool: x509.NewCertPool()}
 	gossip, err := derive(secret, "gossip", gossipBytes)
 	if err != nil {
 		return nil, err
@@ -119,6 +121,16 @@ func (t *Trust) GossipKey() []byte { return append([]byte(nil), t.gossip...) }
 
 // NodeLogin returns the name and password of members at the store.
 func (t *Trust) NodeLogin() Login { return t.node }
+
+// Token returns the bearer token of a role at the HTTP doors. It tells nothing
+// of the secret.
+func (t *Trust) Token(role string) (string, error) {
+	b, err := derive(t.secret, "http/"+role, 32)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
 
 // TLS returns the settings of a member's connections, for both ends of them:
 // TLS 1.3, and each side shows a certificate of this cluster's authority. The

@@ -48,6 +48,21 @@ func TestAllMembersDeriveTheSame(t *testing.T) {
 	}
 }
 
+func TestRolesHaveTokensOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, tr := range []*Trust{open(t, right, clock.Real{}), open(t, wrong, clock.Real{})} {
+		for _, role := range []string{"read", "submit", "admin"} {
+			token, err := tr.Token(role)
+			again, err2 := tr.Token(role)
+			if err != nil || err2 != nil || len(token) < 40 || token != again || seen[token] {
+				t.Errorf("role %s: %q, %q, %v, %v", role, token, again, err, err2)
+			}
+			seen[token] = true
+		}
+	}
+}
+
 // The derivation is part of the format: a change parts old members from new.
 func TestTheDerivationStaysAsItIs(t *testing.T) {
 	t.Parallel()
