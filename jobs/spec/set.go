@@ -81,12 +81,12 @@ func (d *decoder) override(docs []*node, sets []Set) []*node {
 		if len(values) == 1 && values[0] != nil {
 			value = values[0].moved(at)
 		}
-		d.apply(docs, at, path, value)
+		d.apply(docs, at, s.Path, path, value)
 	}
 	return docs
 }
 
-func (d *decoder) apply(docs []*node, at place, path []string, value *node) {
+func (d *decoder) apply(docs []*node, at place, written string, path []string, value *node) {
 	var known []string
 	found := false
 	for i, doc := range docs {
@@ -101,7 +101,7 @@ func (d *decoder) apply(docs []*node, at place, path []string, value *node) {
 		found = true
 		changed, err := doc.with(path, value)
 		if err != nil {
-			d.fault(at, strings.Join(path, "."), err.Error(), "")
+			d.fault(at, written, err.Error(), "")
 			continue
 		}
 		docs[i] = changed

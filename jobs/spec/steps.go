@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+
+	"github.com/troupe-ml/troupe/ml/features"
 )
 
 // Step is one feature.
@@ -47,12 +50,39 @@ type Steps []Step
 // decode reads the list. Its length is bounded only by the size of the file.
 func (s *Steps) decode(d *decoder, n *node, path string) {
 	if n.shape != shapeList || len(n.items) == 0 {
-		d.fault(n.at, path, fmt.Sprintf("expected a list of features, found %v", n), "such as [{name: amount_log, op: log1p, of: amount}]")
+		found := n.String()
+		if n.shape == shapeList {
+			found = "an empty one"
+		}
+		d.fault(n.at, path, "expected a list of features, found "+found, "such as [{name: amount_log, op: log1p, of: amount}]")
 		return
 	}
+	names := map[string]place{}
 	for i, item := range n.items {
-		*s = append(*s, d.step(item, fmt.Sprintf("%s[%d]", path, i)))
+		at := fmt.Sprintf("%s[%d]", path, i)
+		step := d.step(item, at)
+		if first, twice := names[step.Name]; twice && step.Name != "" {
+			d.fault(item.atField("name"), at+".name", fmt.Sprintf("%q is given twice", clip(step.Name)), fmt.Sprintf("first on line %d", first.line))
+		} else {
+			names[step.Name] = item.atField("name")
+		}
+		*s = append(*s, step)
 	}
+}
+
+// schema says the same of the list as decode. Which parameters an operation has
+// is judged when its columns are known.
+func (s *Steps) schema() map[string]any {
+	text := map[string]any{"type": "string", "minLength": 1}
+	return map[string]any{"type": "array", "minItems": 1, "items": map[string]any{
+		"type": "object", "required": []string{"name", "op", "of"},
+		"properties": map[string]any{
+			"name": map[string]any{"type": "string", "minLength": 1, "description": "what the feature is called"},
+			"op":   map[string]any{"enum": features.Operations(), "description": "how it is computed"},
+			"of": map[string]any{"description": "the column, or the columns, that it is computed from",
+				"anyOf": []any{text, map[string]any{"type": "array", "minItems": 1, "items": text}}},
+		},
+	}}
 }
 
 func (d *decoder) step(n *node, path string) Step {
@@ -61,18 +91,28 @@ func (d *decoder) step(n *node, path string) Step {
 		d.fault(n.at, path, fmt.Sprintf("expected a mapping of name, op and of, found %v", n), "")
 		return s
 	}
+	for _, required := range []struct{ field, hint string }{
+		{"name", "it is what the feature is called"}, {"op", "it is how the feature is computed"}, {"of", "it is the column, or the list of columns, to compute it from"},
+	} {
+		if n.lookup(required.field) == nil {
+			d.fault(n.at, join(path, required.field), "missing", required.hint)
+		}
+	}
+	word := func(v reflect.Value, from *node, at string, among ...string) { d.text(v, &rule{enum: among}, from, at) }
 	for _, e := range n.entries {
+		at := join(path, e.key)
 		switch e.key {
 		case "name":
-			s.Name = e.value.text
+			word(reflect.ValueOf(&s.Name).Elem(), e.value, at)
 		case "op":
-			s.Op = e.value.text
+			word(reflect.ValueOf(&s.Op).Elem(), e.value, at, features.Operations()...)
 		case "of":
+			of := reflect.ValueOf(&s.Of).Elem()
 			if e.value.shape == shapeText {
-				s.Of = []string{e.value.text}
-			}
-			for _, item := range e.value.items {
-				s.Of = append(s.Of, item.text)
+				s.Of = make([]string, 1)
+				word(of.Index(0), e.value, at)
+			} else {
+				d.list(of, &rule{least: 1}, e.value, at)
 			}
 		default:
 			if s.Params == nil {
@@ -97,6 +137,11 @@ func (f FeatureSource) MarshalJSON() ([]byte, error) {
 		return json.Marshal(f.File)
 	}
 	return json.Marshal(f.Steps)
+}
+
+// schema says the same as decode.
+func (f *FeatureSource) schema() map[string]any {
+	return map[string]any{"anyOf": []any{map[string]any{"type": "string", "minLength": 1}, (*Steps)(nil).schema()}}
 }
 
 func (f *FeatureSource) decode(d *decoder, n *node, path string) {
