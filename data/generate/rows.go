@@ -198,7 +198,7 @@ func odds(x float64) float64 { return 1 / (1 + pow2(-min(max(x, -60), 60))) }
 
 // calibrate finds the bias that gives the fraud rate, from a sample of rows.
 func (g *Generator) calibrate() {
-	const sample = 1 << 14
+	const sample = 1 << 13
 	risks := make([]float64, sample)
 	for i := range risks {
 		s := stream(rng.Mix(g.cfg.Seed, ofRow, 1<<60+uint64(i)))
@@ -210,7 +210,7 @@ func (g *Generator) calibrate() {
 		risks[i] = g.draw(&r, &s) * riskScale
 	}
 	low, high := -60.0, 60.0
-	for range 60 {
+	for range 40 {
 		g.bias = (low + high) / 2
 		sum := 0.0
 		for _, risk := range risks {
