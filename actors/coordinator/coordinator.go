@@ -47,6 +47,9 @@ type Config struct {
 	// Backoff is the wait before the first retry of a failed task; it doubles
 	// with every failure.
 	Backoff time.Duration
+	// LeaseTTL is the time without a coordinator after one has died or frozen. It
+	// renews its lease six times as often.
+	LeaseTTL time.Duration
 }
 
 // DefaultConfig suits machines on one network: a frozen member is avoided after
@@ -54,7 +57,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Heartbeat: 500 * time.Millisecond, SuspectAfter: 1500 * time.Millisecond, GoneAfter: 5 * time.Second,
-		ResendAfter: 2 * time.Second, GangSettle: 150 * time.Millisecond, Backoff: 200 * time.Millisecond,
+		ResendAfter: 2 * time.Second, GangSettle: 150 * time.Millisecond, Backoff: 200 * time.Millisecond, LeaseTTL: 3 * time.Second,
 	}
 }
 
@@ -69,6 +72,7 @@ func (c Config) Validate() error {
 	positive("heartbeat", c.Heartbeat)
 	positive("resend_after", c.ResendAfter)
 	positive("backoff", c.Backoff)
+	positive("lease_ttl", c.LeaseTTL)
 	if c.SuspectAfter < 2*c.Heartbeat {
 		errs = append(errs, fmt.Errorf("coordinator: suspect_after is %v: it must be at least two heartbeats of %v", c.SuspectAfter, c.Heartbeat))
 	}

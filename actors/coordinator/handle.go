@@ -99,8 +99,9 @@ func (c *Core) settle(ctx context.Context) error {
 			}
 			effects := t.effects
 			t.effects = nil
-			for _, e := range effects {
+			for i, e := range effects {
 				if err := c.perform(ctx, t, e); err != nil {
+					t.effects = append(slices.Clone(effects[i:]), t.effects...) // the next call goes on here
 					return err
 				}
 			}

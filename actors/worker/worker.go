@@ -234,6 +234,13 @@ func (c *Core) Drain() int {
 	return len(c.running) + len(c.finished)
 }
 
+// Busy is how many attempts are at work or unacknowledged.
+func (c *Core) Busy() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.running) + len(c.finished)
+}
+
 // Close ends every attempt and waits for their goroutines.
 func (c *Core) Close() {
 	c.stop(fmt.Errorf("worker closed: %w", errStopped))

@@ -65,14 +65,14 @@ var rooms = []room{
 	{"jobs/run/...", 43},
 
 	{"actors", 50},
+	{"actors/wire", 51},
 	{"actors/ring", 51},
-	{"actors/coordinator", 51}, // and the words that it and the others exchange
-	{"actors/worker", 52},
-	{"actors/wire", 52},
-	{"actors/feature", 53},
-	{"actors/trainer", 53},
-	{"actors/predictor", 53},
-	{"actors/sim/...", 54},
+	{"actors/coordinator", 52},
+	{"actors/worker", 53}, // looks for the lease's holder
+	{"actors/feature", 54},
+	{"actors/trainer", 54},
+	{"actors/predictor", 54},
+	{"actors/sim/...", 55},
 
 	{"gateway/api", 60},
 	{"gateway/mlflow", 60},
