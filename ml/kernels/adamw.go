@@ -38,7 +38,7 @@ func (o AdamW) Update(w, m, v, g []float32, t int64) { o.update(Active(), w, m, 
 
 func (o AdamW) update(variant Variant, w, m, v, g []float32, t int64) {
 	check(len(m) == len(w) && len(v) == len(w) && len(g) == len(w), "adamw: %d weights, %d and %d moments, %d gradients", len(w), len(m), len(v), len(g))
-	check(t >= 1, "adamw: iteration %d, expected from 1 on", t)
+	check(t >= 1, "adamw: iteration %d, expected from 1 on", int(t))
 	a := o.at(t)
 	done := 0
 	if variant != Portable {

@@ -120,6 +120,24 @@ func crossRows512(z *float32, labels *int32, rows, groups, stride int64, scale f
 func logSums512(own, sums *float32, vectors int64)
 
 //go:noescape
+func softmax4x512(z *float32, vectors, stride, classes int64)
+
+//go:noescape
+func cross4x512(z *float32, labels *int32, vectors, stride int64, scale float32, classes int64, sums, own *float32)
+
+//go:noescape
+func softmax8x512(z *float32, vectors, stride, classes int64)
+
+//go:noescape
+func cross8x512(z *float32, labels *int32, vectors, stride int64, scale float32, classes int64, sums, own *float32)
+
+//go:noescape
+func softmax16x512(z *float32, vectors, stride, classes int64)
+
+//go:noescape
+func cross16x512(z *float32, labels *int32, vectors, stride int64, scale float32, classes int64, sums, own *float32)
+
+//go:noescape
 func tanhRows512(y *float32, rows, vectors, stride int64)
 
 //go:noescape
@@ -157,6 +175,18 @@ func crossRows256(z *float32, labels *int32, rows, groups, stride int64, scale f
 
 //go:noescape
 func logSums256(own, sums *float32, vectors int64)
+
+//go:noescape
+func softmax4x256(z *float32, vectors, stride, classes int64)
+
+//go:noescape
+func cross4x256(z *float32, labels *int32, vectors, stride int64, scale float32, classes int64, sums, own *float32)
+
+//go:noescape
+func softmax8x256(z *float32, vectors, stride, classes int64)
+
+//go:noescape
+func cross8x256(z *float32, labels *int32, vectors, stride int64, scale float32, classes int64, sums, own *float32)
 
 //go:noescape
 func tanhRows256(y *float32, rows, vectors, stride int64)

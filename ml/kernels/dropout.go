@@ -61,7 +61,7 @@ func (d Dropout) Apply(y Matrix, firstRow uint64) { d.apply(Active(), y, firstRo
 
 func (d Dropout) apply(v Variant, y Matrix, firstRow uint64) {
 	y.padded("dropout")
-	check(d.Rate >= 0 && d.Rate < 1, "dropout: a rate of %v, expected from 0 to below 1", d.Rate)
+	check(d.Rate >= 0 && d.Rate < 1, "dropout: a rate that is not from 0 to below 1")
 	if d.Rate == 0 {
 		return
 	}

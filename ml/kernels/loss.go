@@ -19,7 +19,9 @@ func crossEntropy(v Variant, z Matrix, labels []int32, scale float32, loss []flo
 	z.padded("cross entropy")
 	check(len(labels) == z.Rows && len(loss) == z.Rows, "cross entropy: %d rows, %d labels, room for %d losses", z.Rows, len(labels), len(loss))
 	for i, l := range labels {
-		check(l >= 0 && int(l) < z.Cols, "cross entropy: row %d has label %d of %d classes", i, l, z.Cols)
+		if uint(l) >= uint(z.Cols) {
+			fail("cross entropy: row %d has label %d of %d classes", i, int(l), z.Cols)
+		}
 	}
 	if v != Portable && crossVector(v, z, labels, scale, loss) {
 		return

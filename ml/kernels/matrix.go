@@ -64,16 +64,16 @@ func (m Matrix) Slice(first, rows int) Matrix {
 }
 
 // readable panics unless every element of m is in Data.
-func (m Matrix) readable(name string) {
-	check(m.Rows >= 0 && m.Cols >= 1 && m.Stride >= m.Cols && (m.Rows == 0 || len(m.Data) >= (m.Rows-1)*m.Stride+m.Cols),
-		"%s: shape (%d, %d) with stride %d does not fit into %d floats", name, m.Rows, m.Cols, m.Stride, len(m.Data))
-}
+func (m Matrix) readable(name string) { m.fits(name, m.Cols) }
 
 // padded panics unless m has room for its padding, too.
-func (m Matrix) padded(name string) {
-	n := PadCols(m.Cols)
-	check(m.Rows >= 0 && m.Cols >= 1 && m.Stride >= n && (m.Rows == 0 || len(m.Data) >= (m.Rows-1)*m.Stride+n),
-		"%s: shape (%d, %d) padded to %d columns with stride %d does not fit into %d floats", name, m.Rows, m.Cols, n, m.Stride, len(m.Data))
+func (m Matrix) padded(name string) { m.fits(name, PadCols(m.Cols)) }
+
+// fits panics unless rows of so many floats fit into the stride and Data.
+func (m Matrix) fits(name string, n int) {
+	if m.Rows < 0 || m.Cols < 1 || m.Stride < n || m.Rows > 0 && len(m.Data) < (m.Rows-1)*m.Stride+n {
+		fail(name+": shape (%d, %d), in rows of %d floats with stride %d, does not fit into %d floats", m.Rows, m.Cols, n, m.Stride, len(m.Data))
+	}
 }
 
 // clearPadding makes the columns from Cols to PadCols(Cols) zero.

@@ -68,9 +68,20 @@ func Use(name string) error {
 	return fault.New(fault.Invalid, "kernels: unknown variant %q: expected auto, portable, avx2 or avx512", name)
 }
 
-// check panics when a caller's shapes do not fit together: that is a bug.
-func check(ok bool, format string, args ...any) {
+// check panics when a caller's shapes do not fit together: that is a bug. The
+// numbers go into the message.
+func check(ok bool, format string, numbers ...int) {
 	if !ok {
-		panic(fault.New(fault.Internal, "kernels: "+format, args...))
+		fail(format, numbers...)
 	}
+}
+
+// fail is apart so that check is inlined, and copies the numbers so that
+// nothing is allocated unless it is called.
+func fail(format string, numbers ...int) {
+	args := make([]any, len(numbers))
+	for i, n := range numbers {
+		args[i] = n
+	}
+	panic(fault.New(fault.Internal, "kernels: "+format, args...))
 }

@@ -37,6 +37,10 @@ func files() map[string][]byte {
 		u.softmaxRows()
 		u.crossRows()
 		u.logSums()
+		for _, segment := range u.segments() {
+			u.softmaxSegments(segment)
+			u.crossSegments(segment)
+		}
 		u.mapRows("tanh", u.tanh)
 		u.mapRows("sigmoid", u.sigmoid)
 		u.slopeRows("tanh")

@@ -111,7 +111,8 @@ func (u *unit) rowSum() {
 	u.op("VBROADCASTSS", x(softSum), u.v(softSum))
 }
 
-// divideRow divides the row by softSum, and multiplies it by softScale.
+// divideRow divides the row by softSum, and multiplies it by softScale. It
+// makes the padding zero.
 func (u *unit) divideRow(scale bool) {
 	u.eachGroup("divide", func(i int) {
 		u.op("VMOVUPS", at(i*u.bytes(), "R12"), u.v(softGroup))
@@ -121,6 +122,11 @@ func (u *unit) divideRow(scale bool) {
 		}
 		u.op("VMOVUPS", u.v(softGroup), at(i*u.bytes(), "R12"))
 	})
+	for i := range u.parts() { // the padding, which is NaN where the row is
+		u.op("VMOVUPS", at(i*u.bytes(), "R10"), u.v(softTemp))
+		u.op("VANDPS", at(i*u.bytes()-64, "R12"), u.v(softTemp), u.v(softGroup))
+		u.op("VMOVUPS", u.v(softGroup), at(i*u.bytes()-64, "R12"))
+	}
 }
 
 // eachGroup writes a loop over the groups of 16 classes of the row; R12 points
