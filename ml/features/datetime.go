@@ -122,6 +122,9 @@ func offsetsOf(place *time.Location) vector.Offsets {
 		if end.IsZero() {
 			break
 		}
+		if !end.After(t) { // known to happen at the end of leap years to come
+			end = t.Add(time.Hour)
+		}
 		t = end
 	}
 	return out

@@ -1,0 +1,75 @@
+package features_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/ml/features"
+	"github.com/troupe-ml/troupe/ml/features/featurestest"
+)
+
+// everyType has a column of each type, and a second number and text.
+func everyType() data.Schema {
+	f := func(name string, t data.Type) data.Field { return data.Field{Name: name, Type: t, Nullable: true} }
+	instant := f("at", data.Timestamp)
+	instant.UTC = true
+	return data.Schema{Fields: []data.Field{
+		f("truth", data.Bool), f("small", data.Int32), f("big", data.Int64), f("short", data.Float32), f("x", data.Float64),
+		f("y", data.Float64), f("city", data.String), f("ts", data.Timestamp), instant, f("day", data.Date),
+		{Name: "sure", Type: data.Float64},
+	}}
+}
+
+// samples use every operation, with every parameter.
+func samples() map[string][]features.Step {
+	return map[string][]features.Step{
+		"standard_scale": {step("f", "standard_scale", "x"), step("f", "standard_scale", "big"), step("f", "standard_scale", "truth")},
+		"log1p":          {step("f", "log1p", "x"), step("f", "log1p", "small"), step("f", "log1p", "sure")},
+		"bin": {
+			with(step("f", "bin", "x"), "edges", []any{0, 1, 2, inf}, "labels", []any{"low", "middle", "high"}),
+			with(step("f", "bin", "short"), "edges", []any{-inf, 0, 1e300}),
+		},
+		"ratio": {step("f", "ratio", "x", "y"), step("f", "ratio", "big", "small"), step("f", "ratio", "sure", "sure")},
+		"one_hot": {
+			step("f", "one_hot", "city"), with(step("f", "one_hot", "big"), "min_count", 2, "max_categories", 2, "other", false),
+			step("f", "one_hot", "x"), step("f", "one_hot", "truth"), step("f", "one_hot", "day"),
+		},
+		"frequency_encode": {step("f", "frequency_encode", "city"), with(step("f", "frequency_encode", "short"), "normalize", false)},
+		"datetime": {
+			with(step("f", "datetime", "ts"), "parts", []any{"year", "day_of_year", "is_weekend", "second"}, "cyclical", []any{"month", "hour"}),
+			with(step("f", "datetime", "at"), "parts", []any{"hour", "minute", "day_of_week"}, "time_zone", "America/New_York"),
+			with(step("f", "datetime", "at"), "cyclical", []any{"day", "day_of_year", "day_of_week"}, "time_zone", "-03:30"),
+			with(step("f", "datetime", "day"), "parts", []any{"quarter", "month", "day"}),
+		},
+	}
+}
+
+func TestEveryOperationKeepsThePromises(t *testing.T) {
+	t.Parallel()
+	for _, op := range features.Operations() {
+		if !assert.NotEmpty(t, samples()[op], "give %s samples", op) {
+			continue
+		}
+		for i, s := range samples()[op] {
+			t.Run(op+"/"+string(rune('a'+i)), func(t *testing.T) {
+				t.Parallel()
+				featurestest.Check(t, features.Config{Steps: []features.Step{s}, Keep: []string{"city", "x"}}, everyType())
+			})
+		}
+	}
+}
+
+func TestFeaturesOfFeaturesKeepThePromises(t *testing.T) {
+	t.Parallel()
+	featurestest.Check(t, features.Config{Steps: []features.Step{
+		step("z", "standard_scale", "x"),
+		step("log", "log1p", "z"),
+		with(step("size", "bin", "log"), "edges", []any{-10, 0, 0.5, 10}),
+		step("size_hot", "one_hot", "size"),
+		step("size_share", "frequency_encode", "size"),
+		step("zz", "standard_scale", "size_share"),
+		step("city", "one_hot", "city"),
+	}}, everyType())
+}
