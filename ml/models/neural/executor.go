@@ -46,8 +46,8 @@ func (e *executor) shard(n *network) error {
 	}
 	rest := e.sums[n.numParams:]
 	rest[rowsAt] += int64(t.rows)
-	if loss := t.head.loss; math.Abs(loss) < maxLoss { // false for NaN
-		rest[lossAt] += int64(math.RoundToEven(loss * lossScale))
+	if loss, ok := fixedLoss(t.head.loss); ok {
+		rest[lossAt] += loss
 	} else {
 		rest[badLossAt]++
 	}
@@ -58,6 +58,15 @@ func (e *executor) shard(n *network) error {
 		}
 	}
 	return nil
+}
+
+// fixedLoss returns a shard's loss in lossScale; false when it is no number or
+// too large.
+func fixedLoss(loss float64) (int64, bool) {
+	if !(math.Abs(loss) < maxLoss) { // also true of NaN
+		return 0, false
+	}
+	return int64(math.RoundToEven(loss * lossScale)), true
 }
 
 // piece is how many floats of the flat vector are updated at a time: few enough

@@ -69,7 +69,7 @@ type trainer struct {
 	head    *head
 	x       kernels.Matrix // the rows, to be filled in
 	targets []float32      // likewise
-	grad    []float32      // the flat gradient of the sum of the rows' losses
+	grad    []float32      // the flat gradient of the sum of the rows' losses, times scale
 }
 
 // newTrainer makes the graph of the network and its gradient, over the flat
@@ -99,7 +99,7 @@ func (n network) gradient(flat []float32, transposed [][]float32, drop kernels.D
 	t *trainer, g nodes, cost *G.Node, grads G.Nodes, err error,
 ) {
 	t = &trainer{
-		pass:    &pass{},
+		pass:    &pass{scale: 1},
 		x:       kernels.NewMatrix(n.rows, n.layers[0].In),
 		targets: make([]float32, n.rows),
 		grad:    kernels.Aligned(n.numParams),

@@ -11,9 +11,10 @@ import (
 
 // pass is which rows a graph is about to compute; the ops of the graph read it.
 type pass struct {
-	rows      int    // of the block, at most the graph's
-	firstRow  uint64 // the number of the first one in its batch, for dropout
-	iteration uint64 // likewise
+	rows      int     // of the block, at most the graph's
+	firstRow  uint64  // the number of the first one in its batch, for dropout
+	iteration uint64  // likewise
+	scale     float32 // of the gradient
 }
 
 // builder makes the nodes of one graph of full blocks of so many rows.
@@ -205,7 +206,7 @@ func (h *head) node(outputs, targets *G.Node) (*G.Node, error) {
 func (h *head) gradient(_ G.Nodes, loss, gy *G.Node) (G.Nodes, error) {
 	o := &op{name: "loss-dz", shape: h.of(h.outputs), scalars: 2}
 	o.run = func(out []float32, in [][]float32) {
-		scale := in[1][0]
+		scale := in[1][0] * h.scale
 		for i, v := range h.slope[:h.rows*kernels.Stride(h.outputs)] {
 			out[i] = v * scale
 		}

@@ -95,8 +95,8 @@ func TestShardsDependOnTheShapeAlone(t *testing.T) {
 	}{
 		{10, []int{64, 32}, 1024, 256},
 		{100, []int{256, 128}, 1024, 128},
-		{200, []int{1024, 512}, 1024, 64},
-		{5000, nil, 1024, 64},
+		{200, []int{1024, 512}, 1024, 128},
+		{5000, nil, 1024, 128},
 		{10, []int{64, 32}, MaxBatchSize, 512},
 	} {
 		s, err := newShape(c.features, c.hidden, 2)

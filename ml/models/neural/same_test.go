@@ -38,11 +38,17 @@ func trials() []trial {
 	sigmoid.Activation, sigmoid.BatchSize = Sigmoid, 900
 	flat := base
 	flat.Hidden, flat.BatchSize = nil, 513
+	wide := base
+	wide.Hidden, wide.BatchSize, wide.Epochs, wide.Dropout = []int{300, 140}, 300, 2, 0.1
+	single := dropout
+	single.BatchSize, single.EarlyStopping = 200, nil // one shard: every rank computes it
 	three := models.Problem{Task: metrics.Multiclass, NumClasses: 3}
 	return []trial{
 		{"two classes with dropout", dropout, twoClasses, xor(1, 2000), xor(2, 700)},
 		{"three classes with tanh", tanh, three, blobs(1, 1999, 7, 3), blobs(2, 301, 7, 3)},
 		{"regression with sigmoid", sigmoid, regression, linear(1, 1500), linear(2, 800)},
+		{"batches of one shard", single, twoClasses, xor(1, 900), xor(2, 300)},
+		{"wide, updated by all threads", wide, three, blobs(1, 500, 5, 3), blobs(2, 50, 5, 3)},
 		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},
 	}
 }

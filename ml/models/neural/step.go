@@ -12,9 +12,10 @@ import (
 
 // batch is the rows of one update, while executors take its shards.
 type batch struct {
-	ctx  context.Context //nolint:containedctx // that of the call which waits for the executors
-	rows []uint32
-	next atomic.Int64 // of this rank's shards
+	ctx    context.Context //nolint:containedctx // that of the call which waits for the executors
+	rows   []uint32
+	shards int
+	next   atomic.Int64 // of this rank's shards
 }
 
 // smallUpdate is up to how many floats one executor updates alone: to wake the
@@ -23,17 +24,16 @@ const smallUpdate = 4 * piece
 
 // step makes one update: gradients of this rank's shards, their sum over all,
 // and the move of the weights.
+//
+// A batch of a single shard is computed by every rank for itself: that is the
+// same on all of them, and takes less time than to send the sums.
 func (f *fit) step(ctx context.Context) error {
 	first := f.batch * f.config.BatchSize
 	rows := f.order[first:min(first+f.config.BatchSize, len(f.order))]
-	f.todo.ctx, f.todo.rows = ctx, rows
-	f.todo.next.Store(0)
-	shards := (len(rows) + f.network.rows - 1) / f.network.rows
-	mine := (shards - f.comm.Rank() + f.comm.WorldSize() - 1) / f.comm.WorldSize()
-	if err := f.crew.run(mine, f.shards); err != nil {
-		return err
-	}
-	if err := f.reduceSums(ctx, len(rows)); err != nil {
+	b := &f.todo
+	b.ctx, b.rows, b.shards = ctx, rows, (len(rows)+f.network.rows-1)/f.network.rows
+	b.next.Store(0)
+	if err := f.gradient(ctx); err != nil {
 		return err
 	}
 	f.optimizer.LearningRate = f.learningRate
@@ -44,27 +44,64 @@ func (f *fit) step(ctx context.Context) error {
 	return nil
 }
 
+// gradient computes the batch's gradient: the first executor has it in its
+// trainer if there is a single shard, else in its sums.
+func (f *fit) gradient(ctx context.Context) error {
+	if f.todo.shards == 1 {
+		return f.crew.run(1, f.alone)
+	}
+	mine := (f.todo.shards - f.comm.Rank() + f.comm.WorldSize() - 1) / f.comm.WorldSize()
+	if err := f.crew.run(mine, f.shards); err != nil {
+		return err
+	}
+	return f.reduceSums(ctx, len(f.todo.rows))
+}
+
+// alone computes the mean gradient of a batch that is one shard.
+func (f *fit) alone(e *executor) error {
+	if f.todo.ctx.Err() != nil {
+		return canceled(f.todo.ctx)
+	}
+	f.load(e.trainer, 0)
+	e.trainer.scale = 1 / float32(e.trainer.rows)
+	if err := e.trainer.machine.RunAll(); err != nil {
+		return err
+	}
+	loss, ok := fixedLoss(e.trainer.head.loss)
+	if !ok {
+		return f.lossDiverged()
+	}
+	f.loss += loss
+	return nil
+}
+
 // shards computes shards until none of this rank's is left.
 func (f *fit) shards(e *executor) error {
-	t, b := e.trainer, &f.todo
-	t.iteration = uint64(f.iteration)
+	b := &f.todo
 	for {
 		if b.ctx.Err() != nil {
 			return canceled(b.ctx)
 		}
 		i := int(b.next.Add(1)-1)*f.comm.WorldSize() + f.comm.Rank()
-		first := i * f.network.rows
-		if first >= len(b.rows) {
+		if i >= b.shards {
 			return nil
 		}
-		t.firstRow, t.rows = uint64(first), min(f.network.rows, len(b.rows)-first)
-		for k, row := range b.rows[first : first+t.rows] {
-			copy(t.x.Row(k), f.train.Row(int(row)))
-			t.targets[k] = f.targets[row]
-		}
+		f.load(e.trainer, i)
+		e.trainer.scale = 1
 		if err := e.shard(&f.network); err != nil {
 			return err
 		}
+	}
+}
+
+// load gives t the rows of shard i.
+func (f *fit) load(t *trainer, i int) {
+	first := i * f.network.rows
+	t.iteration, t.firstRow = uint64(f.iteration), uint64(first)
+	t.rows = min(f.network.rows, len(f.todo.rows)-first)
+	for k, row := range f.todo.rows[first : first+t.rows] {
+		copy(t.x.Row(k), f.train.Row(int(row)))
+		t.targets[k] = f.targets[row]
 	}
 }
 
@@ -87,7 +124,7 @@ func (f *fit) reduceSums(ctx context.Context, numRows int) error {
 		return fmt.Errorf("neural: sum of the gradients: %w", err)
 	}
 	if rest[badLossAt] > 0 {
-		return f.diverged(fmt.Sprintf("the loss of %d of %d rows or more is no number or beyond %d", f.network.rows, numRows, maxLoss))
+		return f.lossDiverged()
 	}
 	for i := range f.network.layers {
 		if rest[badLayerAt+i] > 0 {
@@ -133,19 +170,24 @@ func (f *fit) merge(*executor) error {
 	}
 }
 
-// update divides the summed gradient by the number of rows and moves the
-// weights against it, piece by piece, and makes the sums zero.
+// update moves the weights against the gradient, piece by piece. Of sums it
+// makes the mean over the rows first, and then zero.
 func (f *fit) update(e *executor) error {
 	scale := 1 / (gradScale * float64(len(f.todo.rows)))
+	leader := f.crew.members[0]
 	for {
 		first, end, ok := f.pieces.take()
 		if !ok {
 			return nil
 		}
-		sums, grad := f.crew.members[0].sums[first:end], e.scratch[:end-first]
-		kernels.FromFixed(grad, sums, scale)
+		grad := leader.trainer.grad[first:end]
+		if f.todo.shards > 1 {
+			sums := leader.sums[first:end]
+			grad = e.scratch[:end-first]
+			kernels.FromFixed(grad, sums, scale)
+			clear(sums)
+		}
 		f.optimizer.Update(f.weights[first:end], f.first[first:end], f.second[first:end], grad, f.iteration+1)
-		clear(sums)
 	}
 }
 
@@ -156,6 +198,10 @@ func (f *fit) transpose() {
 			f.network.layers[i].Transpose(t, f.network.weights(f.weights, i))
 		}
 	}
+}
+
+func (f *fit) lossDiverged() error {
+	return f.diverged(fmt.Sprintf("the loss is no number or beyond %d", maxLoss))
 }
 
 func canceled(ctx context.Context) error {
