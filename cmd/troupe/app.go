@@ -133,7 +133,7 @@ func (a *app) root() *cobra.Command {
 		a.deployCommand(), a.rollbackCommand(),
 		a.jobsCommand(), a.nodesCommand(), a.runsCommand(), a.modelsCommand(),
 		a.planCommand(), a.verifyCommand(), a.dataCommand(), a.initCommand(), a.schemaCommand(),
-		a.nodeCommand(), a.upCommand(), a.doctorCommand(), a.versionCommand())
+		a.nodeCommand(), a.upCommand(), a.demoCommand(), a.doctorCommand(), a.versionCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = false
 	root.SetOut(a.stdout)
