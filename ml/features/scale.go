@@ -32,7 +32,7 @@ func decodeLearned[T any](raw []byte, sound func(T) bool) (*T, error) {
 		return nil, err
 	}
 	if got == nil || !sound(*got) {
-		return nil, fault.New(fault.Corrupt, "what was learned is not sound: %s", raw)
+		return nil, fault.New(fault.Corrupt, "what was learned is not sound: %s", raw[:min(len(raw), 100)])
 	}
 	return got, nil
 }
