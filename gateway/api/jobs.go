@@ -48,7 +48,7 @@ func NewID() jobs.ID {
 }
 
 func (s *Server) jobRoutes() {
-	huma.Register(s.api, huma.Operation{OperationID: "submit-job", Method: http.MethodPost, Path: "/v1/jobs", Summary: "Submit a job", DefaultStatus: http.StatusAccepted}, s.submit)
+	huma.Register(s.api, huma.Operation{OperationID: "submit-job", Method: http.MethodPost, Path: "/v1/jobs", Summary: "Submit a job", DefaultStatus: http.StatusAccepted, SkipValidateBody: true}, s.submit)
 	huma.Register(s.api, huma.Operation{OperationID: "list-jobs", Method: http.MethodGet, Path: "/v1/jobs", Summary: "List jobs, the newest first"}, s.listJobs)
 	huma.Register(s.api, huma.Operation{OperationID: "show-job", Method: http.MethodGet, Path: "/v1/jobs/{id}", Summary: "Show a job"}, s.showJob)
 	huma.Register(s.api, huma.Operation{OperationID: "cancel-job", Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", Summary: "Cancel a job"}, s.cancelJob)

@@ -89,7 +89,7 @@ type healthOutput struct {
 }
 
 func (s *Server) predictRoutes() {
-	huma.Register(s.api, huma.Operation{OperationID: "predict", Method: http.MethodPost, Path: "/v1/predict/{model}", Summary: "Predict one row or several", MaxBodyBytes: 16 << 20}, s.predict)
+	huma.Register(s.api, huma.Operation{OperationID: "predict", Method: http.MethodPost, Path: "/v1/predict/{model}", Summary: "Predict one row or several", MaxBodyBytes: 16 << 20, SkipValidateBody: true}, s.predict)
 	huma.Register(s.api, huma.Operation{OperationID: "health", Method: http.MethodGet, Path: "/health", Summary: "Whether this node is alive"}, func(context.Context, *struct{}) (*healthOutput, error) {
 		out := &healthOutput{}
 		out.Body.Status, out.Body.ModelLoaded = "healthy", len(s.cfg.Predictor.Served()) > 0
