@@ -66,6 +66,7 @@ type fit struct {
 	crew       *crew
 	todo       batch
 	pieces     pieces
+	work       work
 }
 
 func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table, o models.Options) (*fit, error) {
@@ -95,6 +96,7 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 	c := e.config.Optimizer
 	f.optimizer = kernels.AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, WeightDecay: c.WeightDecay}
 	f.pieces.size = s.numParams
+	f.work = work{alone: f.alone, shards: f.shards, merge: f.merge, update: f.update}
 	return f, f.hire()
 }
 

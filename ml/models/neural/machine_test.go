@@ -9,6 +9,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/troupe-ml/troupe/ml/collective"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
 )
@@ -93,6 +94,29 @@ func TestMachineLeavesOutWhatNobodyNeedsAndSharesMemory(t *testing.T) {
 	// Ten gradients of parameters, the outputs and their gradient; of each hidden
 	// layer tanh and dropout; the gradient takes buffers that are free by then.
 	assert.LessOrEqual(t, len(buffers), 10+2+2*4+2)
+}
+
+func TestAStepAllocatesNothing(t *testing.T) {
+	c := DefaultConfig()
+	c.Dropout, c.BatchSize = 0.3, 1000
+	for _, a := range []Activation{ReLU, Sigmoid} {
+		c.Activation = a
+		e, err := New(c, twoClasses)
+		require.NoError(t, err)
+		f, err := e.newFit(collective.Solo{}, xor(1, 1000), models.Table{}, models.Options{Threads: 2})
+		require.NoError(t, err)
+		for _, e := range f.crew.members { // the first run looks up where its arguments are
+			e.trainer.rows = 1
+			require.NoError(t, e.trainer.machine.RunAll())
+		}
+		ctx := t.Context()
+		assert.Zero(t, testing.AllocsPerRun(20, func() {
+			if err := f.step(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}), a)
+		f.crew.close()
+	}
 }
 
 // graph builds the trainer's graph once more, for a machine of gorgonia's.

@@ -111,10 +111,6 @@ func (o *op) result() G.Value {
 // UsePreallocDo computes the result into result's memory, which may be that of
 // the first input if inPlace says so.
 func (o *op) UsePreallocDo(result G.Value, in ...G.Value) (G.Value, error) {
-	if o.seen == nil {
-		n := o.arity + 1
-		o.seen, o.args, o.units = make([]G.Value, n), make([][]float32, n), make([]float32, n)
-	}
 	for i, v := range in {
 		if err := o.take(i, v); err != nil {
 			return nil, err

@@ -37,6 +37,8 @@ func (b *builder) apply(o *op, in ...*G.Node) (*G.Node, error) {
 	b.numOps++
 	o.name = fmt.Sprintf("%s#%d", o.name, b.numOps)
 	o.arity = len(in)
+	slots := o.arity + 1
+	o.seen, o.args, o.units = make([]G.Value, slots), make([][]float32, slots), make([]float32, slots)
 	n, err := G.ApplyOp(o, in...)
 	if err != nil {
 		return nil, fmt.Errorf("neural: graph: %s: %w", o.name, err)

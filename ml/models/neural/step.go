@@ -18,6 +18,10 @@ type batch struct {
 	next   atomic.Int64 // of this rank's shards
 }
 
+// work is what executors do in a step, made once: a method becomes a function by
+// an allocation.
+type work struct{ alone, shards, merge, update func(*executor) error }
+
 // smallUpdate is up to how many floats one executor updates alone: to wake the
 // others would take longer.
 const smallUpdate = 4 * piece
@@ -37,7 +41,7 @@ func (f *fit) step(ctx context.Context) error {
 		return err
 	}
 	f.optimizer.LearningRate = f.learningRate
-	if err := f.overPieces(f.update); err != nil {
+	if err := f.overPieces(f.work.update); err != nil {
 		return err
 	}
 	f.transpose()
@@ -48,10 +52,10 @@ func (f *fit) step(ctx context.Context) error {
 // trainer if there is a single shard, else in its sums.
 func (f *fit) gradient(ctx context.Context) error {
 	if f.todo.shards == 1 {
-		return f.crew.run(1, f.alone)
+		return f.crew.run(1, f.work.alone)
 	}
 	mine := (f.todo.shards - f.comm.Rank() + f.comm.WorldSize() - 1) / f.comm.WorldSize()
-	if err := f.crew.run(mine, f.shards); err != nil {
+	if err := f.crew.run(mine, f.work.shards); err != nil {
 		return err
 	}
 	return f.reduceSums(ctx, len(f.todo.rows))
@@ -109,8 +113,10 @@ func (f *fit) load(t *trainer, i int) {
 // Ranks learn of each other's bad shards by the same sums, so that all of them
 // return the same error.
 func (f *fit) reduceSums(ctx context.Context, numRows int) error {
-	if err := f.overPieces(f.merge); err != nil {
-		return err
+	if len(f.crew.members) > 1 {
+		if err := f.overPieces(f.work.merge); err != nil {
+			return err
+		}
 	}
 	sums := f.crew.members[0].sums
 	rest := sums[f.network.numParams:]
@@ -151,9 +157,6 @@ func (f *fit) overPieces(work func(*executor) error) error {
 // merge adds the gradients of the executors, piece by piece, and makes those of
 // all but the first zero.
 func (f *fit) merge(*executor) error {
-	if len(f.crew.members) == 1 {
-		return nil
-	}
 	for {
 		first, end, ok := f.pieces.take()
 		if !ok {
