@@ -9,9 +9,16 @@ import (
 	"pgregory.net/rapid"
 )
 
+// fataler is a test, of either kind.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // bitwise fails unless got and want are the same bits everywhere, padding and
 // what lies between rows included.
-func bitwise(t *rapid.T, v Variant, what string, got, want []float32) {
+func bitwise(t fataler, v Variant, what string, got, want []float32) {
+	t.Helper()
 	for i := range want {
 		if !same(got[i], want[i]) {
 			t.Fatalf("%v: %s: element %d is %x (%08x), the portable twin has %x (%08x)", v, what, i,
@@ -207,4 +214,58 @@ func TestFixedPointsAreTwins(t *testing.T) {
 			bitwise(t, v, "from fixed", gotBack, back)
 		}
 	})
+}
+
+// Shapes that are cut into blocks, along the rows and along k.
+func TestBlocksAreTwins(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, s := range []struct{ rows, in, out int }{{150, 1100, 40}, {1100, 150, 20}, {700, 30, 3}, {5, 2000, 70}} {
+		d := Dense{In: s.in, Out: s.out}
+		x, dz, y := randomMatrix(r, s.rows, s.in, false), randomMatrix(r, s.rows, s.out, true), randomMatrix(r, s.rows, s.out, true)
+		packed, bias, _ := randomLayer(r, d)
+		start := Aligned(d.WeightLen())
+		d.weightGrad(Portable, start, x.Slice(0, 3), dz.Slice(0, 3), false)
+		want, wantGrad := y.clone(), slices.Clone(start)
+		d.forward(Portable, want, x, packed, bias, ReLU)
+		d.weightGrad(Portable, wantGrad, x, dz, true)
+		for _, v := range variants() {
+			got, grad := y.clone(), slices.Clone(start)
+			d.forward(v, got, x, packed, bias, ReLU)
+			d.weightGrad(v, grad, x, dz, true)
+			bitwise(t, v, "forward", got.Data, want.Data)
+			bitwise(t, v, "weight gradient", grad, wantGrad)
+		}
+	}
+}
+
+func TestNoRowsAreNoTrouble(t *testing.T) {
+	t.Parallel()
+	d := Dense{In: 5, Out: 7}
+	x, y := Matrix{Cols: 5, Stride: 16}, Matrix{Cols: 7, Stride: 16}
+	w, bias := Aligned(d.WeightLen()), Aligned(d.BiasLen())
+	for _, v := range variants() {
+		grad := Aligned(d.WeightLen())
+		grad[0] = 1
+		d.forward(v, y, x, w, bias, ReLU)
+		d.weightGrad(v, grad, x, y, true)
+		if grad[0] != 1 {
+			t.Errorf("%v: a gradient of no rows changed the sum", v)
+		}
+		d.weightGrad(v, grad, x, y, false)
+		if grad[0] != 0 {
+			t.Errorf("%v: the gradient of no rows is not zero", v)
+		}
+		d.biasGrad(v, bias, y, false)
+		Dropout{Rate: 0.5}.apply(v, y, 1)
+		maskMul(v, y, y, 1)
+		mapMatrix(v, tanhFunction, y)
+		softmax(v, y)
+		crossEntropy(v, y, nil, 1, nil)
+		DefaultAdamW().update(v, nil, nil, nil, nil, 1)
+		if !addFixed(v, nil, nil, 1) {
+			t.Errorf("%v: nothing did not fit", v)
+		}
+		fromFixed(v, nil, nil, 1)
+	}
 }
