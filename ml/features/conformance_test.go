@@ -36,6 +36,21 @@ func samples() map[string][]features.Step {
 			step("f", "one_hot", "city"), with(step("f", "one_hot", "big"), "min_count", 2, "max_categories", 2, "other", false),
 			step("f", "one_hot", "x"), step("f", "one_hot", "truth"), step("f", "one_hot", "day"),
 		},
+		"min_max_scale": {step("f", "min_max_scale", "x"), with(step("f", "min_max_scale", "y"), "range", []any{-1, 3}, "clip", true)},
+		"robust_scale":  {step("f", "robust_scale", "x"), step("f", "robust_scale", "small")},
+		"quantile_bin":  {step("f", "quantile_bin", "x"), with(step("f", "quantile_bin", "big"), "bins", 7)},
+		"clip":          {with(step("f", "clip", "x"), "min", -1, "max", 2.5), with(step("f", "clip", "big"), "max", 0)},
+		"interact":      {step("f", "interact", "x", "y"), step("f", "interact", "small", "truth", "sure")},
+		"impute": {
+			with(step("f", "impute", "x"), "indicator", true), with(step("f", "impute", "short"), "strategy", "mean"),
+			with(step("f", "impute", "x"), "strategy", "mode"), with(step("f", "impute", "city"), "indicator", true),
+			with(step("f", "impute", "city"), "strategy", "constant", "value", "none"),
+			with(step("f", "impute", "sure"), "strategy", "constant", "value", 7, "indicator", true),
+		},
+		"ordinal_encode": {
+			step("f", "ordinal_encode", "city"), step("f", "ordinal_encode", "big"),
+			with(step("f", "ordinal_encode", "city"), "order", []any{"c", "b", "a"}),
+		},
 		"frequency_encode": {step("f", "frequency_encode", "city"), with(step("f", "frequency_encode", "short"), "normalize", false)},
 		"datetime": {
 			with(step("f", "datetime", "ts"), "parts", []any{"year", "day_of_year", "is_weekend", "second"}, "cyclical", []any{"month", "hour"}),

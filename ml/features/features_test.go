@@ -230,15 +230,14 @@ func TestRatio(t *testing.T) {
 func TestOneHot(t *testing.T) {
 	t.Parallel()
 	b := batch(t, texts(t, "c", "b", "a", "b", null{}, "rare", "a"))
-	truths := func(name string, v ...any) named { return named{name, column(t, data.Bool, v...)} }
 	s := with(step("c", "one_hot", "c"), "min_count", 2)
 	check(t, s, b,
-		truths("c_a", false, true, false, false, false, true), truths("c_b", true, false, true, false, false, false),
-		truths("c_missing", false, false, false, true, false, false), truths("c_other", false, false, false, false, true, false))
+		truths(t, "c_a", false, true, false, false, false, true), truths(t, "c_b", true, false, true, false, false, false),
+		truths(t, "c_missing", false, false, false, true, false, false), truths(t, "c_other", false, false, false, false, true, false))
 
 	p := fit(t, features.Config{Steps: []features.Step{s}}, b)
-	checkApply(t, p, batch(t, texts(t, "c", "never seen", "a")), truths("c_a", false, true), truths("c_b", false, false),
-		truths("c_missing", false, false), truths("c_other", true, false))
+	checkApply(t, p, batch(t, texts(t, "c", "never seen", "a")), truths(t, "c_a", false, true), truths(t, "c_b", false, false),
+		truths(t, "c_missing", false, false), truths(t, "c_other", true, false))
 }
 
 func TestFrequencyEncode(t *testing.T) {
@@ -253,13 +252,12 @@ func TestDatetime(t *testing.T) {
 	t.Parallel()
 	const tuesday = 1_709_213_696_123_456 // 2024-02-29 13:34:56.123456, a Thursday
 	b := batch(t, named{"ts", column(t, data.Timestamp, tuesday, -1, null{})})
-	ints := func(name string, v ...any) named { return named{name, column(t, data.Int32, v...)} }
 	s := with(step("ts", "datetime", "ts"), "parts", []any{"year", "quarter", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second", "is_weekend"},
 		"cyclical", []any{"hour"}, "time_zone", "UTC")
 	check(t, s, b,
-		ints("ts_year", 2024, 1969, null{}), ints("ts_quarter", 1, 4, null{}), ints("ts_month", 2, 12, null{}), ints("ts_day", 29, 31, null{}),
-		ints("ts_day_of_year", 60, 365, null{}), ints("ts_day_of_week", 3, 2, null{}), ints("ts_hour", 13, 23, null{}),
-		ints("ts_minute", 34, 59, null{}), ints("ts_second", 56, 59, null{}), named{"ts_is_weekend", column(t, data.Bool, false, false, null{})},
+		ints(t, "ts_year", 2024, 1969, null{}), ints(t, "ts_quarter", 1, 4, null{}), ints(t, "ts_month", 2, 12, null{}), ints(t, "ts_day", 29, 31, null{}),
+		ints(t, "ts_day_of_year", 60, 365, null{}), ints(t, "ts_day_of_week", 3, 2, null{}), ints(t, "ts_hour", 13, 23, null{}),
+		ints(t, "ts_minute", 34, 59, null{}), ints(t, "ts_second", 56, 59, null{}), named{"ts_is_weekend", column(t, data.Bool, false, false, null{})},
 		floats64(t, "ts_hour_sin", math.Sin(2*math.Pi*13/24), math.Sin(2*math.Pi*23/24), null{}),
 		floats64(t, "ts_hour_cos", math.Cos(2*math.Pi*13/24), math.Cos(2*math.Pi*23/24), null{}))
 }

@@ -12,7 +12,15 @@ func operations() map[string]operationDef {
 		return operationDef{1, 1, func(t data.Type) bool { return t != data.Timestamp }, "a text, a number, a truth or a date", build}
 	}
 	return map[string]operationDef{
-		"standard_scale":   number(1, 1, newStandardScale),
+		"standard_scale": number(1, 1, newStandardScale),
+		"min_max_scale":  number(1, 1, newMinMaxScale),
+		"robust_scale":   number(1, 1, newRobustScale),
+		"clip":           number(1, 1, newClip),
+		"interact":       number(2, anyNumber, newInteract),
+		"quantile_bin":   number(1, 1, newQuantileBin),
+		"ordinal_encode": category(newOrdinal),
+		"impute": {1, 1, func(t data.Type) bool { return t.Numeric() || t == data.String },
+			"a number or a text", newImpute},
 		"log1p":            number(1, 1, newLog1p),
 		"bin":              number(1, 1, newBin),
 		"ratio":            number(2, 2, newRatio),
