@@ -1,5 +1,7 @@
 package kernels
 
+import "math"
+
 // product is C = A*B with A of shape (m, k), B (k, n) and C (m, n), in the one
 // form that a layer's three products share. Element (i, l) of A is at
 // a[i*rowStep+l*innerStep], so that A may be transposed. B and C are cut into
@@ -46,10 +48,7 @@ func (p *product) row(acc []float32, i, q int) {
 	}
 	at, from := i*p.rowStep, q*p.bPanel
 	for range p.k {
-		a, b := p.a[at], p.b[from:from+len(acc)]
-		for j := range acc {
-			acc[j] = fma(a, b[j], acc[j])
-		}
+		addScaled(acc, p.a[at], p.b[from:from+len(acc)])
 		at += p.innerStep
 		from += p.bStride
 	}
@@ -66,4 +65,18 @@ func (p *product) row(acc []float32, i, q int) {
 		}
 	}
 	copy(c, acc)
+}
+
+// addScaled writes fma(a, b, acc) to acc. It is fma written out, which is too
+// long to be inlined: see there.
+func addScaled(acc []float32, a float32, b []float32) {
+	left := float64(a)
+	for j, c := range acc[:len(b)] {
+		s := float64(left*float64(b[j])) + float64(c)
+		if bits := math.Float64bits(s); bits<<35 != 1<<63 && bits<<1 >= smallestNormal<<1 {
+			acc[j] = float32(s)
+		} else {
+			acc[j] = fmaExact(a, b[j], c)
+		}
+	}
 }
