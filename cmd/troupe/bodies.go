@@ -47,7 +47,7 @@ func (a *app) planCommand() *cobra.Command {
 		if len(plans) == 1 {
 			return a.result(plans[0])
 		}
-		return a.result(plans)
+		return a.result(planList(plans))
 	})
 	s.setFlags(c)
 	s.fileFlags(c)

@@ -87,3 +87,15 @@ func newInputPlan(d *run.Dataset) *inputPlan {
 	}
 	return &inputPlan{Files: len(d.Files), Rows: d.Rows, Shards: len(d.Shards), Bytes: d.Bytes, Digest: d.Digest}
 }
+
+// planList is several of them, one below the other.
+type planList []jobPlan
+
+// Sections is those of each.
+func (l planList) Sections() []render.Section {
+	var all []render.Section
+	for _, p := range l {
+		all = append(all, p.Sections()...)
+	}
+	return all
+}
