@@ -48,7 +48,9 @@ func (t *codeTable[W]) encode(codes []uint32, ws []W) []W {
 	return t.dict
 }
 
-// varied looks at a sample, and reports whether most of it is distinct.
+// varied looks at a sample, and reports whether so few of its values are equal
+// that there must be too many in all: of n equally likely values, a sample of s
+// has about s*s/2n pairs that are equal.
 func (t *codeTable[W]) varied(ws []W) bool {
 	const sample = 1024
 	if len(ws) < 4*sample {
@@ -67,7 +69,8 @@ func (t *codeTable[W]) varied(ws []W) bool {
 			t.slots[at] = tableSlot[W]{v, 1}
 		}
 	}
-	return len(t.dict) > sample*3/4
+	limit := min(len(ws)/4, maxDictionary)
+	return sample-len(t.dict) < sample*sample/(3*limit)
 }
 
 func (t *codeTable[W]) hash(v W) int {
