@@ -64,6 +64,8 @@ func (b *Bundle) check() error {
 	switch {
 	case b.Encoder == nil || b.Target == nil || b.Model == nil:
 		return fault.New(fault.Invalid, "bundle: encoder, target or model is not set")
+	case !b.Target.Ready():
+		return fault.New(fault.Invalid, "bundle: the target is not fitted")
 	case len(b.Signature.Fields) == 0:
 		return fault.New(fault.Invalid, "bundle: the signature has no columns")
 	case b.Encoder.NumFeatures() != b.Model.NumFeatures():
@@ -75,6 +77,11 @@ func (b *Bundle) check() error {
 	if p.Task != b.Target.Task() || p.Task != metrics.Regression && p.NumClasses != len(b.Target.Classes()) {
 		return fault.New(fault.Invalid, "bundle: the model is for %s with %d classes, the target for %s with %d",
 			p.Task, p.NumClasses, b.Target.Task(), len(b.Target.Classes()))
+	}
+	for i, f := range b.Signature.Fields {
+		if b.Signature.Index(f.Name) != i {
+			return fault.New(fault.Invalid, "bundle: column %q is twice in the signature", f.Name)
+		}
 	}
 	have := b.Signature
 	if b.Pipeline != nil {
@@ -178,6 +185,9 @@ func same(a, b *data.Column, i int) bool {
 func (b *Bundle) Encode() ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, err
+	}
+	if _, ok := kinds()[b.Kind]; !ok {
+		return nil, fault.New(fault.Invalid, "bundle: encode: a model of kind %q, which is not known", b.Kind)
 	}
 	p := parts{}
 	docs := map[string]any{signaturePart: b.Signature, encoderPart: b.Encoder, targetPart: b.Target, metricsPart: b.Metrics}

@@ -20,7 +20,7 @@ const (
 // rows, whatever their order and however they were split and merged.
 //
 // Layout, version 1: the letters TDP and the version; rows; number of columns;
-// for each its name, kind, nulls, NaNs, and then of numbers the encoded
+// for each its name, kind, missing values, and then of numbers the encoded
 // sketch.Quantiles, of bools and strings the limits and whether strings are in
 // groups, and the strings in ascending order, each with its count, or the counts
 // of all groups; last, xxh3 of all that is before it, 8 bytes, little endian.
@@ -32,8 +32,7 @@ func (p *Profile) MarshalBinary() ([]byte, error) {
 	for _, c := range p.columns {
 		b = appendString(b, c.name)
 		b = append(b, byte(c.kind))
-		b = binary.AppendUvarint(b, uint64(c.nulls))
-		b = binary.AppendUvarint(b, uint64(c.nans))
+		b = binary.AppendUvarint(b, uint64(c.missing))
 		if c.kind != Number {
 			b = c.values.append(b)
 			continue
@@ -121,8 +120,8 @@ func (r *reader) fail(format string, args ...any) {
 }
 
 func (r *reader) column(rows int64) *column {
-	c := &column{name: r.string(), kind: Kind(r.byte()), rows: rows, nulls: r.count(), nans: r.count()}
-	n := c.missing()
+	c := &column{name: r.string(), kind: Kind(r.byte()), rows: rows, missing: r.count()}
+	n := c.missing
 	switch {
 	case int(c.kind) >= len(kindNames):
 		r.fail("column %q: unknown kind %d", c.name, c.kind)

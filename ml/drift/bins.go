@@ -127,7 +127,7 @@ func binsOf(reference, current *column) (b *bins, edges []float64) {
 	} else {
 		b = valueBins(reference.values, current.values, false)
 	}
-	if r, c := reference.missing(), current.missing(); r > 0 || c > 0 {
+	if r, c := reference.missing, current.missing; r > 0 || c > 0 {
 		b.add(missingBin, r, c)
 	}
 	return b, edges

@@ -213,7 +213,7 @@ func compare(reference, current *column, m Method) Column {
 	chiSquare, freedom := ChiSquare(b.reference, b.current)
 	c := Column{
 		Name: reference.name, Kind: reference.kind, Method: m, Edges: edges, Bins: b.listed(),
-		ReferenceMissing: share(reference.missing(), reference.rows), CurrentMissing: share(current.missing(), current.rows),
+		ReferenceMissing: share(reference.missing, reference.rows), CurrentMissing: share(current.missing, current.rows),
 		Statistics: map[Method]float64{
 			PSIMethod: PSI(b.reference, b.current), JSMethod: JensenShannon(b.reference, b.current), ChiSquareMethod: chiSquare,
 		},

@@ -289,7 +289,7 @@ func TestSmallTablesDoNotDriftByChance(t *testing.T) {
 	t.Parallel()
 	for _, m := range []drift.Method{drift.Auto, drift.KSMethod, drift.ChiSquareMethod} {
 		large, drifted := 0, 0
-		for i := range 200 {
+		for i := range 100 {
 			name := strconv.Itoa(i)
 			r, err := drift.Compare(profileOf(t, normal("r"+name, 200, 0)), profileOf(t, normal("c"+name, 80, 0)), drift.Config{Method: m})
 			require.NoError(t, err)
@@ -300,8 +300,8 @@ func TestSmallTablesDoNotDriftByChance(t *testing.T) {
 				large++
 			}
 		}
-		assert.Greater(t, large, 40, "the bound is needed")
-		assert.LessOrEqual(t, drifted, 16, m)
+		assert.Greater(t, large, 20, "the bound is needed")
+		assert.LessOrEqual(t, drifted, 8, m)
 		r, err := drift.Compare(profileOf(t, normal("r", 200, 0)), profileOf(t, normal("c", 80, 2)), drift.Config{Method: m})
 		require.NoError(t, err)
 		assert.True(t, r.DriftDetected, "a real shift is seen all the same: %v", m)
@@ -328,6 +328,26 @@ func TestMissingAndUnseenValuesAreBins(t *testing.T) {
 	assert.False(t, r.DriftDetected)
 }
 
+// A few values more take a table past the cap, and its values are rounded; those
+// of the other table then are, too.
+func TestRoundedValuesAreHeldAgainstRoundedOnes(t *testing.T) {
+	t.Parallel()
+	var few, many sketch.Quantiles
+	few, many = *sketch.NewQuantiles(10), *sketch.NewQuantiles(10)
+	for range 1000 {
+		few.Observe([]float64{1.1, 2.3, 5.7})
+		many.Observe([]float64{1.1, 2.3, 5.7})
+	}
+	for i := range 20 {
+		many.Add(1 + float64(i))
+	}
+	require.True(t, few.Exact())
+	require.False(t, many.Exact())
+	assert.Less(t, drift.KolmogorovSmirnov(&few, &many), 0.01)
+	assert.Less(t, drift.KolmogorovSmirnov(&many, &few), 0.01)
+	assert.Less(t, drift.Wasserstein(&few, &many), 0.05)
+}
+
 func TestManyValuesAreListedInPart(t *testing.T) {
 	t.Parallel()
 	var rows []row
@@ -342,6 +362,13 @@ func TestManyValuesAreListedInPart(t *testing.T) {
 	bins := r.Columns[3].Bins
 	require.Len(t, bins, 50)
 	assert.Equal(t, "w0", bins[0].Name)
+	var sums drift.Bin
+	for _, b := range bins {
+		sums.Reference += b.Reference
+		sums.Current += b.Current
+	}
+	assert.InDelta(t, 1, sums.Reference, 1e-12)
+	assert.InDelta(t, 1, sums.Current, 1e-12)
 	assert.Equal(t, []string{"(73 others)", "(unseen)", "(missing)"}, []string{bins[47].Name, bins[48].Name, bins[49].Name})
 }
 

@@ -96,14 +96,13 @@ type Profile struct {
 	columns []*column
 }
 
-// column is one column of a profile. Rows that are neither null nor NaN are in
-// numbers or values.
+// column is one column of a profile. Rows that are not missing are in numbers or
+// values.
 type column struct {
 	name    string
 	kind    Kind
 	rows    int64
-	nulls   int64
-	nans    int64             // Number only
+	missing int64             // rows that are null or NaN
 	numbers *sketch.Quantiles // Number only
 	values  *values           // Bool and String
 }
@@ -262,10 +261,8 @@ func observeNumbers[T int32 | int64 | float32 | float64](c *column, from []T, va
 		if !mask.Get(i) {
 			continue
 		}
-		if !valid.Get(i) {
-			c.nulls++
-		} else if f := float64(v); math.IsNaN(f) {
-			c.nans++
+		if f := float64(v); !valid.Get(i) || math.IsNaN(f) {
+			c.missing++
 		} else {
 			c.numbers.Add(f)
 		}
@@ -278,7 +275,7 @@ func (c *column) observeBools(from *data.Column, mask data.Bitmap) {
 		switch {
 		case !mask.Get(i):
 		case !from.Valid.Get(i):
-			c.nulls++
+			c.missing++
 		case v:
 			counts[1]++
 		default:
@@ -295,7 +292,7 @@ func (c *column) observeStrings(from *data.Column, mask data.Bitmap) {
 		switch {
 		case !mask.Get(i):
 		case !from.Valid.Get(i):
-			c.nulls++
+			c.missing++
 		default:
 			counts[code]++
 		}
@@ -323,7 +320,7 @@ func (p *Profile) Merge(o *Profile) error {
 	}
 	for i, c := range p.columns {
 		d := o.columns[i]
-		c.rows, c.nulls, c.nans = c.rows+d.rows, c.nulls+d.nulls, c.nans+d.nans
+		c.rows, c.missing = c.rows+d.rows, c.missing+d.missing
 		if c.kind == Number {
 			c.numbers.Merge(d.numbers)
 		} else {
@@ -333,6 +330,3 @@ func (p *Profile) Merge(o *Profile) error {
 	p.rows += o.rows
 	return nil
 }
-
-// missing counts the rows without a value, NaN among them.
-func (c *column) missing() int64 { return c.nulls + c.nans }
