@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/troupe-ml/troupe/actors/coordinator"
+	"github.com/troupe-ml/troupe/cluster/trust"
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -87,7 +88,8 @@ type Config struct {
 	// NATSURL is that of an external NATS with JetStream, used instead of
 	// embedded servers: nats:// or tls://, several separated by commas.
 	NATSURL string
-	// Tokens are the bearer tokens of the HTTP door; none: no token is asked for.
+	// Tokens are the bearer tokens of the HTTP door. Default: none is asked for
+	// on loopback; elsewhere those that Token derives from the secret.
 	Tokens api.Tokens
 
 	// Version is that of the program. Members of another major version, or
@@ -95,9 +97,6 @@ type Config struct {
 	Version string
 	// DrainTimeout bounds how long Drain waits for running tasks, in wall time.
 	DrainTimeout time.Duration
-	// LeaseTTL is the time without a coordinator after one has died. Shorter
-	// risks a change of coordinator at a pause of the machine.
-	LeaseTTL time.Duration
 	// Coordinator are the settings of the coordinator and of the heartbeats.
 	Coordinator coordinator.Config
 
@@ -112,19 +111,16 @@ func DefaultConfig() Config {
 		name = "node"
 	}
 	return Config{
-		DataDir: ".troupe", Name: name, Bind: "127.0.0.1",
+		DataDir: ".troupe-node", Name: name, Bind: "127.0.0.1",
 		HTTPPort: DefaultHTTPPort, ActorPort: DefaultActorPort, GossipPort: DefaultGossipPort,
 		NATSPort: DefaultNATSPort, RoutePort: DefaultRoutePort,
 		Servers: 1, Roles: []Role{Server, Worker}, Slots: runtime.GOMAXPROCS(0),
 		MemoryBytes: machineBytes() / 4 * 3, Version: "dev",
-		DrainTimeout: 30 * time.Second, LeaseTTL: 3 * time.Second,
-		Coordinator: coordinator.DefaultConfig(),
-		Log:         slog.New(slog.DiscardHandler), Clock: clock.Real{},
+		DrainTimeout: 30 * time.Second,
+		Coordinator:  coordinator.DefaultConfig(),
+		Log:          slog.New(slog.DiscardHandler), Clock: clock.Real{},
 	}
 }
-
-// minSecretBytes keeps out secrets that can be tried one by one.
-const minSecretBytes = 16
 
 // Validate reports every setting that makes no sense, all at once.
 func (c Config) Validate() error {
@@ -145,9 +141,6 @@ func (c Config) Validate() error {
 		if p.port < 0 || p.port > 65535 {
 			bad("%s port is %d: want 1 to 65535, or 0 for any free one", p.name, p.port)
 		}
-	}
-	if c.LeaseTTL < time.Second {
-		bad("the lease's TTL is %v: want at least 1s", c.LeaseTTL)
 	}
 	if c.DrainTimeout < 0 {
 		bad("the drain timeout is %v: it must not be negative", c.DrainTimeout)
@@ -174,8 +167,8 @@ func (c Config) checkAddresses(bad func(format string, args ...any)) {
 	switch {
 	case len(c.Secret) == 0 && ip != nil && !ip.IsLoopback():
 		bad("bind is %s, which others can reach, and there is no secret: make one with `openssl rand -hex 32 > secret`, copy it to every node and pass --secret-file secret; or bind to 127.0.0.1", c.Bind)
-	case len(c.Secret) > 0 && len(c.Secret) < minSecretBytes:
-		bad("the secret has %d bytes, at least %d are needed: make one with `openssl rand -hex 32`", len(c.Secret), minSecretBytes)
+	case len(c.Secret) > 0 && len(c.Secret) < trust.MinSecretBytes:
+		bad("the secret has %d bytes, at least %d are needed: make one with `openssl rand -hex 32`", len(c.Secret), trust.MinSecretBytes)
 	}
 	for _, j := range c.Join {
 		if host, _, err := net.SplitHostPort(j); err != nil || host == "" {

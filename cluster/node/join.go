@@ -1,0 +1,227 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-ml/troupe/cluster/bus"
+	"github.com/troupe-ml/troupe/cluster/membership"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+)
+
+// joinEvery is how often a node that waits for others looks for them.
+const joinEvery = 200 * time.Millisecond
+
+// join begins to gossip and finds the others. A node that has no state of its
+// own waits for one of those that it was told of; what it becomes depends on who
+// is here: a server only while servers are missing.
+func (n *Node) join(ctx context.Context) (err error) {
+	n.serving = n.cfg.has(Server)
+	route := 0
+	if n.serving && n.cfg.Servers > 1 && n.cfg.NATSURL == "" {
+		if route, err = reserve("route", n.cfg.Bind, n.cfg.RoutePort); err != nil {
+			return err
+		}
+	}
+	self := membership.Member{
+		ID: n.id, Name: n.cfg.Name, Host: n.host, Worker: n.cfg.has(Worker), Server: n.serving, Servers: n.cfg.Servers,
+		HTTPPort: portOf(n.web.Addr().String()), ActorPort: portOf(n.system.Address()), DataPort: portOf(n.ring.Address()), RoutePort: route,
+		PID: pid(), Version: n.cfg.Version,
+	}
+	if !n.serving {
+		self.Servers = 0 // it does not know
+	}
+	if self.Worker {
+		self.Slots, self.MemoryBytes = n.cfg.Slots, n.cfg.MemoryBytes
+	}
+	var key []byte
+	if n.trust != nil {
+		key = n.trust.GossipKey()
+	}
+	n.members, err = membership.Start(membership.Config{
+		Self: self, Bind: n.cfg.Bind, Port: n.cfg.GossipPort, Seeds: n.cfg.Join, Key: key, Changed: n.changed(), Log: n.cfg.Log, Clock: n.cfg.Clock,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.members.Close)
+	if err := n.find(ctx); err != nil {
+		return err
+	}
+	return n.settleRole()
+}
+
+// find joins the members that the node was told of. A server that holds state
+// does not wait for them: it may be the one that the others wait for.
+func (n *Node) find(ctx context.Context) error {
+	for len(n.cfg.Join) > 0 {
+		found, err := n.members.Join(ctx)
+		if found > 0 || fault.Of(err) == fault.Invalid {
+			return err
+		}
+		if n.serving && (n.folder.memo.Server || n.cfg.Servers > 1) {
+			return nil
+		}
+		if err == nil { // it was only told of itself
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-n.cfg.Clock.After(joinEvery):
+		}
+	}
+	return nil
+}
+
+// settleRole makes a node that could be a server a worker when all servers are
+// here already.
+func (n *Node) settleRole() error {
+	if !n.serving || n.folder.memo.Server || n.cfg.NATSURL != "" {
+		return nil
+	}
+	var others []membership.Member
+	for _, m := range n.members.Members() {
+		if m.ID != n.id && m.Server && m.NATSPort != 0 && m.Name != n.cfg.Name {
+			others = append(others, m)
+		}
+	}
+	if len(others) < n.cfg.Servers {
+		return nil
+	}
+	if !n.cfg.has(Worker) {
+		return fault.New(fault.Conflict, "node: the cluster has its %d servers, %s is one of them: start this node as a worker, or stop one of them", n.cfg.Servers, others[0].Name)
+	}
+	n.cfg.Log.Info("the cluster has its servers, this node is a worker", slog.Int("servers", n.cfg.Servers))
+	n.serving = false
+	return n.members.Update(func(m *membership.Member) { m.Server, m.RoutePort = false, 0 })
+}
+
+// startServer starts this node's part of the store. Of several servers none
+// starts before it knows all the others.
+func (n *Node) startServer(ctx context.Context) error {
+	sc := bus.ServerConfig{
+		Name: n.cfg.Name, Dir: n.folder.store(), Host: n.cfg.Bind, Port: n.cfg.NATSPort, Advertise: n.host, Replicas: n.cfg.Servers,
+		MaxStoreBytes: n.cfg.StoreBytes, Trust: n.trust, Log: n.cfg.Log, Clock: n.cfg.Clock,
+	}
+	m := memo{Server: true, Servers: n.cfg.Servers}
+	if n.cfg.Servers > 1 {
+		routes, err := n.awaitServers(ctx)
+		if err != nil {
+			return err
+		}
+		m.Routes = routes
+		sc.RoutePort, sc.Routes = portOf(routes[n.cfg.Name]), slices.Sorted(maps.Values(routes))
+	}
+	server, err := bus.StartServer(ctx, sc)
+	if err != nil {
+		return err
+	}
+	n.server = server
+	n.onClose(server.Shutdown)
+	if err := n.folder.remember(m); err != nil {
+		return err
+	}
+	return n.members.Update(func(m *membership.Member) { m.NATSPort = portOf(server.Address()) })
+}
+
+// patienceForServers is how long a server that has been one before waits for
+// the others, whose addresses it then takes from its last life.
+const patienceForServers = 5 * time.Second
+
+// awaitServers waits until all servers are here and returns their routes by
+// name. When there are too many, the first by name are it.
+func (n *Node) awaitServers(ctx context.Context) (map[string]string, error) {
+	began, said := n.cfg.Clock.Now(), false
+	for {
+		routes := map[string]string{}
+		for _, m := range n.members.Members() {
+			if !m.Server || m.RoutePort == 0 {
+				continue
+			}
+			if other, ok := routes[m.Name]; ok && other != m.Route() && n.cfg.Clock.Now().Sub(began) > patienceForServers {
+				return nil, fault.New(fault.Conflict, "node: two servers are called %s, at %s and %s: give each a name of its own", m.Name, other, m.Route())
+			}
+			routes[m.Name] = m.Route()
+		}
+		routes[n.cfg.Name] = n.members.Self().Route()
+		if len(routes) >= n.cfg.Servers {
+			return routes, nil
+		}
+		if n.folder.memo.Server && n.cfg.Clock.Now().Sub(began) > patienceForServers {
+			for name, route := range n.folder.memo.Routes {
+				routes[name] = cmp.Or(routes[name], route)
+			}
+			return routes, nil
+		}
+		if !said {
+			said = true
+			n.cfg.Log.Info("waiting for the other servers", slog.Int("here", len(routes)), slog.Int("servers", n.cfg.Servers))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fault.New(fault.Unavailable, "node: %d of %d servers are here (%s): start the others", len(routes), n.cfg.Servers, strings.Join(slices.Sorted(maps.Keys(routes)), ", "))
+		case <-n.cfg.Clock.After(joinEvery):
+		}
+		if len(n.cfg.Join) > 0 && len(routes) == 1 {
+			if _, err := n.members.Join(ctx); fault.Of(err) == fault.Invalid {
+				return nil, err
+			}
+		}
+	}
+}
+
+// storeURLs returns where the store can be reached now.
+func (n *Node) storeURLs() []string {
+	if n.cfg.NATSURL != "" {
+		return strings.Split(n.cfg.NATSURL, ",")
+	}
+	return n.serverURLs(n.members.Members())
+}
+
+func (n *Node) serverURLs(members []membership.Member) []string {
+	var urls []string
+	for _, m := range members {
+		if m.Server && m.NATSPort != 0 {
+			urls = append(urls, bus.URL(m.NATS(), n.trust != nil))
+		}
+	}
+	return urls
+}
+
+// changed returns what hears of every change of the members: it passes on where
+// the servers are, and that a member which was draining has gone. Who vanishes
+// without a word is missed by the coordinator itself.
+func (n *Node) changed() func([]membership.Member) {
+	leaving := map[string]bool{}
+	return func(now []membership.Member) {
+		here := map[string]bool{}
+		for _, m := range now {
+			here[m.ID] = true
+			if m.State == membership.Draining {
+				leaving[m.ID] = true
+			}
+		}
+		if !n.ready.Load() {
+			return
+		}
+		if n.cfg.NATSURL == "" && n.server == nil {
+			n.bus.UseServers(n.serverURLs(now))
+		}
+		for id := range leaving {
+			if !here[id] {
+				delete(leaving, id)
+				if n.leader != nil {
+					n.leader.Gone(jobs.MemberID(id))
+				}
+			}
+		}
+	}
+}
