@@ -75,7 +75,7 @@ type EarlyStopping struct {
 
 // Bounds of a Config.
 const (
-	MaxWidth     = 1 << 16 // of a layer
+	MaxWidth     = 1 << 16 // of a layer, and of a row of features
 	MaxHidden    = 64      // layers
 	MaxBatchSize = 1 << 20 // rows
 )

@@ -107,6 +107,8 @@ func TestShardsDependOnTheShapeAlone(t *testing.T) {
 	}
 	_, err := newShape(MaxWidth, []int{MaxWidth}, 2)
 	require.ErrorContains(t, err, "make its layers narrower")
+	_, err = newShape(MaxWidth+1, nil, 2)
+	require.ErrorContains(t, err, "65537 features")
 	s, err := newShape(3, []int{20, 40}, 2)
 	require.NoError(t, err)
 	for i, l := range s.layers {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/kernels"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
 )
@@ -136,6 +137,26 @@ func TestTheModelIsTheSameHoweverItIsMade(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// It is not parallel, as the variant is the whole process's.
+func TestTheModelIsTheSameOnAnyProcessor(t *testing.T) {
+	defer func() { assert.NoError(t, kernels.Use("auto")) }()
+	for _, tr := range trials() {
+		var want []byte
+		for v := kernels.Portable; v <= kernels.AVX512; v++ {
+			if err := kernels.Use(v.String()); err != nil {
+				t.Logf("not tested: %v", err)
+				continue
+			}
+			got, err := tr.fit(t.Context(), collective.Solo{}, models.Options{})
+			require.NoError(t, err)
+			if want == nil {
+				want = got
+			}
+			assert.Equal(t, want, got, "%s: %s", tr.name, v)
+		}
 	}
 }
 

@@ -30,10 +30,11 @@ type layer struct {
 const maxParams = 1 << 30
 
 func newShape(numFeatures int, hidden []int, numOutputs int) (shape, error) {
-	if numFeatures < 1 {
-		return shape{}, fault.New(fault.Invalid, "neural: %d features, expected at least 1", numFeatures)
-	}
 	widths := slices.Concat([]int{numFeatures}, hidden, []int{numOutputs})
+	if numFeatures < 1 || slices.Max(widths) > MaxWidth {
+		return shape{}, fault.New(fault.Invalid,
+			"neural: %d features, hidden layers of %v and %d outputs, expected 1 to %d of each", numFeatures, hidden, numOutputs, MaxWidth)
+	}
 	var s shape
 	for i, in := range widths[:len(widths)-1] {
 		d := kernels.Dense{In: in, Out: widths[i+1]}
