@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -40,6 +42,8 @@ type jobInput struct {
 	ID string `path:"id" doc:"the job's id"`
 }
 
+var idForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
 // NewID returns an id for a job: 12 hexadecimal digits.
 func NewID() jobs.ID {
 	var b [6]byte
@@ -61,9 +65,15 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, e
 	if err := decodeStrict(in.RawBody, &req); err != nil {
 		return nil, huma.Error400BadRequest("submit: " + err.Error())
 	}
+	if req.Spec.Kind == "" {
+		return nil, huma.Error400BadRequest("submit: the spec is missing")
+	}
 	id := jobs.ID(req.ID)
-	if id == "" {
+	switch {
+	case id == "":
 		id = NewID()
+	case !idForm.MatchString(req.ID):
+		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("submit: the id %.80q is none: use up to 64 letters, digits, - and _", req.ID))
 	}
 	if err := joblog.Submit(ctx, s.cfg.Store, id, string(req.Spec.Kind), req.Spec.Name, req.Spec.Canonical(), s.cfg.Clock.Now().UnixMilli()); err != nil {
 		return nil, problem(err)
