@@ -41,8 +41,9 @@ type Config struct {
 	// ResendAfter is how long an order may go unmentioned in a member's
 	// heartbeats before it is sent again.
 	ResendAfter time.Duration
-	// GangSettle is the wait between a gang's fault and its next generation, so
-	// that the news of who died arrives first.
+	// GangSettle is how long ranks must complain of broken links before their
+	// attempt counts as lost, so that the news of who died, or the failure of the
+	// rank that is to blame, arrives first. Members complain at every heartbeat.
 	GangSettle time.Duration
 	// Backoff is the wait before the first retry of a failed task; it doubles
 	// with every failure.
@@ -125,6 +126,13 @@ type tracked struct {
 	effects   []jobs.Effect
 	notBefore map[jobs.TaskID]time.Time // pending tasks that wait before they are placed again
 	sent      map[jobs.TaskID]time.Time // when the current attempt was ordered last
+	broken    map[jobs.TaskID]broken    // gangs whose ranks complain of their links
+}
+
+// broken is an attempt whose links broke, and when that was heard of first.
+type broken struct {
+	attempt int
+	since   time.Time
 }
 
 // New returns a coordinator for one term of the lease. It does nothing before
@@ -193,7 +201,7 @@ func (c *Core) adopt(ctx context.Context, id jobs.ID) error {
 		if err != nil {
 			return fmt.Errorf("coordinator: take over %s: %w", id, err)
 		}
-		t := &tracked{job: j, records: n + 1, notBefore: map[jobs.TaskID]time.Time{}, sent: map[jobs.TaskID]time.Time{}}
+		t := &tracked{job: j, records: n + 1, notBefore: map[jobs.TaskID]time.Time{}, sent: map[jobs.TaskID]time.Time{}, broken: map[jobs.TaskID]broken{}}
 		t.effects = j.Resume()
 		c.jobs[id] = t
 		c.order = append(c.order, id)

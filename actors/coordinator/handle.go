@@ -25,17 +25,30 @@ func (c *Core) Report(ctx context.Context, r jobs.Report) error {
 		}
 		t = c.jobs[r.Ref.Job]
 	}
+	if t != nil && r.Lost && c.early(t, r.Ref) {
+		return c.settle(ctx) // the member says it again
+	}
 	if t != nil {
 		c.emit(t, reportEvent(r))
-		if r.Lost || r.Failure != nil {
-			t.notBefore[r.Ref.Task] = c.clock.Now().Add(c.cfg.GangSettle)
-		}
 	}
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
 	c.out.Ack(r.Member, r.Ref)
 	return nil
+}
+
+// early reports whether a gang's broken links are too fresh to believe in.
+func (c *Core) early(t *tracked, r jobs.Ref) bool {
+	if !c.wanted(t, r) {
+		return false
+	}
+	now, b := c.clock.Now(), t.broken[r.Task]
+	if b.attempt != r.Attempt {
+		b = broken{r.Attempt, now}
+		t.broken[r.Task] = b
+	}
+	return now.Sub(b.since) < c.cfg.GangSettle
 }
 
 func reportEvent(r jobs.Report) jobs.Event {
