@@ -3,94 +3,112 @@
 package kernels
 
 //go:noescape
-func tile512x1x2(t *tile)
+func tile512x1x2x4(t *tile)
 
 //go:noescape
-func tile512x1x1(t *tile)
+func tile512x2x2x2(t *tile)
 
 //go:noescape
-func tile512x2x2(t *tile)
+func tile512x3x2x2(t *tile)
 
 //go:noescape
-func tile512x2x1(t *tile)
+func tile512x1x2x1(t *tile)
 
 //go:noescape
-func tile512x3x2(t *tile)
+func tile512x1x1x1(t *tile)
 
 //go:noescape
-func tile512x3x1(t *tile)
+func tile512x2x2x1(t *tile)
 
 //go:noescape
-func tile512x4x2(t *tile)
+func tile512x2x1x1(t *tile)
 
 //go:noescape
-func tile512x4x1(t *tile)
+func tile512x3x2x1(t *tile)
 
 //go:noescape
-func tile512x5x2(t *tile)
+func tile512x3x1x1(t *tile)
 
 //go:noescape
-func tile512x5x1(t *tile)
+func tile512x4x2x1(t *tile)
 
 //go:noescape
-func tile512x6x2(t *tile)
+func tile512x4x1x1(t *tile)
 
 //go:noescape
-func tile512x6x1(t *tile)
+func tile512x5x2x1(t *tile)
 
 //go:noescape
-func tile512x7x2(t *tile)
+func tile512x5x1x1(t *tile)
 
 //go:noescape
-func tile512x7x1(t *tile)
+func tile512x6x2x1(t *tile)
 
 //go:noescape
-func tile512x8x2(t *tile)
+func tile512x6x1x1(t *tile)
 
 //go:noescape
-func tile512x8x1(t *tile)
+func tile512x7x2x1(t *tile)
 
 //go:noescape
-func tile512x9x2(t *tile)
+func tile512x7x1x1(t *tile)
 
 //go:noescape
-func tile512x9x1(t *tile)
+func tile512x8x2x1(t *tile)
 
 //go:noescape
-func tile512x10x2(t *tile)
+func tile512x8x1x1(t *tile)
 
 //go:noescape
-func tile512x10x1(t *tile)
+func tile512x9x2x1(t *tile)
 
 //go:noescape
-func tile512x11x2(t *tile)
+func tile512x9x1x1(t *tile)
 
 //go:noescape
-func tile512x11x1(t *tile)
+func tile512x10x2x1(t *tile)
 
 //go:noescape
-func tile512x12x2(t *tile)
+func tile512x10x1x1(t *tile)
 
 //go:noescape
-func tile512x12x1(t *tile)
+func tile512x11x2x1(t *tile)
 
 //go:noescape
-func tile256x1x2(t *tile)
+func tile512x11x1x1(t *tile)
 
 //go:noescape
-func tile256x2x2(t *tile)
+func tile512x12x2x1(t *tile)
 
 //go:noescape
-func tile256x3x2(t *tile)
+func tile512x12x1x1(t *tile)
 
 //go:noescape
-func tile256x4x2(t *tile)
+func tile256x1x2x4(t *tile)
 
 //go:noescape
-func tile256x5x2(t *tile)
+func tile256x2x2x2(t *tile)
 
 //go:noescape
-func tile256x6x2(t *tile)
+func tile256x3x2x2(t *tile)
+
+//go:noescape
+func tile256x1x2x1(t *tile)
+
+//go:noescape
+func tile256x2x2x1(t *tile)
+
+//go:noescape
+func tile256x3x2x1(t *tile)
+
+//go:noescape
+func tile256x4x2x1(t *tile)
+
+//go:noescape
+func tile256x5x2x1(t *tile)
+
+//go:noescape
+func tile256x6x2x1(t *tile)
 
 //go:noescape
 func dropRows512(y *float32, rows, vectors, stride int64, s *dropping)
@@ -203,77 +221,86 @@ func sigmoidSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
 //go:noescape
 func transpose8(t, w *float32, tStride, wStride, blocks int64)
 
-func tile512x1(rows int, t *tile) {
-	switch rows {
-	case 1:
-		tile512x1x1(t)
-	case 2:
-		tile512x2x1(t)
-	case 3:
-		tile512x3x1(t)
-	case 4:
-		tile512x4x1(t)
-	case 5:
-		tile512x5x1(t)
-	case 6:
-		tile512x6x1(t)
-	case 7:
-		tile512x7x1(t)
-	case 8:
-		tile512x8x1(t)
-	case 9:
-		tile512x9x1(t)
-	case 10:
-		tile512x10x1(t)
-	case 11:
-		tile512x11x1(t)
-	case 12:
-		tile512x12x1(t)
+// tile512 calls a tile of so many rows of so many vectors of so many panels.
+func tile512(rows, vectors, panels int, t *tile) {
+	switch rows<<8 | vectors<<4 | panels {
+	case 1<<8 | 2<<4 | 4:
+		tile512x1x2x4(t)
+	case 2<<8 | 2<<4 | 2:
+		tile512x2x2x2(t)
+	case 3<<8 | 2<<4 | 2:
+		tile512x3x2x2(t)
+	case 1<<8 | 2<<4 | 1:
+		tile512x1x2x1(t)
+	case 1<<8 | 1<<4 | 1:
+		tile512x1x1x1(t)
+	case 2<<8 | 2<<4 | 1:
+		tile512x2x2x1(t)
+	case 2<<8 | 1<<4 | 1:
+		tile512x2x1x1(t)
+	case 3<<8 | 2<<4 | 1:
+		tile512x3x2x1(t)
+	case 3<<8 | 1<<4 | 1:
+		tile512x3x1x1(t)
+	case 4<<8 | 2<<4 | 1:
+		tile512x4x2x1(t)
+	case 4<<8 | 1<<4 | 1:
+		tile512x4x1x1(t)
+	case 5<<8 | 2<<4 | 1:
+		tile512x5x2x1(t)
+	case 5<<8 | 1<<4 | 1:
+		tile512x5x1x1(t)
+	case 6<<8 | 2<<4 | 1:
+		tile512x6x2x1(t)
+	case 6<<8 | 1<<4 | 1:
+		tile512x6x1x1(t)
+	case 7<<8 | 2<<4 | 1:
+		tile512x7x2x1(t)
+	case 7<<8 | 1<<4 | 1:
+		tile512x7x1x1(t)
+	case 8<<8 | 2<<4 | 1:
+		tile512x8x2x1(t)
+	case 8<<8 | 1<<4 | 1:
+		tile512x8x1x1(t)
+	case 9<<8 | 2<<4 | 1:
+		tile512x9x2x1(t)
+	case 9<<8 | 1<<4 | 1:
+		tile512x9x1x1(t)
+	case 10<<8 | 2<<4 | 1:
+		tile512x10x2x1(t)
+	case 10<<8 | 1<<4 | 1:
+		tile512x10x1x1(t)
+	case 11<<8 | 2<<4 | 1:
+		tile512x11x2x1(t)
+	case 11<<8 | 1<<4 | 1:
+		tile512x11x1x1(t)
+	case 12<<8 | 2<<4 | 1:
+		tile512x12x2x1(t)
+	case 12<<8 | 1<<4 | 1:
+		tile512x12x1x1(t)
 	}
 }
 
-func tile512x2(rows int, t *tile) {
-	switch rows {
-	case 1:
-		tile512x1x2(t)
-	case 2:
-		tile512x2x2(t)
-	case 3:
-		tile512x3x2(t)
-	case 4:
-		tile512x4x2(t)
-	case 5:
-		tile512x5x2(t)
-	case 6:
-		tile512x6x2(t)
-	case 7:
-		tile512x7x2(t)
-	case 8:
-		tile512x8x2(t)
-	case 9:
-		tile512x9x2(t)
-	case 10:
-		tile512x10x2(t)
-	case 11:
-		tile512x11x2(t)
-	case 12:
-		tile512x12x2(t)
-	}
-}
-
-func tile256x2(rows int, t *tile) {
-	switch rows {
-	case 1:
-		tile256x1x2(t)
-	case 2:
-		tile256x2x2(t)
-	case 3:
-		tile256x3x2(t)
-	case 4:
-		tile256x4x2(t)
-	case 5:
-		tile256x5x2(t)
-	case 6:
-		tile256x6x2(t)
+// tile256 calls a tile of so many rows of so many vectors of so many panels.
+func tile256(rows, vectors, panels int, t *tile) {
+	switch rows<<8 | vectors<<4 | panels {
+	case 1<<8 | 2<<4 | 4:
+		tile256x1x2x4(t)
+	case 2<<8 | 2<<4 | 2:
+		tile256x2x2x2(t)
+	case 3<<8 | 2<<4 | 2:
+		tile256x3x2x2(t)
+	case 1<<8 | 2<<4 | 1:
+		tile256x1x2x1(t)
+	case 2<<8 | 2<<4 | 1:
+		tile256x2x2x1(t)
+	case 3<<8 | 2<<4 | 1:
+		tile256x3x2x1(t)
+	case 4<<8 | 2<<4 | 1:
+		tile256x4x2x1(t)
+	case 5<<8 | 2<<4 | 1:
+		tile256x5x2x1(t)
+	case 6<<8 | 2<<4 | 1:
+		tile256x6x2x1(t)
 	}
 }

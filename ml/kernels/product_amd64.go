@@ -17,6 +17,7 @@ type tile struct {
 	flags                int64
 	strips, aJump, cJump int64
 	aPlace, cPlace       uintptr
+	bPanel, cPanel       int64
 }
 
 // The flags of a tile.
@@ -32,15 +33,6 @@ const (
 
 	blockSteps  = 512     // most steps along k in a block: 64 KiB of a panel of B
 	blockFloats = 1 << 16 // floats of A in a block
-)
-
-// tileKind is one of the families of tiles, which differ in their columns.
-type tileKind uint8
-
-const (
-	wide512   tileKind = iota // 32 columns in two vectors of AVX-512
-	narrow512                 // 16 columns in one
-	narrow256                 // 16 columns in two vectors of AVX2
 )
 
 // multiplyVector computes p in blocks that stay in the caches: A's block in the
@@ -70,49 +62,70 @@ func multiplyVector(v Variant, p *product) bool {
 }
 
 // evenly returns the size of the first of as few parts of n as can be, none of
-// which is above most, and all of which are multiples of 12 but the last.
+// which is much above most, and all of which are multiples of 12 but the last.
 func evenly(n, most int) int {
 	parts := (n + most - 1) / most
 	return min(n, (n/parts+11)/12*12)
 }
 
-// panels computes p panel by panel.
+// panels computes p panel by panel, or some panels at once where the rows are
+// too few to keep the multipliers busy.
 func (p *product) panels(v Variant) {
-	for j := 0; j < p.n; j += panel {
-		width := min(panel, PadCols(p.n-j))
+	atOnce := 1
+	switch p.m {
+	case 1:
+		atOnce = 4
+	case 2, 3:
+		atOnce = 2
+	}
+	for j := 0; j < p.n; {
+		padded := PadCols(p.n - j)
+		n := 1
+		if padded >= atOnce*panel {
+			n = atOnce
+		}
 		switch {
-		case v == AVX512 && width == panel:
-			p.strips(wide512, j)
+		case v == AVX512 && padded >= panel:
+			p.strips(v, columns{j, 2, n})
 		case v == AVX512:
-			p.strips(narrow512, j)
+			p.strips(v, columns{j, 1, 1})
 		default:
-			for half := 0; half < width; half += lanes {
-				p.strips(narrow256, j+half)
+			p.strips(v, columns{j, 2, n})
+			if padded >= panel {
+				p.strips(v, columns{j + lanes, 2, n})
 			}
 		}
+		j += n * panel
 	}
 }
 
-// strips computes the columns of a tile from column j on. It cuts the rows into
-// strips of nearly equal height, the higher ones first.
-func (p *product) strips(kind tileKind, j int) {
+// columns are those of a tile: so many vectors of so many panels, from the
+// first column on.
+type columns struct {
+	first, vectors, panels int
+}
+
+// strips computes some columns. It cuts the rows into strips of nearly equal
+// height, the higher ones first.
+func (p *product) strips(v Variant, c columns) {
 	most := 12
-	if kind == narrow256 {
+	if v == AVX2 {
 		most = 6
 	}
 	count := (p.m + most - 1) / most
 	height := p.m / count
 	higher := p.m - count*height
-	p.run(kind, j, 0, height+1, higher)
-	p.run(kind, j, higher*(height+1), height, count-higher)
+	p.run(v, c, 0, height+1, higher)
+	p.run(v, c, higher*(height+1), height, count-higher)
 }
 
-// run computes count strips of so many rows from row i and column j on.
-func (p *product) run(kind tileKind, j, i, rows, count int) {
-	q, within := j/panel, j%panel
+// run computes count strips of so many rows from row i on.
+func (p *product) run(v Variant, c columns, i, rows, count int) {
+	q, within := c.first/panel, c.first%panel
 	t := tile{
 		k: int64(p.k), rowStep: int64(p.rowStep * floatSize), innerStep: int64(p.innerStep * floatSize),
-		b: unsafe.Pointer(&p.b[q*p.bPanel+within]), bStep: int64(p.bStride * floatSize), cStep: int64(p.cStride * floatSize),
+		b: unsafe.Pointer(&p.b[q*p.bPanel+within]), bStep: int64(p.bStride * floatSize), bPanel: int64(p.bPanel * floatSize),
+		cStep: int64(p.cStride * floatSize), cPanel: int64(p.cPanel * floatSize),
 		aJump: int64(rows * p.rowStep * floatSize), cJump: int64(rows * p.cStride * floatSize),
 	}
 	if p.accumulate {
@@ -120,24 +133,21 @@ func (p *product) run(kind tileKind, j, i, rows, count int) {
 	}
 	if p.bias != nil {
 		t.flags |= tileBias
-		t.bias = unsafe.Pointer(&p.bias[j])
+		t.bias = unsafe.Pointer(&p.bias[c.first])
 	}
 	if p.relu {
 		t.flags |= tileReLU
 	}
-	atOnce := max(1, maxFlops/(2*panel*rows*p.k))
+	atOnce := max(1, maxFlops/(2*panel*c.panels*rows*p.k))
 	for count > 0 {
 		n := min(atOnce, count)
 		t.strips = int64(n)
 		t.a = unsafe.Pointer(&p.a[i*p.rowStep])
 		t.c = unsafe.Pointer(&p.c[q*p.cPanel+within+i*p.cStride])
-		switch kind {
-		case wide512:
-			tile512x2(rows, &t)
-		case narrow512:
-			tile512x1(rows, &t)
-		case narrow256:
-			tile256x2(rows, &t)
+		if v == AVX512 {
+			tile512(rows, c.vectors, c.panels, &t)
+		} else {
+			tile256(rows, c.vectors, c.panels, &t)
 		}
 		i, count = i+n*rows, count-n
 	}

@@ -19,12 +19,11 @@ func main() {
 // files returns what is generated, by file name.
 func files() map[string][]byte {
 	product512, product256 := newUnit(avx512), newUnit(avx2)
-	for rows := 1; rows <= avx512.maxRows; rows++ {
-		product512.product(rows, 2)
-		product512.product(rows, 1)
+	for _, s := range tiles(avx512) {
+		product512.product(s)
 	}
-	for rows := 1; rows <= avx2.maxRows; rows++ {
-		product256.product(rows, 2)
+	for _, s := range tiles(avx2) {
+		product256.product(s)
 	}
 	vector512, vector256 := newUnit(avx512), newUnit(avx2)
 	for _, u := range []*unit{vector512, vector256} {
@@ -68,9 +67,7 @@ func declarations(units []*unit) []byte {
 		}
 	}
 	for _, u := range units[:2] {
-		for vectors := 1; vectors <= 2; vectors++ {
-			text += tileSwitch(u, vectors)
-		}
+		text += tileSwitch(u)
 	}
 	source, err := format.Source([]byte(text))
 	if err != nil {
@@ -79,14 +76,25 @@ func declarations(units []*unit) []byte {
 	return source
 }
 
-// tileSwitch returns a function that calls the tile of so many rows.
-func tileSwitch(u *unit, vectors int) string {
-	if u.isa == avx2 && vectors == 1 {
-		return ""
+// tiles returns the tiles of an instruction set. With AVX2 a tile has half of
+// the columns of a panel.
+func tiles(i isa) []tile {
+	all := []tile{{1, 2, 4}, {2, 2, 2}, {3, 2, 2}}
+	for rows := 1; rows <= i.maxRows; rows++ {
+		all = append(all, tile{rows, 2, 1})
+		if i == avx512 {
+			all = append(all, tile{rows, 1, 1})
+		}
 	}
-	text := fmt.Sprintf("\nfunc tile%dx%d(rows int, t *tile) {\nswitch rows {\n", u.bits, vectors)
-	for rows := 1; rows <= u.maxRows; rows++ {
-		text += fmt.Sprintf("case %d:\n%s(t)\n", rows, u.tileName(rows, vectors))
+	return all
+}
+
+// tileSwitch returns a function that calls the tile of a shape.
+func tileSwitch(u *unit) string {
+	text := fmt.Sprintf("\n// tile%d calls a tile of so many rows of so many vectors of so many panels.\n"+
+		"func tile%d(rows, vectors, panels int, t *tile) {\nswitch rows<<8 | vectors<<4 | panels {\n", u.bits, u.bits)
+	for _, s := range tiles(u.isa) {
+		text += fmt.Sprintf("case %d<<8 | %d<<4 | %d:\n%s(t)\n", s.rows, s.vectors, s.panels, u.tileName(s))
 	}
 	return text + "}\n}\n"
 }
