@@ -41,8 +41,8 @@ type Bundle struct {
 	Model models.Model
 	// Metrics are by part, such as test.
 	Metrics map[string]metrics.Report
-	// Profile is of the training rows, columns of the signature and maybe others;
-	// nil when there is none.
+	// Profile is of the training rows, columns of the signature and maybe others,
+	// flushed; nil when there is none.
 	Profile *drift.Profile
 
 	golden   *data.Batch // of the signature; nil when there are none

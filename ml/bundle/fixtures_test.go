@@ -162,6 +162,7 @@ func train(t testing.TB, s shape) *Bundle {
 	b.Metrics = map[string]metrics.Report{"test": {{Name: "auc", Value: 0.75}}, "validation": {{Name: "auc", Value: 0.5}}}
 	b.Profile = drift.NewProfile(b.Signature)
 	require.NoError(t, b.Profile.Observe(rows, nil))
+	b.Profile.Flush()
 	require.NoError(t, b.SetGolden(slice(rows, 64, 96)))
 	return b
 }

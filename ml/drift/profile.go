@@ -90,7 +90,7 @@ func DefaultLimits() Limits {
 // each value occurs, of bools and strings likewise, and how often a value is
 // missing. Its state, and so its encoding, is a function of the multiset of rows
 // seen: any order and any split over shards gives the same bytes. It is not safe
-// for concurrent use while it observes or merges; afterwards many may read it.
+// for concurrent use; what UnmarshalBinary or Flush has left may be read by many.
 type Profile struct {
 	rows    int64
 	columns []*column
@@ -299,6 +299,16 @@ func (c *column) observeStrings(from *data.Column, mask data.Bitmap) {
 	}
 	for code, n := range counts {
 		c.values.add(from.Dict[code], n)
+	}
+}
+
+// Flush brings numbers that Observe has set aside into the summaries. All methods
+// do so themselves.
+func (p *Profile) Flush() {
+	for _, c := range p.columns {
+		if c.kind == Number {
+			c.numbers.Flush()
+		}
 	}
 }
 
