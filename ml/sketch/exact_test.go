@@ -86,6 +86,30 @@ func TestMomentsAreTheExactOnesRounded(t *testing.T) {
 	})
 }
 
+// Many values at once take another way than few.
+func TestMomentsOfBlocksAreThoseOfSingleValues(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		few := rapid.SliceOfN(anyValue(), 1, 60).Draw(t, "values")
+		times := rapid.IntRange(1, 100).Draw(t, "times")
+		var one, block sketch.Moments
+		for range times {
+			for _, v := range few {
+				one.Add(v)
+			}
+		}
+		block.Observe(slices.Repeat(few, times))
+		require.Equal(t, encoded(t, &one), encoded(t, &block))
+	})
+	largest := slices.Repeat([]float64{math.MaxFloat64, -math.MaxFloat64, math.Nextafter(2, 0)}, 5000)
+	var one, block sketch.Moments
+	for _, v := range largest {
+		one.Add(v)
+	}
+	block.Observe(largest)
+	require.Equal(t, encoded(t, &one), encoded(t, &block))
+}
+
 func TestMomentsOfSimpleValues(t *testing.T) {
 	t.Parallel()
 	var m sketch.Moments

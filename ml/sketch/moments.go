@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"sync"
 )
 
 // momentsVersion is the first byte of encoded moments.
@@ -32,8 +33,97 @@ type Moments struct {
 // Observe adds values, of shape (rows,). NaN marks a null and is skipped, and
 // so are infinities, which have no mean.
 func (m *Moments) Observe(values []float64) {
+	if len(values) < minBlock {
+		for _, v := range values {
+			m.Add(v)
+		}
+		return
+	}
+	w := workbenches.Get().(*workbench)
+	for len(values) > 0 {
+		n := min(len(values), maxBlock)
+		m.observe(w, values[:n])
+		values = values[n:]
+	}
+	workbenches.Put(w)
+}
+
+const (
+	minBlock = 64
+	maxBlock = 1 << 11 // of 53 bits each, so many add up to at most 64
+)
+
+// workbench sums values of one exponent each, as integers: the large
+// superaccumulator of Neal's paper, section 3, and the same for squares. It is
+// left empty.
+type workbench struct {
+	of   [0x1000]parts       // by exponent, those of negative values in the second half
+	used [0x1000 / 64]uint64 // whose parts are not 0
+}
+
+// parts is the sums of the values of one sign and exponent, in units of the
+// last bit.
+type parts struct {
+	sum       uint64
+	low, high uint64 // of the squares
+}
+
+var workbenches = sync.Pool{New: func() any { return new(workbench) }}
+
+func (m *Moments) observe(w *workbench, values []float64) {
+	n, low, high := int64(0), math.Inf(1), math.Inf(-1)
 	for _, v := range values {
-		m.Add(v)
+		word := math.Float64bits(v)
+		exp := word >> 52
+		if exp&0x7ff == 0x7ff {
+			continue
+		}
+		n++
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
+		mant := word & (1<<52 - 1)
+		if exp&0x7ff != 0 {
+			mant |= 1 << 52
+		}
+		p := &w.of[exp]
+		w.used[exp>>6] |= 1 << (exp & 63)
+		p.sum += mant
+		hi, lo := bits.Mul64(mant, mant)
+		var carry uint64
+		p.low, carry = bits.Add64(p.low, lo, 0)
+		p.high += hi + carry
+	}
+	if n == 0 {
+		return
+	}
+	if m.numValues == 0 {
+		m.min, m.max = low+0, high+0
+	}
+	m.min, m.max = min(m.min, low+0), max(m.max, high+0) // not -0
+	m.numValues += n
+	m.collect(w)
+}
+
+// collect adds what is on the workbench.
+func (m *Moments) collect(w *workbench) {
+	for i, word := range w.used {
+		for ; word != 0; word &= word - 1 {
+			at := uint(i*64 + bits.TrailingZeros64(word))
+			p := &w.of[at]
+			exp := max(at&0x7ff, 1) - 1 // of subnormals it is that of the smallest normal
+			m.sum.add(p.sum, exp, at > 0x7ff)
+			if m.adds == maxAdds {
+				m.carry()
+			}
+			m.adds++
+			m.addSquare(p.high, p.low, 2*exp)
+			*p = parts{}
+		}
+		w.used[i] = 0
 	}
 }
 

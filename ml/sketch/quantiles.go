@@ -3,7 +3,6 @@ package sketch
 import (
 	"iter"
 	"math"
-	"slices"
 )
 
 // DefaultMaxDistinct is how many distinct values Quantiles keeps as they are
@@ -34,7 +33,7 @@ type Quantiles struct {
 	numValues   int64     // the sum of counts
 	min, max    float64   // of all values, never rounded
 	distinct    *Distinct // nil while exact
-	pending     []float64 // observed, and not yet in any of the above
+	pending     tally     // observed, and in values, counts and numValues not yet; rounded unless exact
 }
 
 // NewQuantiles returns a summary that is exact for up to maxDistinct distinct
@@ -64,11 +63,17 @@ func (q *Quantiles) Observe(values []float64) {
 
 // Add adds one value; NaN is skipped.
 func (q *Quantiles) Add(v float64) {
-	if math.IsNaN(v) {
+	if v != v {
 		return
 	}
-	q.pending = append(q.pending, v+0) // -0 is 0
-	if len(q.pending) >= max(4096, len(q.values)) {
+	v += 0 // -0 is 0
+	if q.distinct != nil {
+		q.min, q.max = min(q.min, v), max(q.max, v)
+		q.distinct.AddFloat(v)
+		v = Round(v)
+	}
+	q.pending.add(v)
+	if len(q.pending.entries) >= max(4096, len(q.values)) {
 		q.Flush()
 	}
 }
@@ -97,21 +102,14 @@ func (q *Quantiles) Merge(o *Quantiles) {
 // Flush brings values that Add has set aside into the summary. All methods do
 // so themselves; one that finds nothing set aside changes nothing.
 func (q *Quantiles) Flush() {
-	if len(q.pending) == 0 {
+	if q.pending.total == 0 {
 		return
 	}
-	slices.Sort(q.pending)
-	values, counts := make([]float64, 0, 64), make([]int64, 0, 64)
-	for i := 0; i < len(q.pending); {
-		end := i + 1
-		for end < len(q.pending) && q.pending[end] == q.pending[i] {
-			end++
-		}
-		values = append(values, q.pending[i])
-		counts = append(counts, int64(end-i))
-		i = end
+	values, counts := q.pending.take()
+	if q.distinct != nil {
+		q.insert(values, counts, q.min, q.max)
+		return
 	}
-	q.pending = q.pending[:0]
 	q.observe(values, counts)
 }
 
@@ -170,7 +168,7 @@ func (q *Quantiles) insert(values []float64, counts []int64, low, high float64) 
 }
 
 // N returns the number of values seen.
-func (q *Quantiles) N() int64 { return q.numValues + int64(len(q.pending)) }
+func (q *Quantiles) N() int64 { return q.numValues + q.pending.total }
 
 // Exact reports whether values are kept as they are, not rounded.
 func (q *Quantiles) Exact() bool {

@@ -32,6 +32,12 @@ func (s *Sum) Add(v float64) bool {
 	if exp == infinite {
 		return false
 	}
+	s.add(mant, exp, negative)
+	return true
+}
+
+// add adds mant * 2^(exp-1074), or takes it away.
+func (s *Sum) add(mant uint64, exp uint, negative bool) {
 	if s.adds == maxAdds {
 		s.carry()
 	}
@@ -52,7 +58,6 @@ func (s *Sum) Add(v float64) bool {
 		s.chunks[at+1] += int64(mid)
 		s.chunks[at+2] += int64(high)
 	}
-	return true
 }
 
 // infinite is the exponent that split gives to what is not finite.
