@@ -29,6 +29,7 @@ type Config struct {
 	Nodes   int      // processes
 	Servers int      // of them that keep the durable state: 1, 3 or 5
 	Args    []string // more flags for every node
+	AnyPort bool     // not even the first node takes the default ports
 	Log     io.Writer
 	Clock   clock.Clock
 	// StartTimeout is how long the nodes have until they are ready.
@@ -58,14 +59,17 @@ type Cluster struct {
 	Records []Record // in the order of the nodes
 	Exits   <-chan Exit
 
-	children []*child
+	cfg      Config
+	ports    []ports
+	exits    chan Exit
+	children []*child // in the order of the nodes; of a restarted one the newest process
 	waits    sync.WaitGroup
 }
 
 type child struct {
 	name string
 	cmd  *exec.Cmd
-	done chan struct{}
+	done chan struct{} // closed when the process has ended
 }
 
 // ports are a node's, in the order of the flags that take them.
@@ -85,30 +89,31 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.StartTimeout, fault.New(fault.Unavailable, "the nodes were not ready within %v; their logs are in %s", cfg.StartTimeout, cfg.Dir))
 	defer cancel()
-	all, err := choose(cfg.Nodes)
+	all, err := choose(cfg.Nodes, cfg.AnyPort)
 	if err != nil {
 		return nil, err
 	}
-	exits := make(chan Exit, cfg.Nodes)
-	c := &Cluster{Exits: exits}
+	const restarts = 100 // an end that nobody hears of must not hold its process up
+	exits := make(chan Exit, cfg.Nodes+restarts)
+	c := &Cluster{Exits: exits, exits: exits, cfg: cfg, ports: all, children: make([]*child, cfg.Nodes)}
 	ready := make([]chan Record, cfg.Nodes)
 	for i := range cfg.Nodes {
 		ready[i] = make(chan Record, 1)
-		if err := c.spawn(cfg, i, all, ready[i], exits); err != nil {
+		if err := c.spawn(i, ready[i]); err != nil {
 			c.abandon()
 			return nil, err
 		}
 		// Servers find each other, so they start together; whoever joins them
 		// waits for the first, which is then there to be joined.
 		if i == 0 && cfg.Servers == 1 {
-			if err := c.await(ctx, ready[0], exits); err != nil {
+			if err := c.await(ctx, ready[0]); err != nil {
 				c.abandon()
 				return nil, err
 			}
 		}
 	}
 	for i := len(c.Records); i < cfg.Nodes; i++ {
-		if err := c.await(ctx, ready[i], exits); err != nil {
+		if err := c.await(ctx, ready[i]); err != nil {
 			c.abandon()
 			return nil, err
 		}
@@ -116,12 +121,12 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) await(ctx context.Context, ready <-chan Record, exits <-chan Exit) error {
+func (c *Cluster) await(ctx context.Context, ready <-chan Record) error {
 	select {
 	case r := <-ready:
 		c.Records = append(c.Records, r)
 		return nil
-	case e := <-exits:
+	case e := <-c.exits:
 		kind := fault.Internal
 		var status *exec.ExitError
 		if errors.As(e.Err, &status) && status.ExitCode() == 2 {
@@ -134,7 +139,8 @@ func (c *Cluster) await(ctx context.Context, ready <-chan Record, exits <-chan E
 }
 
 // spawn starts one node.
-func (c *Cluster) spawn(cfg Config, i int, all []ports, ready chan<- Record, exits chan<- Exit) error {
+func (c *Cluster) spawn(i int, ready chan<- Record) error {
+	cfg, all, exits := c.cfg, c.ports, c.exits
 	name := "n" + strconv.Itoa(i+1)
 	p := all[i]
 	role := "server,worker"
@@ -160,7 +166,7 @@ func (c *Cluster) spawn(cfg Config, i int, all []ports, ready chan<- Record, exi
 		return fmt.Errorf("start node %s: %w", name, err)
 	}
 	ch := &child{name: name, cmd: cmd, done: make(chan struct{})}
-	c.children = append(c.children, ch)
+	c.children[i] = ch
 	c.waits.Go(func() {
 		var r Record
 		if json.NewDecoder(bufio.NewReader(out)).Decode(&r) == nil {
@@ -175,9 +181,9 @@ func (c *Cluster) spawn(cfg Config, i int, all []ports, ready chan<- Record, exi
 }
 
 // choose picks the ports of n nodes: those of the first are the default ones as
-// far as they are free. They are all different, though another program may
+// far as they are free, unless any will do. They are all different, though another program may
 // take one before its node does.
-func choose(n int) ([]ports, error) {
+func choose(n int, anyPort bool) ([]ports, error) {
 	var held []io.Closer
 	defer func() {
 		for _, h := range held {
@@ -211,7 +217,7 @@ func choose(n int) ([]ports, error) {
 	all := make([]ports, n)
 	for i := range all {
 		var want ports
-		if i == 0 {
+		if i == 0 && !anyPort {
 			want = defaults
 		}
 		var errs [5]error
@@ -227,10 +233,43 @@ func choose(n int) ([]ports, error) {
 	return all, nil
 }
 
+// Signal sends a signal to the process of node i, from 0.
+func (c *Cluster) Signal(i int, sig syscall.Signal) error {
+	if err := c.children[i].cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("signal node %s: %w", c.children[i].name, err)
+	}
+	return nil
+}
+
+// Restart starts node i, whose process must be at its end, over the same folder
+// and ports, and returns when it is ready.
+func (c *Cluster) Restart(ctx context.Context, i int) error {
+	select {
+	case <-c.children[i].done:
+	case <-ctx.Done():
+		return fmt.Errorf("restart node %s: it has not ended: %w", c.children[i].name, context.Cause(ctx))
+	}
+	ready := make(chan Record, 1)
+	if err := c.spawn(i, ready); err != nil {
+		return err
+	}
+	select {
+	case c.Records[i] = <-ready:
+		return nil
+	case <-c.children[i].done:
+		return fault.New(fault.Internal, "node %s ended before it was ready", c.children[i].name)
+	case <-ctx.Done():
+		return fmt.Errorf("restart node %s: it is not ready: %w", c.children[i].name, context.Cause(ctx))
+	}
+}
+
 // Running returns how many of the processes have not ended.
 func (c *Cluster) Running() int {
 	n := 0
 	for _, ch := range c.children {
+		if ch == nil {
+			continue
+		}
 		select {
 		case <-ch.done:
 		default:
@@ -240,14 +279,31 @@ func (c *Cluster) Running() int {
 	return n
 }
 
-// Stop tells every node to drain, the last first, so that the servers outlive
-// the workers, and waits for their ends. When ctx ends before, they are killed.
+// Stop tells every node to drain and waits for their ends: the workers first,
+// so that the servers are there while they hand over. When ctx ends before,
+// those that are left are killed.
 func (c *Cluster) Stop(ctx context.Context) error {
-	killed := 0
-	for i := len(c.children) - 1; i >= 0; i-- {
-		_ = c.children[i].cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	killed := c.end(ctx, c.children[min(c.cfg.Servers, len(c.children)):])
+	killed += c.end(ctx, c.children[:min(c.cfg.Servers, len(c.children))])
+	c.waits.Wait()
+	if killed > 0 {
+		return fault.New(fault.Internal, "%d nodes did not end in time, and were killed", killed)
 	}
-	for _, ch := range c.children {
+	return nil
+}
+
+// end tells some of the nodes to drain, waits for them, and returns how many it
+// had to kill.
+func (c *Cluster) end(ctx context.Context, children []*child) (killed int) {
+	for _, ch := range children {
+		if ch != nil {
+			_ = ch.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		}
+	}
+	for _, ch := range children {
+		if ch == nil {
+			continue
+		}
 		select {
 		case <-ch.done:
 		case <-ctx.Done():
@@ -255,11 +311,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 			killed++
 		}
 	}
-	c.waits.Wait()
-	if killed > 0 {
-		return fault.New(fault.Internal, "%d nodes did not end in time, and were killed", killed)
-	}
-	return nil
+	return killed
 }
 
 // abandon ends what was started of a cluster that will not be.
