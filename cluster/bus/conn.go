@@ -17,6 +17,8 @@ const (
 	ProgressPrefix = "troupe.progress."
 	// StatusSubject asks every node how it is.
 	StatusSubject = "troupe.node.status"
+	// DeployedSubject says that an environment stands for another model.
+	DeployedSubject = "troupe.node.deployed"
 )
 
 // Conn is a node's connection to the store's server, and through it to the

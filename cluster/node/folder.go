@@ -16,7 +16,7 @@ import (
 
 // folderFile says what a data folder is of, so that it is not taken for another.
 const (
-	folderFile   = "node.json"
+	folderFile   = "cluster.json"
 	folderFormat = 1
 )
 

@@ -13,12 +13,14 @@ import (
 
 	"github.com/troupe-ml/troupe/actors"
 	"github.com/troupe-ml/troupe/actors/coordinator"
+	"github.com/troupe-ml/troupe/actors/predictor"
 	"github.com/troupe-ml/troupe/actors/ring"
 	"github.com/troupe-ml/troupe/actors/worker"
 	"github.com/troupe-ml/troupe/cluster/bus"
 	"github.com/troupe-ml/troupe/cluster/membership"
 	"github.com/troupe-ml/troupe/cluster/trust"
 	"github.com/troupe-ml/troupe/gateway/api"
+	"github.com/troupe-ml/troupe/gateway/stream"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/store"
@@ -51,6 +53,8 @@ type Node struct {
 	registry *registry.Registry
 	news     *news
 	leader   *coordinator.Candidate // nil on workers
+	oracle   *predictor.Predictor
+	stream   *stream.Service
 	worker   *worker.Member
 	http     *http.Server
 	api      *api.Server
@@ -141,7 +145,7 @@ func (n *Node) Close() {
 		if n.stop != nil {
 			n.stop()
 		}
-		n.closeDoor()
+		n.closeDoors()
 		n.wg.Wait()
 		for i := len(n.closers) - 1; i >= 0; i-- {
 			n.closers[i]()
@@ -153,7 +157,14 @@ func (n *Node) Close() {
 // doorWait is how long requests may take to end when the node does.
 const doorWait = 500 * time.Millisecond
 
-func (n *Node) closeDoor() {
+// closeDoors takes no more requests, and gives those that are being answered a
+// moment to end.
+func (n *Node) closeDoors() {
+	if n.stream != nil {
+		if err := n.stream.Stop(); err != nil {
+			n.cfg.Log.Debug("predictions over NATS did not end well", slog.Any("err", err))
+		}
+	}
 	if n.http == nil {
 		return
 	}

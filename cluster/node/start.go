@@ -27,6 +27,7 @@ import (
 	"github.com/troupe-ml/troupe/cluster/membership"
 	"github.com/troupe-ml/troupe/cluster/trust"
 	"github.com/troupe-ml/troupe/gateway/api"
+	"github.com/troupe-ml/troupe/gateway/stream"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
@@ -72,7 +73,7 @@ func (n *Node) start(ctx context.Context) error {
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
 	for _, step := range []func(context.Context) error{
-		n.openSelf, n.openDoors, n.join, n.openStore, n.openActors, n.serve,
+		n.openSelf, n.openDoors, n.join, n.openStore, n.openActors, n.openOracle, n.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -212,7 +213,7 @@ func (n *Node) serve(context.Context) error {
 		return err
 	}
 	n.api = api.New(api.Config{
-		Version: n.cfg.Version, Store: n.store, Registry: n.registry, Cluster: (*view)(n), Predictor: n.predictor(), Tokens: asked,
+		Version: n.cfg.Version, Store: n.store, Registry: n.registry, Cluster: (*view)(n), Predictor: oracle{n}, Tokens: asked,
 		Clock: n.cfg.Clock, Log: n.cfg.Log, Metrics: n.metrics,
 	})
 	n.http = &http.Server{
@@ -229,7 +230,8 @@ func (n *Node) serve(context.Context) error {
 		return err
 	}
 	n.onClose(stopAnswers)
-	return nil
+	n.stream, err = stream.Serve(n.bus.NATS, n.cfg.Version, n.api, n.cfg.Log)
+	return err
 }
 
 func pid() int { return os.Getpid() }
