@@ -2,6 +2,7 @@ package features
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
@@ -14,24 +15,75 @@ import (
 type counts struct {
 	values   sketch.Counts
 	numNulls int64
+
+	// Whole numbers that are not in values yet: how often each occurs.
+	keys  vector.Places
+	times []int64
+	of    data.Type
 }
 
 func (c *counts) observe(in []*data.Column, mask data.Bitmap) {
-	column := codes(in[0])
-	seen, numNulls := column.countCodes(mask)
-	for code, n := range seen {
-		c.values.Add(column.dict[code], n)
+	column := in[0]
+	if !keyed(column.Type) {
+		column := codes(column)
+		seen, numNulls := column.countCodes(mask)
+		for code, n := range seen {
+			c.values.Add(column.dict[code], n)
+		}
+		c.numNulls += numNulls
+		return
 	}
-	c.numNulls += numNulls
+	if c.of != column.Type {
+		c.flush()
+		c.of = column.Type
+	}
+	rows, used := vector.And(column.Valid, mask), 0
+	if column.Type == data.Int64 {
+		used = countKeys(c, column.Int64s, rows)
+	} else {
+		used = countKeys(c, column.Int32s, rows)
+	}
+	c.numNulls += int64(numSet(mask, column.Len()) - used)
+	if len(c.keys.Keys) > c.values.MaxDistinct() {
+		c.flush()
+	}
+}
+
+// countKeys counts the rows that are set, and returns how many these are.
+func countKeys[T int32 | int64](c *counts, keys []T, rows data.Bitmap) int {
+	used := 0
+	for i, key := range keys {
+		if !rows.Get(i) {
+			continue
+		}
+		place := int(c.keys.Number(int64(key)))
+		if place == len(c.times) {
+			c.times = append(c.times, 0)
+		}
+		c.times[place]++
+		used++
+	}
+	return used
+}
+
+// flush brings whole numbers that were counted into values.
+func (c *counts) flush() {
+	for i, key := range c.keys.Keys {
+		c.values.Add(keyText(c.of, key), c.times[i])
+	}
+	c.keys, c.times = vector.Places{}, nil
 }
 
 func (c *counts) merge(other summary) {
 	o := other.(*counts)
+	o.flush()
+	c.flush()
 	c.values.Merge(&o.values)
 	c.numNulls += o.numNulls
 }
 
 func (c *counts) append(b []byte) []byte {
+	c.flush()
 	return c.values.Append(binary.AppendUvarint(b, uint64(c.numNulls)))
 }
 
@@ -44,12 +96,13 @@ func (c *counts) decode(b []byte) error {
 	if r.err != nil {
 		return r.err
 	}
-	c.numNulls = int64(n)
+	*c = counts{numNulls: int64(n)}
 	return c.values.UnmarshalBinary(r.b)
 }
 
 // check makes sure that there is something to learn from.
 func (c *counts) check() error {
+	c.flush()
 	if !c.values.Exact() {
 		return fault.New(fault.Invalid,
 			"the column has about %d distinct values, more than the %d that can be told apart; is it an identifier? leave it out",
@@ -61,30 +114,6 @@ func (c *counts) check() error {
 	return nil
 }
 
-// translate writes, for each entry of a dictionary, its place among categories;
-// unknown for one that is not among them. There is at least one entry, so that
-// the codes of nulls can be looked up, too.
-func translate(dict []string, places map[string]uint32, unknown uint32) []uint32 {
-	table := make([]uint32, max(1, len(dict)))
-	table[0] = unknown
-	for i, text := range dict {
-		place, ok := places[text]
-		if !ok {
-			place = unknown
-		}
-		table[i] = place
-	}
-	return table
-}
-
-func placesOf(categories []string) map[string]uint32 {
-	places := make(map[string]uint32, len(categories))
-	for i, c := range categories {
-		places[c] = uint32(i)
-	}
-	return places
-}
-
 // oneHot is a column of truths for each category.
 type oneHot struct {
 	name          string
@@ -92,7 +121,7 @@ type oneHot struct {
 	minCount, cap int
 	other         bool
 	fitted        *oneHotFit
-	places        map[string]uint32
+	categories    *categories
 	fields        []data.Field
 }
 
@@ -130,7 +159,7 @@ func (o oneHot) fit(s summary) (operation, error) {
 
 // with returns the operation with what was learned, and its columns named.
 func (o oneHot) with(fit *oneHotFit) oneHot {
-	o.fitted, o.places = fit, placesOf(fit.Categories)
+	o.fitted, o.categories = fit, newCategories(o.of, fit.Categories)
 	names := slices.Clone(fit.Categories)
 	more := func(wanted bool, name string) {
 		for wanted && slices.Contains(names, name) { // a category may be called so itself
@@ -151,7 +180,7 @@ func (o oneHot) with(fit *oneHotFit) oneHot {
 
 func (o oneHot) learn(raw []byte) (operation, error) {
 	fit, err := decodeLearned(raw, func(f oneHotFit) bool {
-		return len(f.Categories) <= o.cap && len(placesOf(f.Categories)) == len(f.Categories)
+		return len(f.Categories) <= o.cap && distinct(f.Categories)
 	})
 	if err != nil {
 		return nil, err
@@ -176,19 +205,9 @@ func (o oneHot) apply(in []*data.Column, numRows int) []*data.Column {
 	if o.other {
 		other = next
 	}
-	c := codes(in[0])
-	table := translate(c.dict, o.places, other)
-	if c.valid == nil {
-		for i, code := range c.codes {
-			if place := table[code]; place < nowhere {
-				truths[place][i] = true
-			}
-		}
-		return out
-	}
-	for i, code := range c.codes {
-		place := table[code]
-		if !c.valid.Get(i) {
+	places, valid := o.categories.rows(in[0], other)
+	for i, place := range places {
+		if valid != nil && !valid.Get(i) {
 			place = missing
 		}
 		if place < nowhere {
@@ -200,9 +219,12 @@ func (o oneHot) apply(in []*data.Column, numRows int) []*data.Column {
 
 // frequency is the share of the rows learned from that have the same category.
 type frequency struct {
-	out       data.Field
-	normalize bool
-	fitted    *frequencyFit
+	out        data.Field
+	of         data.Type
+	normalize  bool
+	fitted     *frequencyFit
+	categories *categories
+	values     []float64 // of the categories, then of all else
 }
 
 type frequencyFit struct {
@@ -211,7 +233,7 @@ type frequencyFit struct {
 }
 
 func newFrequency(b *builder) operation {
-	return frequency{out: b.field(data.Float64), normalize: b.flag("normalize", true)}
+	return frequency{out: b.field(data.Float64), of: b.in[0].Type, normalize: b.flag("normalize", true)}
 }
 
 func (o frequency) outputs() []data.Field { return []data.Field{o.out} }
@@ -223,11 +245,25 @@ func (o frequency) fit(s summary) (operation, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	o.fitted = &frequencyFit{N: c.values.N(), Categories: map[string]int64{}}
+	f := &frequencyFit{N: c.values.N(), Categories: map[string]int64{}}
 	for value, n := range c.values.All() {
-		o.fitted.Categories[value] = n
+		f.Categories[value] = n
 	}
-	return o, nil
+	return o.with(f), nil
+}
+
+func (o frequency) with(f *frequencyFit) frequency {
+	o.fitted, o.categories = f, newCategories(o.of, slices.Sorted(maps.Keys(f.Categories)))
+	o.values = make([]float64, 0, len(f.Categories)+1)
+	for _, text := range o.categories.list {
+		value := float64(f.Categories[text])
+		if o.normalize {
+			value /= float64(f.N)
+		}
+		o.values = append(o.values, value)
+	}
+	o.values = append(o.values, 0)
+	return o
 }
 
 func (o frequency) learn(raw []byte) (operation, error) {
@@ -241,20 +277,15 @@ func (o frequency) learn(raw []byte) (operation, error) {
 		}
 		return left == 0 && f.N > 0
 	})
-	o.fitted = fit
-	return o, err
+	if err != nil {
+		return nil, err
+	}
+	return o.with(fit), nil
 }
 
 func (o frequency) apply(in []*data.Column, numRows int) []*data.Column {
-	c := codes(in[0])
-	table := make([]float64, max(1, len(c.dict)))
-	for i, text := range c.dict {
-		table[i] = float64(o.fitted.Categories[text])
-		if o.normalize {
-			table[i] /= float64(o.fitted.N)
-		}
-	}
+	places, valid := o.categories.rows(in[0], uint32(len(o.values)-1))
 	out := make([]float64, numRows)
-	vector.Gather(out, c.codes, table)
-	return []*data.Column{float64Column(out, c.valid)}
+	vector.Gather(out, places, o.values)
+	return []*data.Column{float64Column(out, valid)}
 }

@@ -31,6 +31,7 @@ type datetime struct {
 	name     string
 	parts    []string
 	cyclical []string
+	circles  [][2][]float64 // of cyclical: the sine and the cosine of each value
 	offsets  vector.Offsets
 	zoned    bool // offsets are not those of UTC
 }
@@ -45,6 +46,7 @@ func newDatetime(b *builder) operation {
 	}
 	for _, p := range o.cyclical {
 		o.check(b, "cyclical", p, true)
+		o.circles = append(o.circles, circle(p))
 	}
 	o.zone(b, b.text("time_zone", "UTC"))
 	return o
@@ -173,57 +175,56 @@ func (o datetime) outputs() []data.Field {
 
 func (o datetime) apply(in []*data.Column, numRows int) []*data.Column {
 	t := newTimes(o, in[0], numRows)
+	valid := in[0].Valid
 	var out []*data.Column
 	for _, p := range o.parts {
-		values := t.part(p)
 		if p != "is_weekend" {
-			out = append(out, int32Column(slices.Clone(values), in[0].Valid))
+			out = append(out, int32Column(t.part(p), valid))
 			continue
 		}
 		truths := make([]bool, numRows)
-		for i, v := range values {
-			truths[i] = v != 0
+		for i, w := range t.part("day_of_week") {
+			truths[i] = w >= 5 // Saturday is 5, Sunday 6
 		}
-		zeroNulls(truths, in[0].Valid)
-		out = append(out, &data.Column{Type: data.Bool, Bools: truths, Valid: in[0].Valid})
+		zeroNulls(truths, valid)
+		out = append(out, &data.Column{Type: data.Bool, Bools: truths, Valid: valid})
 	}
-	for _, p := range o.cyclical {
-		sines, cosines := circle(p)
+	for i, p := range o.cyclical {
 		values := t.part(p)
-		for _, table := range [][]float64{sines, cosines} {
+		for _, table := range o.circles[i] {
 			column := make([]float64, numRows)
 			for i, v := range values {
 				column[i] = table[v]
 			}
-			out = append(out, float64Column(column, in[0].Valid))
+			out = append(out, float64Column(column, valid))
 		}
 	}
 	return out
 }
 
 // circle returns the sine and the cosine of each value of a part.
-func circle(part string) (sines, cosines []float64) {
+func circle(part string) [2][]float64 {
+	var out [2][]float64
 	for _, p := range parts {
-		if p.name != part {
+		if p.name != part || p.period == 0 {
 			continue
 		}
 		for v := range p.period + 1 {
 			sin, cos := vector.Turn(v, p.period)
-			sines, cosines = append(sines, sin), append(cosines, cos)
+			out[0], out[1] = append(out[0], sin), append(out[1], cos)
 		}
 	}
-	return sines, cosines
+	return out
 }
 
 // times is the times of one column, taken apart as far as asked for.
 type times struct {
-	days, seconds             []int32
-	year, month, day, yearDay []int32 // nil until asked for
-	buffer                    []int32
+	days, seconds []int32
+	parts         map[string][]int32
 }
 
 func newTimes(o datetime, c *data.Column, numRows int) *times {
-	t := &times{buffer: make([]int32, numRows)}
+	t := &times{parts: map[string][]int32{}}
 	if c.Type == data.Date {
 		t.days = c.Int32s
 		return t
@@ -233,53 +234,42 @@ func newTimes(o datetime, c *data.Column, numRows int) *times {
 	return t
 }
 
-// part returns the values of a part, until the next call.
+// part returns the values of a part. They may be changed where they are null.
 func (t *times) part(name string) []int32 {
+	if t.parts[name] == nil {
+		t.compute(name)
+	}
+	return t.parts[name]
+}
+
+func (t *times) compute(name string) {
+	n := len(t.days)
+	out := make([]int32, n)
 	switch name {
-	case "year", "quarter", "month", "day", "day_of_year":
-		return t.civil(name)
-	case "day_of_week":
-		vector.Weekday(t.buffer, t.days)
-	case "is_weekend":
-		vector.Weekday(t.buffer, t.days)
-		for i, w := range t.buffer {
-			t.buffer[i] = w / 5 // Saturday is 5, Sunday 6
+	case "year", "month", "day", "day_of_year":
+		all := make([]int32, 3*n)
+		year, month, day, yearDay := out, all[:n:n], all[n:2*n:2*n], all[2*n:]
+		vector.Civil(year, month, day, yearDay, t.days)
+		t.parts["year"], t.parts["month"], t.parts["day"], t.parts["day_of_year"] = year, month, day, yearDay
+		return
+	case "quarter":
+		for i, m := range t.part("month") {
+			out[i] = (m + 2) / 3
 		}
+	case "day_of_week":
+		vector.Weekday(out, t.days)
 	case "hour":
 		for i, s := range t.seconds {
-			t.buffer[i] = int32(uint32(s) / 3600)
+			out[i] = int32(uint32(s) / 3600)
 		}
 	case "minute":
 		for i, s := range t.seconds {
-			t.buffer[i] = int32(uint32(s) / 60 % 60)
+			out[i] = int32(uint32(s) / 60 % 60)
 		}
 	case "second":
 		for i, s := range t.seconds {
-			t.buffer[i] = int32(uint32(s) % 60)
+			out[i] = int32(uint32(s) % 60)
 		}
 	}
-	return t.buffer
-}
-
-func (t *times) civil(name string) []int32 {
-	if t.year == nil {
-		n := len(t.days)
-		all := make([]int32, 4*n)
-		t.year, t.month, t.day, t.yearDay = all[:n], all[n:2*n], all[2*n:3*n], all[3*n:]
-		vector.Civil(t.year, t.month, t.day, t.yearDay, t.days)
-	}
-	switch name {
-	case "year":
-		return t.year
-	case "month":
-		return t.month
-	case "day":
-		return t.day
-	case "day_of_year":
-		return t.yearDay
-	}
-	for i, m := range t.month {
-		t.buffer[i] = (m + 2) / 3
-	}
-	return t.buffer
+	t.parts[name] = out
 }

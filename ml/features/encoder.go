@@ -46,12 +46,12 @@ type Encoder struct {
 // encoderColumn is a column of the table, and what was learned of it; exactly
 // one of Number and Text is set, once it is fitted.
 type encoderColumn struct {
-	Name   string       `json:"name"`
-	Type   data.Type    `json:"type"`
-	Number *encodedNum  `json:"number,omitempty"`
-	Text   *encodedText `json:"text,omitempty"`
-	places map[string]uint32
-	at     int // its first feature
+	Name       string       `json:"name"`
+	Type       data.Type    `json:"type"`
+	Number     *encodedNum  `json:"number,omitempty"`
+	Text       *encodedText `json:"text,omitempty"`
+	categories *categories
+	at         int // its first feature
 }
 
 type encodedNum struct {
@@ -110,7 +110,7 @@ func (e *Encoder) number() {
 		c.at = e.width
 		e.width += len(c.features())
 		if c.Text != nil {
-			c.places = placesOf(c.Text.Categories)
+			c.categories = newCategories(data.String, c.Text.Categories)
 		}
 	}
 }
@@ -168,22 +168,25 @@ func (e *Encoder) Encode(b *data.Batch, x []float32) error {
 	tables := make([][]uint32, len(columns))
 	for i, c := range e.columns {
 		if c.Text != nil {
-			tables[i] = translate(columns[i].Dict, c.places, uint32(len(c.features())-1))
+			tables[i] = c.categories.table(columns[i].Dict, uint32(len(c.features())-1))
 		}
 	}
 	clear(x)
-	const blockRows = 256 // whose rows of x stay in the cache while its columns are written
+	const blockRows = 128 // whose rows of x stay in the cache while its columns are written
 	values := make([]float64, min(blockRows, b.NumRows))
 	for from := 0; from < b.NumRows; from += blockRows {
 		rows := min(blockRows, b.NumRows-from)
 		to := x[from*e.width : (from+rows)*e.width]
 		for i, c := range e.columns {
-			if c.Text != nil {
+			switch {
+			case c.Text != nil:
 				c.encodeTexts(to, e.width, columns[i], tables[i], from, rows)
-				continue
+			case columns[i].Type == data.Bool:
+				c.encodeTruths(to, e.width, columns[i].Bools[from:from+rows], columns[i].Valid, from)
+			default:
+				floatsAt(values[:rows], columns[i], from)
+				c.encodeNumbers(to, e.width, values[:rows], columns[i].Valid, from)
 			}
-			floatsAt(values[:rows], columns[i], from)
-			c.encodeNumbers(to, e.width, values[:rows], columns[i].Valid, from)
 		}
 	}
 	return nil
@@ -202,30 +205,57 @@ func (c encoderColumn) encodeTexts(x []float32, width int, from *data.Column, ta
 	}
 }
 
-func (c encoderColumn) encodeNumbers(x []float32, width int, values []float64, valid data.Bitmap, first int) {
-	n := *c.Number
+// scaled standardises a number and cuts it.
+func (n encodedNum) scaled(v float64) float32 {
 	by := n.Std
 	if by == 0 {
 		by = math.Inf(1) // whatever is divided by it is 0
 	}
+	z := (v - n.Mean) / by
+	switch {
+	case z > cut:
+		return cut
+	case z < -cut:
+		return -cut
+	case z != z: // an infinity in a column of equal values
+		return 0
+	}
+	return float32(z)
+}
+
+func (c encoderColumn) encodeNumbers(x []float32, width int, values []float64, valid data.Bitmap, first int) {
+	n := *c.Number
+	median := n.scaled(n.Median)
 	at := c.at
 	for i, v := range values {
 		if v != v || valid != nil && !valid.Get(first+i) {
-			v = n.Median
+			x[at] = median
+			if n.Missing {
+				x[at+1] = 1
+			}
+		} else {
+			x[at] = n.scaled(v)
+		}
+		at += width
+	}
+}
+
+func (c encoderColumn) encodeTruths(x []float32, width int, truths []bool, valid data.Bitmap, first int) {
+	n := *c.Number
+	no, yes, median := n.scaled(0), n.scaled(1), n.scaled(n.Median)
+	at := c.at
+	for i, v := range truths {
+		to := no
+		if v {
+			to = yes
+		}
+		if valid != nil && !valid.Get(first+i) {
+			to = median
 			if n.Missing {
 				x[at+1] = 1
 			}
 		}
-		z := (v - n.Mean) / by
-		switch {
-		case z > cut:
-			z = cut
-		case z < -cut:
-			z = -cut
-		case z != z: // an infinity in a column of equal values
-			z = 0
-		}
-		x[at] = float32(z)
+		x[at] = to
 		at += width
 	}
 }
@@ -285,7 +315,7 @@ func (c encoderColumn) state() (fitted, sound bool) {
 	case c.Text == nil:
 		return true, c.Type != data.String && finite(c.Number.Median, c.Number.Mean, c.Number.Std) && c.Number.Std >= 0
 	case c.Number == nil:
-		return true, c.Type == data.String && len(placesOf(c.Text.Categories)) == len(c.Text.Categories)
+		return true, c.Type == data.String && distinct(c.Text.Categories)
 	}
 	return false, false
 }

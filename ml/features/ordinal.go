@@ -4,20 +4,18 @@ import (
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
-	"github.com/troupe-ml/troupe/ml/features/vector"
 )
 
 // ordered is the place of a category in an order that is known.
 type ordered struct {
-	out    data.Field
-	order  []string
-	places map[string]uint32
+	out   data.Field
+	of    data.Type
+	order *categories
 }
 
 // ordinal is the place of a category in the order of those it learns.
 type ordinal struct {
 	ordered
-	of     data.Type
 	fitted *ordinalFit
 }
 
@@ -26,25 +24,24 @@ type ordinalFit struct {
 }
 
 func newOrdinal(b *builder) operation {
-	o := ordered{out: b.field(data.Int32), order: b.texts("order")}
-	if o.order == nil {
-		return ordinal{ordered: o, of: b.in[0].Type}
+	o := ordered{out: b.field(data.Int32), of: b.in[0].Type}
+	order := b.texts("order")
+	if order == nil {
+		return ordinal{ordered: o}
 	}
-	o.places = placesOf(o.order)
+	o.order = newCategories(o.of, order)
 	return o
 }
 
 func (o ordered) outputs() []data.Field { return []data.Field{o.out} }
 
 func (o ordered) apply(in []*data.Column, numRows int) []*data.Column {
-	c := codes(in[0])
-	table := make([]int32, 0, len(c.dict)+1)
-	for _, place := range translate(c.dict, o.places, ^uint32(0)) {
-		table = append(table, int32(place)) // unknown becomes -1
-	}
+	places, valid := o.order.rows(in[0], ^uint32(0))
 	out := make([]int32, numRows)
-	vector.Gather(out, c.codes, table)
-	return []*data.Column{int32Column(out, c.valid)}
+	for i, place := range places {
+		out[i] = int32(place) // unknown becomes -1
+	}
+	return []*data.Column{int32Column(out, valid)}
 }
 
 func (o ordinal) summary() summary { return &counts{} }
@@ -64,12 +61,12 @@ func (o ordinal) fit(s summary) (operation, error) {
 }
 
 func (o ordinal) learnedFrom(f *ordinalFit) ordinal {
-	o.fitted, o.order, o.places = f, f.Order, placesOf(f.Order)
+	o.fitted, o.order = f, newCategories(o.of, f.Order)
 	return o
 }
 
 func (o ordinal) learn(raw []byte) (operation, error) {
-	f, err := decodeLearned(raw, func(f ordinalFit) bool { return len(f.Order) > 0 && len(placesOf(f.Order)) == len(f.Order) })
+	f, err := decodeLearned(raw, func(f ordinalFit) bool { return len(f.Order) > 0 && distinct(f.Order) })
 	if err != nil {
 		return nil, err
 	}

@@ -25,10 +25,10 @@ const (
 // before true, numbers by size, texts by their bytes. Of two classes, the second
 // is the positive one.
 type Target struct {
-	task   metrics.Task
-	field  data.Field
-	fitted *targetFit
-	places map[string]uint32
+	task    metrics.Task
+	field   data.Field
+	fitted  *targetFit
+	classes *categories
 }
 
 type targetFit struct {
@@ -244,7 +244,7 @@ func (t *Target) Fit(s *TargetState) (*Target, error) {
 	case t.task == metrics.Binary && len(fit.Classes) != 2:
 		return nil, fault.New(fault.Invalid, "target: column %q has %d classes, expected 2; is the task multiclass?", name, len(fit.Classes))
 	}
-	out.fitted, out.places = fit, placesOf(fit.Classes)
+	out.fitted, out.classes = fit, newCategories(t.field.Type, fit.Classes)
 	return out, nil
 }
 
@@ -271,7 +271,7 @@ func (t *Target) Encode(b *data.Batch, y []float32) (known data.Bitmap, err erro
 	}
 	column := codes(c)
 	unknown := uint32(len(t.fitted.Classes))
-	table := translate(column.dict, t.places, unknown)
+	table := t.classes.table(column.dict, unknown)
 	for i, code := range column.codes {
 		y[i] = 0
 		if !column.valid.Get(i) {
@@ -329,8 +329,8 @@ func (t *Target) UnmarshalJSON(text []byte) error {
 		return fault.New(fault.Corrupt, "features: read a target: %w", err)
 	}
 	if f := d.Learned; f != nil {
-		got.fitted, got.places = f, placesOf(f.Classes)
-		sound := finite(f.Mean, f.Std) && f.Std >= 0 && len(f.Counts) == len(f.Classes) && len(got.places) == len(f.Classes)
+		got.fitted, got.classes = f, newCategories(d.Field.Type, f.Classes)
+		sound := finite(f.Mean, f.Std) && f.Std >= 0 && len(f.Counts) == len(f.Classes) && distinct(f.Classes)
 		if !sound || (d.Task == metrics.Regression) != (len(f.Classes) == 0) {
 			return fault.New(fault.Corrupt, "features: read a target: what was learned is not sound")
 		}
