@@ -26,6 +26,9 @@ func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 		r.Epoch = 0
 		running[r] = true
 		t := c.jobs[r.Job]
+		if t != nil && len(t.pending) > 0 {
+			continue // what is not durable yet stops nobody
+		}
 		if t == nil || !c.wanted(t, r) || !slices.Contains(t.job.Task(r.Task).Members, h.Member) {
 			r.Epoch = c.epoch
 			c.out.Stop(h.Member, r)

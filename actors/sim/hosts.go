@@ -146,13 +146,14 @@ type workerHost struct {
 	w           *World
 	id          jobs.MemberID
 	core        *worker.Core
+	ran         map[jobs.Ref]bool // attempts that have begun
 	alive       bool
 	frozenUntil time.Time
 }
 
 func (w *World) startWorker() {
 	w.spawned++
-	h := &workerHost{w: w, id: jobs.MemberID(fmt.Sprintf("w%d", w.spawned)), alive: true}
+	h := &workerHost{w: w, id: jobs.MemberID(fmt.Sprintf("w%d", w.spawned)), ran: map[jobs.Ref]bool{}, alive: true}
 	run := func(ctx context.Context, o jobs.Order, r worker.Reporter) (jobs.Result, error) {
 		return h.run(ctx, o, r)
 	}

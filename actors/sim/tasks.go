@@ -21,6 +21,11 @@ const numShards = 7
 // and of the outputs of earlier stages, which it reads from the job's log. Now
 // and then it fails in a way that passes.
 func (h *workerHost) run(ctx context.Context, o jobs.Order, r worker.Reporter) (jobs.Result, error) {
+	ref := jobs.Ref{Job: o.Job, Task: o.Task, Attempt: o.Attempt}
+	if h.ran[ref] {
+		h.w.fail("%s runs attempt %d of %s %s again", h.id, o.Attempt, o.Job, o.Task)
+	}
+	h.ran[ref] = true
 	if err := ctx.Err(); err != nil {
 		return jobs.Result{}, err
 	}

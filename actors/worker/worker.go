@@ -67,7 +67,8 @@ type Core struct {
 	epoch    uint64 // newest lease epoch heard of
 	draining bool
 	running  map[jobs.Ref]context.CancelCauseFunc
-	finished map[jobs.Ref]jobs.Report // not acknowledged yet
+	finished map[jobs.Ref]*jobs.Report // not acknowledged yet; nil where rank 0 speaks
+	begun    attempts
 }
 
 // Self is what a member says of itself in every heartbeat.
@@ -92,7 +93,7 @@ func NewWith(self Self, run Runner, link Link, log *slog.Logger, spawn func(atte
 	ctx, stop := context.WithCancelCause(context.Background())
 	return &Core{
 		self: self, run: run, link: link, log: log, ctx: ctx, stop: stop, spawn: spawn,
-		running: map[jobs.Ref]context.CancelCauseFunc{}, finished: map[jobs.Ref]jobs.Report{},
+		running: map[jobs.Ref]context.CancelCauseFunc{}, finished: map[jobs.Ref]*jobs.Report{}, begun: attempts{newest: map[place]int{}},
 	}
 }
 
@@ -102,9 +103,9 @@ func key(r jobs.Ref) jobs.Ref {
 	return r
 }
 
-// Start begins an attempt, unless it is running or finished already or the
-// order comes from a coordinator that has been replaced. An older attempt of
-// the same task ends.
+// Start begins an attempt, unless it or a newer one has begun already or the
+// order comes from a coordinator that has been replaced. Older attempts of the
+// same task end.
 func (c *Core) Start(o jobs.Order) {
 	ref := jobs.Ref{Job: o.Job, Task: o.Task, Attempt: o.Attempt}
 	c.mu.Lock()
@@ -112,21 +113,39 @@ func (c *Core) Start(o jobs.Order) {
 	if !c.current(o.Epoch) || c.ctx.Err() != nil {
 		return
 	}
-	if _, ok := c.running[ref]; ok {
-		return
-	}
-	if r, ok := c.finished[ref]; ok {
-		c.link.Report(r)
+	if !c.begun.begin(ref) {
+		c.again(ref)
 		return
 	}
 	for other, cancel := range c.running {
-		if other.Job == o.Job && other.Task == o.Task && other.Attempt < o.Attempt {
+		if other.Job == o.Job && other.Task == o.Task {
 			cancel(errStopped)
+		}
+	}
+	for other := range c.finished {
+		if other.Job == o.Job && other.Task == o.Task {
+			delete(c.finished, other)
 		}
 	}
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	c.running[ref] = cancel
 	c.spawn(func() { c.attempt(ctx, cancel, o, ref) })
+}
+
+// again answers an order that has been carried out before. Of an attempt that
+// was stopped there is nothing to show; whoever still wants it has replaced the
+// coordinator that stopped it.
+func (c *Core) again(ref jobs.Ref) {
+	if _, ok := c.running[ref]; ok {
+		return
+	}
+	r, ok := c.finished[ref]
+	if !ok {
+		r = &jobs.Report{Member: c.self.Member, Ref: ref, Lost: true, Failure: &jobs.Failure{Kind: fault.Unavailable, Message: errStopped.Error()}}
+	}
+	if r != nil {
+		c.link.Report(*r)
+	}
 }
 
 // current takes note of a lease epoch and reports whether it is not an old one.
@@ -149,15 +168,16 @@ func (c *Core) attempt(ctx context.Context, cancel context.CancelCauseFunc, o jo
 		return // nobody waits for it
 	}
 	if o.Rank > 0 && err == nil {
-		return // rank 0 speaks for the gang
+		c.finished[ref] = nil // rank 0 speaks for the gang
+		return
 	}
-	r := jobs.Report{Member: c.self.Member, Ref: ref, Result: result}
+	r := &jobs.Report{Member: c.self.Member, Ref: ref, Result: result}
 	if err != nil {
 		r.Lost = errors.Is(err, ErrGangBroken)
 		r.Failure = &jobs.Failure{Kind: fault.Of(err), Message: err.Error()}
 	}
 	c.finished[ref] = r
-	c.link.Report(r)
+	c.link.Report(*r)
 }
 
 // guarded runs the order and turns a panic, which is a bug, into an error: one
@@ -209,8 +229,8 @@ func (c *Core) Heartbeat() {
 	slices.SortFunc(h.Running, compareRefs)
 	c.link.Hello(h)
 	for _, r := range h.Running {
-		if report, ok := c.finished[r]; ok {
-			c.link.Report(report)
+		if report := c.finished[r]; report != nil {
+			c.link.Report(*report)
 		}
 	}
 }
