@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-ml/troupe/cluster/bus"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/spec"
 )
 
 // newsLength is how many ended jobs may wait to be published. What comes while
@@ -42,14 +43,32 @@ func (s *news) ended(j *jobs.Job) {
 		s.node.cfg.Log.Error("event not made", slog.String("job", string(j.ID)), slog.Any("err", err))
 		return
 	}
-	e := note{"job." + j.Kind + "." + summary.Status, bus.Event{
+	e := bus.Event{
 		ID: string(j.ID) + "." + summary.Status, Source: "troupe/node/" + s.node.cfg.Name, Type: "troupe.job." + summary.Status, Subject: string(j.ID),
 		Time: now.UTC(), Data: data,
-	}}
+	}
+	s.say("job."+j.Kind+"."+summary.Status, e)
+	if driftFound(j, summary) {
+		e.ID, e.Type = string(j.ID)+".drift", "troupe.drift.found"
+		s.say("drift."+j.Name, e)
+	}
+}
+
+// driftFound reports whether a job has found drift and is to publish it.
+func driftFound(j *jobs.Job, summary run.Summary) bool {
+	if summary.Drift == nil || !*summary.Drift {
+		return false
+	}
+	sp, err := spec.Decode(j.Spec)
+	return err == nil && sp.Drift != nil && sp.Drift.Publish
+}
+
+// say queues an event.
+func (s *news) say(subject string, e bus.Event) {
 	select {
-	case s.queue <- e:
+	case s.queue <- note{subject, e}:
 	default:
-		s.node.cfg.Log.Error("event dropped: too many wait", slog.String("job", string(j.ID)))
+		s.node.cfg.Log.Error("event dropped: too many wait", slog.String("job", e.Subject))
 	}
 }
 
