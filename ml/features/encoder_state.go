@@ -25,6 +25,10 @@ type numberSummary struct {
 }
 
 func (s *numberSummary) observe(in []*data.Column, mask data.Bitmap) {
+	if in[0].Type == data.Bool {
+		s.observeTruths(in[0], mask)
+		return
+	}
 	rows := int64(0)
 	eachFloats(in[0], mask, func(values []float64) {
 		kept := values
@@ -39,6 +43,25 @@ func (s *numberSummary) observe(in []*data.Column, mask data.Bitmap) {
 		s.quantiles.Observe(kept)
 	})
 	s.missing += int64(numSet(mask, in[0].Len())) - rows
+}
+
+// observeTruths counts before it adds.
+func (s *numberSummary) observeTruths(c *data.Column, mask data.Bitmap) {
+	var times [2]int64
+	for i, v := range c.Bools {
+		if mask.Get(i) && c.Valid.Get(i) {
+			if v {
+				times[1]++
+			} else {
+				times[0]++
+			}
+		}
+	}
+	for v, n := range times {
+		s.moments.AddN(float64(v), n)
+		s.quantiles.AddN(float64(v), n)
+	}
+	s.missing += int64(numSet(mask, len(c.Bools))) - times[0] - times[1]
 }
 
 // withoutOthers copies the finite values; the first that is not is at i.

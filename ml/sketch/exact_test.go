@@ -136,13 +136,19 @@ func TestAddNIsAddNTimes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v, n := anyValue().Draw(t, "v"), rapid.IntRange(0, 40).Draw(t, "n")
 		var a, b sketch.Moments
+		q, r := sketch.NewQuantiles(1), sketch.NewQuantiles(1)
 		a.Add(3)
 		b.Add(3)
+		q.Add(3)
+		r.Add(3)
 		a.AddN(v, int64(n))
+		q.AddN(v, int64(n))
 		for range n {
 			b.Add(v)
+			r.Add(v)
 		}
 		require.Equal(t, encoded(t, &b), encoded(t, &a))
+		require.Equal(t, encoded(t, r), encoded(t, q))
 	})
 }
 

@@ -17,7 +17,8 @@ const DefaultMaxDistinct = 65_536
 // over shards gives the same bytes.
 //
 // Space is 16 bytes a distinct value: at most 1 MiB while exact, and about 2 KiB
-// for each factor of two that the values span beyond.
+// for each factor of two that the values span beyond. While values are added, it
+// may be thrice that.
 //
 // The zero value has seen no values and keeps DefaultMaxDistinct. It is not safe
 // for concurrent use; what UnmarshalBinary or Flush has left may be read by many.
@@ -62,8 +63,14 @@ func (q *Quantiles) Observe(values []float64) {
 }
 
 // Add adds one value; NaN is skipped.
-func (q *Quantiles) Add(v float64) {
-	if v != v {
+func (q *Quantiles) Add(v float64) { q.AddN(v, 1) }
+
+// AddN adds a value n times; NaN is skipped. It panics when n is negative.
+func (q *Quantiles) AddN(v float64, n int64) {
+	if n < 0 {
+		panic("sketch: a negative number of values")
+	}
+	if v != v || n == 0 {
 		return
 	}
 	v += 0 // -0 is 0
@@ -72,9 +79,29 @@ func (q *Quantiles) Add(v float64) {
 		q.distinct.AddFloat(v)
 		v = Round(v)
 	}
-	q.pending.add(v)
-	if len(q.pending.entries) >= max(4096, len(q.values)) {
+	q.pending.add(v, n)
+	switch pending := len(q.pending.entries); {
+	case q.distinct == nil && pending > q.MaxDistinct():
+		q.roundPending()
+	case q.distinct != nil && pending >= 4096:
 		q.Flush()
+	}
+}
+
+// roundPending leaves the exact form when the values set aside alone are too
+// many for it.
+func (q *Quantiles) roundPending() {
+	q.round()
+	exact := q.pending.entries
+	q.pending = tally{}
+	for i, e := range exact {
+		v := fromSortKey(e.key)
+		if i == 0 && q.numValues == 0 {
+			q.min, q.max = v, v
+		}
+		q.min, q.max = min(q.min, v), max(q.max, v)
+		q.distinct.AddFloat(v)
+		q.pending.add(Round(v), e.n)
 	}
 }
 

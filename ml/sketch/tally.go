@@ -21,22 +21,22 @@ func (t *tally) slot(key uint64) uint64 {
 	return (key ^ key>>32) * 0x9e3779b97f4a7c15 >> t.shift
 }
 
-// add counts a value, which is neither NaN nor -0.
-func (t *tally) add(v float64) {
+// add counts a value, which is neither NaN nor -0, n times.
+func (t *tally) add(v float64, n int64) {
 	if len(t.entries)*2 >= len(t.slots) {
 		t.grow()
 	}
-	t.total++
+	t.total += n
 	key, mask := sortKey(v), uint64(len(t.slots)-1)
 	for at := t.slot(key); ; at = (at + 1) & mask {
 		place := t.slots[at]
 		if place == 0 {
-			t.entries = append(t.entries, entry{key, 1})
+			t.entries = append(t.entries, entry{key, n})
 			t.slots[at] = uint32(len(t.entries))
 			return
 		}
 		if e := &t.entries[place-1]; e.key == key {
-			e.n++
+			e.n += n
 			return
 		}
 	}
