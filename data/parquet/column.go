@@ -269,14 +269,14 @@ func (r *columnReader) spread(n, numValid int) {
 	case data.Bool:
 		spread(c.Bools[from:to], numValid, c.Valid, from)
 	case data.Int32, data.Date:
-		spread(c.Int32s[from:to], numValid, c.Valid, from)
+		spreadWords(words[uint32](c.Int32s[from:to]), numValid, c.Valid, from)
 	case data.Int64, data.Timestamp:
-		spread(c.Int64s[from:to], numValid, c.Valid, from)
+		spreadWords(words[uint64](c.Int64s[from:to]), numValid, c.Valid, from)
 	case data.Float32:
-		spread(c.Float32s[from:to], numValid, c.Valid, from)
+		spreadWords(words[uint32](c.Float32s[from:to]), numValid, c.Valid, from)
 	case data.Float64:
-		spread(c.Float64s[from:to], numValid, c.Valid, from)
+		spreadWords(words[uint64](c.Float64s[from:to]), numValid, c.Valid, from)
 	case data.String:
-		spread(c.Codes[from:to], numValid, c.Valid, from)
+		spreadWords(c.Codes[from:to], numValid, c.Valid, from)
 	}
 }

@@ -86,6 +86,26 @@ func deltas[T int32 | int64](dst []T, b []byte) (rest []byte, err error) {
 
 // miniBlock adds bit-packed differences of w bits, over the least one, to last.
 func miniBlock[T int32 | int64](dst []T, b []byte, w uint, least, last int64) int64 {
+	if w == 0 {
+		for i := range dst {
+			last += least
+			dst[i] = T(last)
+		}
+		return last
+	}
+	if w <= 32 {
+		var block [128]uint32
+		for len(dst) > 0 {
+			n := min(len(dst), len(block))
+			unpackBits(block[:n], b, 0, w)
+			for i, v := range block[:n] {
+				last += least + int64(v)
+				dst[i] = T(last)
+			}
+			dst, b = dst[n:], b[min(n/8*int(w), len(b)):]
+		}
+		return last
+	}
 	mask := ^uint64(0)
 	if w < 64 {
 		mask = 1<<w - 1

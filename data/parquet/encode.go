@@ -11,6 +11,9 @@ import (
 
 // appendWords appends bit patterns as PLAIN numbers.
 func appendWords[W uint32 | uint64](dst []byte, ws []W) []byte {
+	if littleEndian {
+		return append(dst, memoryOf(ws)...)
+	}
 	switch ws := any(ws).(type) {
 	case []uint32:
 		at := len(dst)

@@ -5,16 +5,11 @@ import "math/bits"
 // maxDictionary is the most numbers that a dictionary holds.
 const maxDictionary = 1 << 16
 
-// codeTable finds the distinct numbers of a chunk.
+// codeTable finds the distinct numbers of a chunk. It probes places of 4 bytes,
+// so that the table of the largest dictionary stays in a processor's cache.
 type codeTable[W uint32 | uint64] struct {
-	slots []tableSlot[W]
+	slots []uint32 // places in dict plus 1, 0: free; a power of two, at most half full
 	dict  []W
-}
-
-// tableSlot is free when code is 0.
-type tableSlot[W uint32 | uint64] struct {
-	key  W
-	code uint32 // plus 1
 }
 
 // encode sets codes[i] to the place of ws[i] among the distinct values in order
@@ -26,26 +21,43 @@ func (t *codeTable[W]) encode(codes []uint32, ws []W) []W {
 		return nil
 	}
 	t.reset(1 << 10)
+	before, code := ws[0], t.code(ws[0])
 	for i, v := range ws {
-		at := t.hash(v)
-		for t.slots[at].code != 0 && t.slots[at].key != v {
-			at = (at + 1) & (len(t.slots) - 1)
-		}
-		if s := &t.slots[at]; s.code == 0 {
-			if len(t.dict) == limit {
+		if v != before {
+			before, code = v, t.code(v)
+			if len(t.dict) > limit {
 				return nil
 			}
-			t.dict = append(t.dict, v)
-			s.key, s.code = v, uint32(len(t.dict))
-			codes[i] = s.code - 1
-			if 2*len(t.dict) > len(t.slots) {
-				t.grow()
-			}
-			continue
 		}
-		codes[i] = t.slots[at].code - 1
+		codes[i] = code
 	}
 	return t.dict
+}
+
+// code returns the place of v in the dictionary, where it is put if it is new.
+func (t *codeTable[W]) code(v W) uint32 {
+	slots := t.slots
+	shift := 64 - uint(bits.Len(uint(len(slots)-1)))
+	at := int(uint64(v) * 0x9e3779b97f4a7c15 >> (shift & 63))
+	for {
+		code := slots[at&(len(slots)-1)]
+		if code == 0 {
+			return t.add(v, at)
+		}
+		if t.dict[code-1] == v {
+			return code - 1
+		}
+		at++
+	}
+}
+
+func (t *codeTable[W]) add(v W, at int) uint32 {
+	t.dict = append(t.dict, v)
+	t.slots[at&(len(t.slots)-1)] = uint32(len(t.dict))
+	if 2*len(t.dict) > len(t.slots) {
+		t.grow()
+	}
+	return uint32(len(t.dict) - 1)
 }
 
 // varied looks at a sample, and reports whether so few of its values are equal
@@ -59,22 +71,10 @@ func (t *codeTable[W]) varied(ws []W) bool {
 	t.reset(2 * sample)
 	step := len(ws) / sample
 	for i := range sample {
-		v := ws[i*step]
-		at := t.hash(v)
-		for t.slots[at].code != 0 && t.slots[at].key != v {
-			at = (at + 1) & (len(t.slots) - 1)
-		}
-		if t.slots[at].code == 0 {
-			t.dict = append(t.dict, v)
-			t.slots[at] = tableSlot[W]{v, 1}
-		}
+		t.code(ws[i*step])
 	}
 	limit := min(len(ws)/4, maxDictionary)
 	return sample-len(t.dict) < sample*sample/(3*limit)
-}
-
-func (t *codeTable[W]) hash(v W) int {
-	return int(uint64(v) * 0x9e3779b97f4a7c15 >> (64 - uint(bits.Len(uint(len(t.slots)-1)))))
 }
 
 func (t *codeTable[W]) reset(size int) {
@@ -84,13 +84,9 @@ func (t *codeTable[W]) reset(size int) {
 }
 
 func (t *codeTable[W]) grow() {
-	t.slots = scratchOf(&t.slots, 4*len(t.slots))
-	clear(t.slots)
-	for i, v := range t.dict {
-		at := t.hash(v)
-		for t.slots[at].code != 0 {
-			at = (at + 1) & (len(t.slots) - 1)
-		}
-		t.slots[at] = tableSlot[W]{v, uint32(i + 1)}
+	dict := t.dict
+	t.reset(4 * len(t.slots))
+	for _, v := range dict {
+		t.code(v)
 	}
 }

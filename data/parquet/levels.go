@@ -68,13 +68,25 @@ func (r *runs) next() error {
 
 // unpack takes len(dst) values out of the current bit-packed run.
 func (r *runs) unpack(dst []uint32) {
-	w := r.width
-	mask := uint64(1)<<w - 1
 	bit := uint(r.bit)
-	r.bit += len(dst) * int(w)
+	r.bit += len(dst) * int(r.width)
 	r.left -= len(dst)
-	b := r.b
+	unpackBits(dst, r.b, bit, r.width)
+}
+
+// unpackBits reads values of w bits, 1 to 32, from any bit of b on; bits beyond
+// b are 0.
+func unpackBits(dst []uint32, b []byte, bit, w uint) {
+	mask := uint64(1)<<w - 1
 	i := 0
+	switch {
+	case bit&7 != 0:
+	case w <= 15:
+		i = unpackEights(dst, b, bit>>3, w)
+	case w <= 28:
+		i = unpackPairs(dst, b, bit>>3, w)
+	}
+	bit += uint(i) * w
 	if len(b) >= 8 {
 		// Eight bytes from any bit on hold a value of up to 32 bits whole.
 		last := uint(len(b)-8) * 8
@@ -89,6 +101,50 @@ func (r *runs) unpack(dst []uint32) {
 		dst[i] = uint32(binary.LittleEndian.Uint64(tail[:]) >> (bit & 7) & mask)
 		bit += w
 	}
+}
+
+// unpackEights reads eights of values of up to 15 bits from a byte on, as long
+// as there are whole words to read them from, and returns how many it has read.
+func unpackEights(dst []uint32, b []byte, at, w uint) int {
+	mask := uint64(1)<<w - 1
+	half, shift := 4*w>>3, 4*w&7 // where the second four begin
+	i := 0
+	for ; i+8 <= len(dst) && at+half+8 <= uint(len(b)); i += 8 {
+		d := dst[i : i+8 : i+8]
+		lo := binary.LittleEndian.Uint64(b[at:])
+		hi := binary.LittleEndian.Uint64(b[at+half:]) >> (shift & 63)
+		d[0] = uint32(lo & mask)
+		d[1] = uint32(lo >> (w & 63) & mask)
+		d[2] = uint32(lo >> (2 * w & 63) & mask)
+		d[3] = uint32(lo >> (3 * w & 63) & mask)
+		d[4] = uint32(hi & mask)
+		d[5] = uint32(hi >> (w & 63) & mask)
+		d[6] = uint32(hi >> (2 * w & 63) & mask)
+		d[7] = uint32(hi >> (3 * w & 63) & mask)
+		at += w
+	}
+	return i
+}
+
+// unpackPairs does the same for values of up to 28 bits, two from a word.
+func unpackPairs(dst []uint32, b []byte, at, w uint) int {
+	mask := uint64(1)<<w - 1
+	at1, at2, at3 := 2*w>>3, 4*w>>3, 6*w>>3 // where the other three pairs begin,
+	s1, s2, s3 := 2*w&7, 4*w&7, 6*w&7       // and at which bit
+	i := 0
+	for ; i+8 <= len(dst) && at+at3+8 <= uint(len(b)); i += 8 {
+		d := dst[i : i+8 : i+8]
+		p0 := binary.LittleEndian.Uint64(b[at:])
+		p1 := binary.LittleEndian.Uint64(b[at+at1:]) >> (s1 & 63)
+		p2 := binary.LittleEndian.Uint64(b[at+at2:]) >> (s2 & 63)
+		p3 := binary.LittleEndian.Uint64(b[at+at3:]) >> (s3 & 63)
+		d[0], d[1] = uint32(p0&mask), uint32(p0>>(w&63)&mask)
+		d[2], d[3] = uint32(p1&mask), uint32(p1>>(w&63)&mask)
+		d[4], d[5] = uint32(p2&mask), uint32(p2>>(w&63)&mask)
+		d[6], d[7] = uint32(p3&mask), uint32(p3>>(w&63)&mask)
+		at += w
+	}
+	return i
 }
 
 // indices decodes len(dst) dictionary indices, each below limit: a byte with
@@ -248,5 +304,16 @@ func spread[T any](dst []T, numValid int, valid data.Bitmap, off int) {
 		} else {
 			dst[i] = zero
 		}
+	}
+}
+
+// spreadWords does the same without a branch, which nulls here and there would
+// have guessed wrong.
+func spreadWords[W uint32 | uint64](dst []W, numValid int, valid data.Bitmap, off int) {
+	j := numValid - 1
+	for i := len(dst) - 1; i > j; i-- {
+		there := W(valid[(off+i)>>6] >> (uint(off+i) & 63) & 1)
+		dst[i] = dst[max(j, 0)] & -there
+		j -= int(there)
 	}
 }

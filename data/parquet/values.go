@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -29,6 +30,10 @@ func plainNumbers[T number](dst []T, b []byte) error {
 	if len(b)/widthOf[T]() < len(dst) {
 		return errShort
 	}
+	if littleEndian {
+		copy(memoryOf(dst), b)
+		return nil
+	}
 	switch dst := any(dst).(type) {
 	case []int32:
 		b = b[:4*len(dst)]
@@ -52,6 +57,15 @@ func plainNumbers[T number](dst []T, b []byte) error {
 		}
 	}
 	return nil
+}
+
+// littleEndian says that numbers in memory are as they are in files.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// memoryOf returns the bytes of numbers as they are in memory.
+func memoryOf[T number | uint32 | uint64](vs []T) []byte {
+	var v T
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs)*int(unsafe.Sizeof(v)))
 }
 
 // dictionary is the decoded dictionary page of the chunk being read.
