@@ -341,14 +341,10 @@ var _ io.Writer = logWriter{}
 // Write implements io.Writer.
 func (w logWriter) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	level := slog.LevelDebug
-	if strings.Contains(text, "[ERR]") || strings.Contains(text, "[WARN]") {
-		level = slog.LevelInfo // it heals by itself, and is no news when nodes come and go
-	}
 	if _, after, ok := strings.Cut(text, "memberlist: "); ok {
 		text = after
 	}
-	w.log.Log(context.Background(), level, "gossip", slog.String("text", text))
+	w.log.Debug("gossip", slog.String("text", text)) // even its errors heal by themselves, and are usual when nodes come and go
 	return len(line), nil
 }
 

@@ -35,8 +35,8 @@ func (n *Node) join(ctx context.Context) (err error) {
 		HTTPPort: portOf(n.web.Addr().String()), ActorPort: portOf(n.system.Address()), DataPort: portOf(n.ring.Address()), RoutePort: route,
 		PID: pid(), Version: n.cfg.Version,
 	}
-	if !n.serving {
-		self.Servers = 0 // it does not know
+	if !n.folder.memo.Server && len(n.cfg.Join) > 0 {
+		self.Servers = 0 // the others may know better
 	}
 	if self.Worker {
 		self.Slots, self.MemoryBytes = n.cfg.Slots, n.cfg.MemoryBytes
@@ -61,7 +61,7 @@ func (n *Node) join(ctx context.Context) (err error) {
 // find joins the members that the node was told of. A server that holds state
 // does not wait for them: it may be the one that the others wait for.
 func (n *Node) find(ctx context.Context) error {
-	for len(n.cfg.Join) > 0 {
+	for said := false; len(n.cfg.Join) > 0; {
 		found, err := n.members.Join(ctx)
 		if found > 0 || fault.Of(err) == fault.Invalid {
 			return err
@@ -71,6 +71,10 @@ func (n *Node) find(ctx context.Context) error {
 		}
 		if err == nil { // it was only told of itself
 			return nil
+		}
+		if !said {
+			said = true
+			n.cfg.Log.Warn("waiting for a member", slog.Any("err", err))
 		}
 		select {
 		case <-ctx.Done():
@@ -82,24 +86,32 @@ func (n *Node) find(ctx context.Context) error {
 }
 
 // settleRole makes a node that could be a server a worker when all servers are
-// here already.
+// here already, or their number is not the one that this node was told.
 func (n *Node) settleRole() error {
-	if !n.serving || n.folder.memo.Server || n.cfg.NATSURL != "" {
+	if !n.serving {
 		return nil
 	}
 	var others []membership.Member
+	number := n.cfg.Servers
 	for _, m := range n.members.Members() {
-		if m.ID != n.id && m.Server && m.NATSPort != 0 && m.Name != n.cfg.Name {
-			others = append(others, m)
+		if m.ID != n.id && m.Server && m.Name != n.cfg.Name {
+			if m.Servers != 0 {
+				number = m.Servers
+			}
+			// A claim is settled once its number is known; of two that are settling
+			// at the same moment for one place, the first by name has it.
+			if m.NATSPort != 0 || m.Servers != 0 || number == 1 && m.Name < n.cfg.Name {
+				others = append(others, m)
+			}
 		}
 	}
-	if len(others) < n.cfg.Servers {
-		return nil
+	if n.folder.memo.Server || n.cfg.NATSURL != "" || len(others) < number && number == n.cfg.Servers {
+		return n.members.Update(func(m *membership.Member) { m.Servers = n.cfg.Servers })
 	}
 	if !n.cfg.has(Worker) {
-		return fault.New(fault.Conflict, "node: the cluster has its %d servers, %s is one of them: start this node as a worker, or stop one of them", n.cfg.Servers, others[0].Name)
+		return fault.New(fault.Conflict, "node: the cluster has %d servers, and %d are here: start this node as a worker, or with --servers %d when one is missing", number, len(others), number)
 	}
-	n.cfg.Log.Info("the cluster has its servers, this node is a worker", slog.Int("servers", n.cfg.Servers))
+	n.cfg.Log.Info("the cluster has its servers, this node is a worker", slog.Int("servers", number))
 	n.serving = false
 	return n.members.Update(func(m *membership.Member) { m.Server, m.RoutePort = false, 0 })
 }

@@ -91,9 +91,11 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config) (*Store, error) {
 	}
 	b := &bus{conn: conn, cfg: cfg, subject: strings.ToLower(cfg.Prefix), nonce: hex.EncodeToString(nonce[:])}
 	for _, sc := range b.streams() {
-		if err := b.ensure(ctx, sc); err != nil {
+		replicas, err := b.ensure(ctx, sc)
+		if err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
+		b.cfg.Replicas = max(b.cfg.Replicas, replicas) // who made the stream knew better
 	}
 	blobs := &blobs{bus: b, stream: cfg.Prefix + "_BLOBS"}
 	return &Store{store.Store{
@@ -125,29 +127,29 @@ func (b *bus) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{blobs, refs, logs}
 }
 
-// ensure makes a stream unless it is there.
-func (b *bus) ensure(ctx context.Context, sc jetstream.StreamConfig) error {
+// ensure makes a stream unless it is there, and returns how many copies it has.
+func (b *bus) ensure(ctx context.Context, sc jetstream.StreamConfig) (replicas int, err error) {
 	js, err := jetstream.New(b.conn)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for {
 		try, cancel := context.WithTimeout(ctx, requestTimeout) // without a leader nobody answers
-		_, err := js.Stream(try, sc.Name)
+		stream, err := js.Stream(try, sc.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			_, err = js.CreateStream(try, sc)
+			stream, err = js.CreateStream(try, sc)
 		}
 		cancel()
-		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return nil
+		if err == nil {
+			return stream.CachedInfo().Config.Replicas, nil
 		}
 		var api *jetstream.APIError
-		if errors.As(err, &api) && api.Code == 400 {
-			return fault.New(fault.Invalid, "stream %s: %w", sc.Name, err)
+		if errors.As(err, &api) && api.Code == 400 && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return 0, fault.New(fault.Invalid, "stream %s: %w", sc.Name, err)
 		}
 		select {
 		case <-ctx.Done():
-			return fault.New(fault.Unavailable, "stream %s: %w", sc.Name, err)
+			return 0, fault.New(fault.Unavailable, "stream %s: %w", sc.Name, err)
 		case <-b.cfg.Clock.After(50 * time.Millisecond):
 		}
 	}

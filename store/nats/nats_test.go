@@ -202,6 +202,9 @@ func TestThreeServersKeepThePromisesToo(t *testing.T) {
 		t.Cleanup(func() { forget(t, c, prefix) })
 		a, b := open(t, c, Config{Prefix: prefix, Replicas: 3}), open(t, d, Config{Prefix: prefix, Replicas: 3})
 		both := store.Store{Blobs: a.Blobs, Refs: &twoRefs{Refs: a.Refs, other: b.Refs}, Logs: &twoWays{Logs: a.Logs, other: b.Logs}}
+		if late, ok := open(t, d, Config{Prefix: prefix}).Refs.(*refs); !ok || late.cfg.Replicas != 3 {
+			t.Error("who comes later does not learn how many copies there are")
+		}
 		return storetest.Fixture{Store: both, Corrupt: spoil(c, prefix), Reopen: func(t *testing.T) store.Store {
 			return open(t, dial(t, servers[2]), Config{Prefix: prefix, Replicas: 3}).Store
 		}}
