@@ -204,35 +204,41 @@ func TestGradientsAreThoseOfGorgoniasOwnOps(t *testing.T) {
 	}
 }
 
-func TestDropoutDropsItsShare(t *testing.T) {
-	t.Parallel()
-	const rate = 0.3
-	s, err := newShape(4, []int{100}, 2)
-	require.NoError(t, err)
-	n := network{shape: s, activation: Tanh, problem: twoClasses}
-	x := kernels.NewMatrix(n.rows, 4)
-	for i := range x.Data {
-		x.Data[i] = 1
+// drops returns a graph of nothing but dropout, of ones: so many rows of 100.
+func drops(t *testing.T, layer uint64, rate float64) (*pass, func() kernels.Matrix) {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	const rows, cols = 256, 100
+	p := &pass{rows: rows}
+	b := &builder{pass: p, full: rows}
+	d := &dense{builder: b, Dense: kernels.Dense{In: 4, Out: cols}, activation: Tanh, dropout: kernels.Dropout{Seed: 3, Rate: rate, Layer: layer}}
+	ones := kernels.NewMatrix(rows, cols)
+	for i := range rows {
+		for k := range ones.Row(i) {
+			ones.Row(i)[k] = 1
+		}
 	}
 	g := G.NewGraph()
-	p := &pass{rows: n.rows}
-	b := &builder{pass: p, full: n.rows}
-	d := &dense{builder: b, Dense: kernels.Dense{In: 4, Out: 100}, activation: Tanh, dropout: kernels.Dropout{Seed: 3, Rate: rate}}
-	in := G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(b.of(100)...),
-		G.WithValue(newTensor(b.of(100), kernels.NewMatrix(n.rows, 100).Data)))
-	data := in.Value().Data().([]float32)
-	for i := range data {
-		data[i] = 1
-	}
+	in := G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(b.of(cols)...), G.WithValue(newTensor(b.of(cols), ones.Data)))
 	y, err := d.dropped(in)
 	require.NoError(t, err)
 	m, err := newMachine(g, []*G.Node{y}, nil)
 	require.NoError(t, err)
+	return p, func() kernels.Matrix {
+		require.NoError(t, m.RunAll())
+		return b.matrix(m.value(y).Data().([]float32), cols)
+	}
+}
+
+func TestDropoutDropsItsShare(t *testing.T) {
+	t.Parallel()
+	const rate = 0.3
+	p, run := drops(t, 0, rate)
 	dropped, all := 0, 0
 	for p.iteration = range uint64(4) {
-		require.NoError(t, m.RunAll())
-		out := b.matrix(m.value(y).Data().([]float32), 100)
-		for i := range n.rows {
+		out := run()
+		for i := range out.Rows {
 			for _, v := range out.Row(i) {
 				all++
 				switch v {
@@ -247,4 +253,62 @@ func TestDropoutDropsItsShare(t *testing.T) {
 	}
 	share := float64(dropped) / float64(all)
 	assert.InDelta(t, rate, share, 4*math.Sqrt(rate*(1-rate)/float64(all)))
+}
+
+// What is dropped depends on the iteration, the row of the batch and the layer,
+// not on the block that the row is in.
+func TestDropoutIsKeyed(t *testing.T) {
+	t.Parallel()
+	p, run := drops(t, 0, 0.5)
+	copied := func(m kernels.Matrix) (rows [][]float32) {
+		for i := range m.Rows {
+			rows = append(rows, append([]float32(nil), m.Row(i)...))
+		}
+		return rows
+	}
+	first := copied(run())
+	assert.NotEqual(t, first[0], first[1])
+	p.firstRow = 100
+	assert.Equal(t, first[100:], copied(run())[:156])
+	p.firstRow, p.iteration = 0, 1
+	assert.NotEqual(t, first, copied(run()))
+	p.iteration = 0
+	assert.Equal(t, first, copied(run()))
+	_, other := drops(t, 1, 0.5)
+	assert.NotEqual(t, first, copied(other()))
+}
+
+func TestEachLayerDropsItsOwn(t *testing.T) {
+	t.Parallel()
+	building.Lock()
+	defer building.Unlock()
+	const width = 64
+	// last returns what the network's last hidden layer hands on, of which all
+	// are tanh(1) but those that it drops.
+	last := func(hidden ...int) []float32 {
+		s, err := newShape(4, hidden, width)
+		require.NoError(t, err)
+		flat := make([]float32, s.numParams)
+		one, plain := s.layers[len(hidden)], make([]float32, width*width)
+		for i := range width {
+			s.bias(flat, len(hidden)-1)[i] = 1
+			plain[i*width+i] = 1
+		}
+		one.Pack(s.weights(flat, len(hidden)), plain)
+		n := network{shape: s, activation: Tanh}
+		b := &builder{pass: &pass{rows: 1}, full: 1}
+		g := n.inputs(b, kernels.NewMatrix(1, 4), flat)
+		y, err := n.outputs(b, g, kernels.Dropout{Rate: 0.5}, nil)
+		require.NoError(t, err)
+		m, err := newMachine(g.ExprGraph, []*G.Node{y}, nil)
+		require.NoError(t, err)
+		require.NoError(t, m.RunAll())
+		return append([]float32(nil), m.value(y).Data().([]float32)[:width]...)
+	}
+	first, second := last(width), last(width, width)
+	assert.Equal(t, first, last(width))
+	assert.NotEqual(t, first, second)
+	for _, v := range append(first, second...) {
+		assert.Contains(t, []float32{0, 2 * float32(math.Tanh(1))}, v)
+	}
 }

@@ -116,6 +116,18 @@ func TestTrainingThatDivergesSaysSo(t *testing.T) {
 	require.ErrorContains(t, err, "the gradient of layer 0 is no number or beyond 2097152")
 }
 
+// Of two ranks only one has the row in its share.
+func TestValidationRowsThatCannotBePredictedAreRefusedByAllRanks(t *testing.T) {
+	t.Parallel()
+	validation := linear(2, 300)
+	validation.X[3*290] = 3e38
+	c := DefaultConfig()
+	c.Hidden = nil
+	err := refused(t, c, regression, linear(1, 1000), validation, models.Options{})
+	assert.Equal(t, fault.Invalid, fault.Of(err))
+	require.ErrorContains(t, err, "validation rows from 256: errors: ")
+}
+
 func TestFitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()

@@ -200,3 +200,40 @@ func TestCheckpointsAreTheSameForAnyGang(t *testing.T) {
 	assert.Len(t, history, 4)
 	assert.Greater(t, history[0].Loss, history[3].Loss)
 }
+
+// From whichever checkpoint it goes on, the fit ends with the same checkpoint:
+// weights, moments, best weights, history, and what the schedule remembers. The
+// rows are few, so that the best epoch is not the last one.
+func TestAnyCheckpointLeadsToTheSameEnd(t *testing.T) {
+	t.Parallel()
+	c := DefaultConfig()
+	c.Hidden, c.Epochs, c.BatchSize, c.Dropout, c.Optimizer.LearningRate = []int{64, 64}, 60, 50, 0.1, 0.02
+	c.EarlyStopping = &EarlyStopping{Metric: "loss", Patience: 6, MinDelta: 1e-3}
+	c.Scheduler = Scheduler{Type: ReduceOnPlateau, Factor: 0.5, Patience: 2}
+	run := func(resume []byte) (states [][]byte, epochs []models.Epoch, model string) {
+		m := fitSolo(t, c, twoClasses, xor(1, 120), xor(2, 400), models.Options{
+			Resume: resume, CheckpointEvery: 1,
+			Checkpoint: func(_ context.Context, b []byte) error {
+				states = append(states, b)
+				return nil
+			},
+			Epoch: func(e models.Epoch) { epochs = append(epochs, e) },
+		})
+		return states, epochs, must(m.MarshalBinary())
+	}
+	states, epochs, want := run(nil)
+	last := states[len(states)-1]
+	require.Len(t, states, 3*len(epochs))
+	assert.Less(t, len(epochs), c.Epochs, "it stops early")
+	assert.Less(t, epochs[len(epochs)-1].LearningRate, c.Optimizer.LearningRate, "the learning rate falls")
+	assert.False(t, epochs[len(epochs)-1].Best)
+	history, err := History(last)
+	require.NoError(t, err)
+	assert.Equal(t, epochs, history)
+	for i, state := range states[:len(states)-1] {
+		rest, _, got := run(state)
+		require.Equal(t, want, got, "from checkpoint %d of %d", i+1, len(states))
+		require.Len(t, rest, len(states)-1-i)
+		require.Equal(t, last, rest[len(rest)-1])
+	}
+}

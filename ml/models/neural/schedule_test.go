@@ -108,6 +108,21 @@ func TestTheBestEpochIsKept(t *testing.T) {
 	assert.InDelta(t, best, score(t, m, validation, "loss"), 0, "to the last bit: the model is that of the best epoch")
 }
 
+func TestValidationMetricsAreThoseOfTheModel(t *testing.T) {
+	t.Parallel()
+	for _, tr := range trials()[:3] {
+		var epochs []models.Epoch
+		tr.config.Epochs, tr.config.EarlyStopping = 1, nil
+		m := fitSolo(t, tr.config, tr.problem, tr.train, tr.validation, models.Options{Epoch: func(e models.Epoch) { epochs = append(epochs, e) }})
+		require.Len(t, epochs, 1)
+		for _, name := range tr.problem.Task.Names() {
+			v, err := epochs[0].Validation.Value(name)
+			require.NoError(t, err)
+			assert.InDelta(t, score(t, m, tr.validation, name), v, 0, "%s: %s, to the last bit", tr.name, name)
+		}
+	}
+}
+
 func TestMetricsToWatch(t *testing.T) {
 	t.Parallel()
 	e, err := metrics.NewEvaluator(metrics.Binary, 2)
