@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
 )
@@ -21,8 +22,12 @@ func main() {
 	go func() {
 		<-signals
 		cancel(exit.ErrInterrupted)
-		<-signals // who asks twice does not want to wait
-		os.Exit(int(exit.Interrupted))
+		asked := time.Now()
+		for range signals { // who asks twice does not want to wait; the same wish may come by several ways at once
+			if time.Since(asked) > time.Second {
+				os.Exit(int(exit.Interrupted))
+			}
+		}
 	}()
 	os.Exit(int(newApp().run(ctx, os.Args[1:])))
 }

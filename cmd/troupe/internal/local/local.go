@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -157,26 +158,35 @@ func (c *Cluster) spawn(i int, ready chan<- Record) error {
 	}
 	cmd := exec.Command(cfg.Program, append(args, cfg.Args...)...)
 	cmd.Stderr = cfg.Log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C reaches us alone, and we drain them
+	cmd.SysProcAttr = apart()
 	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", name, err)
 	}
 	ch := &child{name: name, cmd: cmd, done: make(chan struct{})}
-	c.children[i] = ch
+	started := make(chan error, 1)
 	c.waits.Go(func() {
+		// The system takes the end of this thread for the end of the parent.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		var r Record
 		if json.NewDecoder(bufio.NewReader(out)).Decode(&r) == nil {
 			ready <- r
 		}
 		_, _ = io.Copy(io.Discard, out) // it says no more
-		err := cmd.Wait()
+		err = cmd.Wait()
 		close(ch.done)
 		exits <- Exit{name, cmd.Process.Pid, err}
 	})
+	if err := <-started; err != nil {
+		return fmt.Errorf("start node %s: %w", name, err)
+	}
+	c.children[i] = ch
 	return nil
 }
 
