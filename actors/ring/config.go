@@ -42,8 +42,13 @@ type Config struct {
 	// Alive is the interval at which a rank that computes says so: about a quarter
 	// of Timeout.
 	Alive time.Duration
-	// FormTimeout is how long a rank waits for its neighbours to join.
+	// FormTimeout is how long a rank waits for its neighbours to join. They may
+	// have to read their data first, so it is long: whoever orders the gang knows
+	// earlier when a member is gone, and ends the wait.
 	FormTimeout time.Duration
+	// ReachTimeout is how long the process of a neighbour may be out of reach
+	// before the gang is given up.
+	ReachTimeout time.Duration
 	// SegmentBytes is what is sent at a time; a reduction passes segments on
 	// while the next ones arrive.
 	SegmentBytes int
@@ -62,7 +67,7 @@ type Config struct {
 // DefaultConfig gives a frozen rank up after four seconds.
 func DefaultConfig() Config {
 	return Config{
-		Timeout: 4 * time.Second, Alive: time.Second, FormTimeout: 10 * time.Second, SegmentBytes: 256 << 10, MaxWaiting: 64,
+		Timeout: 4 * time.Second, Alive: time.Second, FormTimeout: 15 * time.Minute, ReachTimeout: 10 * time.Second, SegmentBytes: 256 << 10, MaxWaiting: 64,
 		MaxBroadcastBytes: 4 << 30, Clock: clock.Real{},
 	}
 }
@@ -78,6 +83,7 @@ func (c Config) Validate() error {
 	check(c.Timeout > 0, "timeout is %v: it must be positive", c.Timeout)
 	check(c.Alive > 0 && c.Alive <= c.Timeout/2, "alive is %v: it must be positive, and at most half of timeout, %v", c.Alive, c.Timeout)
 	check(c.FormTimeout > 0, "form_timeout is %v: it must be positive", c.FormTimeout)
+	check(c.ReachTimeout > 0, "reach_timeout is %v: it must be positive", c.ReachTimeout)
 	check(c.SegmentBytes > 0 && c.SegmentBytes%8 == 0, "segment_bytes is %d: it must be a positive multiple of 8", c.SegmentBytes)
 	check(c.MaxWaiting > 0, "max_waiting is %d: it must be positive", c.MaxWaiting)
 	check(c.MaxBroadcastBytes > 0, "max_broadcast_bytes is %d: it must be positive", c.MaxBroadcastBytes)

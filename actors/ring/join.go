@@ -77,28 +77,34 @@ func (l *Listener) links(ctx context.Context, g Gang) (in, out net.Conn, err err
 	return in, out, err
 }
 
-// dial links up with the right neighbour; it tries again until ctx ends, since
-// who is here, and in which generation, is not for a rank to decide.
+// dial links up with the right neighbour. While its process is there, it tries
+// until ctx ends, since who is in the gang is not for a rank to decide.
 func (l *Listener) dial(ctx context.Context, g Gang) (net.Conn, error) {
 	address := g.Peers[(g.Rank+1)%len(g.Peers)]
-	var last error
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, l.cfg.Timeout/8) {
-		c, err := l.dialOnce(ctx, address, g.hello())
-		if err == nil || errors.Is(err, ErrStale) {
-			return c, err
+	reached := l.cfg.Clock.Now()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, l.cfg.ReachTimeout/20) {
+		c, err := l.call(ctx, address, g.hello())
+		if err == nil {
+			reached = l.cfg.Clock.Now()
+			if err = l.accepted(ctx, c, g.Generation); err == nil || errors.Is(err, ErrStale) {
+				return c, err
+			}
 		}
-		if ctx.Err() == nil {
-			last = err
+		if l.cfg.Clock.Now().Sub(reached) > l.cfg.ReachTimeout {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), last)
+			return nil, errors.Join(context.Cause(ctx), err)
 		case <-l.cfg.Clock.After(wait):
 		}
 	}
 }
 
-func (l *Listener) dialOnce(ctx context.Context, address string, h hello) (_ net.Conn, err error) {
+// call reaches the process of a neighbour and says hello.
+func (l *Listener) call(ctx context.Context, address string, h hello) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReachTimeout)
+	defer cancel()
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -106,28 +112,40 @@ func (l *Listener) dialOnce(ctx context.Context, address string, h hello) (_ net
 	if l.cfg.TLS != nil {
 		c = tls.Client(c, l.cfg.TLS)
 	}
+	return c, closing(ctx, c, func() error {
+		_, err := c.Write(h.bytes())
+		return err
+	})
+}
+
+// accepted waits until the neighbour has joined, too.
+func (l *Listener) accepted(ctx context.Context, c net.Conn, generation uint64) error {
+	return closing(ctx, c, func() error {
+		var what [1]byte
+		if _, err := c.Read(what[:]); err != nil {
+			return err
+		}
+		switch what[0] {
+		case accepted:
+			return nil
+		case stale:
+			return fault.New(fault.Unavailable, "ring: %s: %w than %d", c.RemoteAddr(), ErrStale, generation)
+		default:
+			return fault.New(fault.Unavailable, "ring: %s: answers %d, expected %d", c.RemoteAddr(), what[0], accepted)
+		}
+	})
+}
+
+// closing does something with a link, which is closed when ctx ends and after an
+// error.
+func closing(ctx context.Context, c net.Conn, do func() error) error {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer func() {
-		if !stop() && err == nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			c.Close()
-		}
-	}()
-	if _, err := c.Write(h.bytes()); err != nil {
-		return nil, err
+	err := do()
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
 	}
-	var what [1]byte
-	if _, err := c.Read(what[:]); err != nil {
-		return nil, err
+	if err != nil {
+		c.Close()
 	}
-	switch what[0] {
-	case accepted:
-		return c, nil
-	case stale:
-		return nil, fault.New(fault.Unavailable, "ring: %s: %w than %d", address, ErrStale, h.key.generation)
-	default:
-		return nil, fault.New(fault.Unavailable, "ring: %s: answers %d, expected %d", address, what[0], accepted)
-	}
+	return err
 }

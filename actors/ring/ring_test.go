@@ -227,7 +227,13 @@ func TestAGangThatDoesNotCompleteIsGivenUp(t *testing.T) {
 	require.ErrorIs(t, err, ErrBroken)
 	require.Equal(t, fault.Unavailable, fault.Of(err))
 
-	cfg.FormTimeout = time.Hour
+	cfg.FormTimeout, cfg.ReachTimeout = time.Hour, 50*time.Millisecond
+	ls, g.Peers = listeners(t, 2, cfg)
+	require.NoError(t, ls[1].Close())
+	_, err = ls[0].Join(context.Background(), g)
+	require.ErrorIs(t, err, ErrBroken, "the process of a neighbour is not there")
+	require.ErrorContains(t, err, "refused")
+
 	ls, g.Peers = listeners(t, 2, cfg)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errors.New("stopped"))
