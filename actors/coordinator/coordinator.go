@@ -45,6 +45,9 @@ type Config struct {
 	// attempt counts as lost, so that the news of who died, or the failure of the
 	// rank that is to blame, arrives first. Members complain at every heartbeat.
 	GangSettle time.Duration
+	// UnfitAfter is how long a job waits for a member with memory enough for its
+	// tasks, when those that are here could never take them, before it fails.
+	UnfitAfter time.Duration
 	// Backoff is the wait before the first retry of a failed task; it doubles
 	// with every failure.
 	Backoff time.Duration
@@ -58,7 +61,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Heartbeat: 500 * time.Millisecond, SuspectAfter: 1500 * time.Millisecond, GoneAfter: 5 * time.Second,
-		ResendAfter: 2 * time.Second, GangSettle: 150 * time.Millisecond, Backoff: 200 * time.Millisecond, LeaseTTL: 3 * time.Second,
+		ResendAfter: 2 * time.Second, GangSettle: 150 * time.Millisecond, Backoff: 200 * time.Millisecond, UnfitAfter: 30 * time.Second, LeaseTTL: 3 * time.Second,
 	}
 }
 
@@ -73,6 +76,7 @@ func (c Config) Validate() error {
 	positive("heartbeat", c.Heartbeat)
 	positive("resend_after", c.ResendAfter)
 	positive("backoff", c.Backoff)
+	positive("unfit_after", c.UnfitAfter)
 	positive("lease_ttl", c.LeaseTTL)
 	if c.SuspectAfter < 2*c.Heartbeat {
 		errs = append(errs, fmt.Errorf("coordinator: suspect_after is %v: it must be at least two heartbeats of %v", c.SuspectAfter, c.Heartbeat))
@@ -126,6 +130,7 @@ type tracked struct {
 	effects   []jobs.Effect
 	notBefore map[jobs.TaskID]time.Time // pending tasks that wait before they are placed again
 	sent      map[jobs.TaskID]time.Time // when the current attempt was ordered last
+	unfit     time.Time                 // since when no member could ever take its tasks; zero when one could
 	broken    map[jobs.TaskID]broken    // gangs whose ranks complain of their links
 }
 

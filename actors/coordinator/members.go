@@ -74,6 +74,7 @@ func (c *Core) Tick(ctx context.Context) error {
 			return err
 		}
 	}
+	c.rejectUnfit(now)
 	return c.Poll(ctx)
 }
 

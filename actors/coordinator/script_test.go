@@ -22,8 +22,8 @@ import (
 // The scripts of testdata are scenarios and the exact trace of what the
 // coordinator says. With -rewrite they are written anew: read the diff.
 //
-//	submit JOB KIND            work: two tasks, then a merge; gang: a gang of 1 to 3
-//	hello MEMBER [slots=N] [running=REF,...] [draining]     REF is JOB:TASK@ATTEMPT
+//	submit JOB KIND            work: two tasks, then a merge; big: a task of 5 GiB; gang: a gang of 1 to 3
+//	hello MEMBER [slots=N] [gib=N] [running=REF,...] [draining]     REF is JOB:TASK@ATTEMPT
 //	done MEMBER REF, failed MEMBER REF KIND, lost MEMBER REF, checkpoint MEMBER REF
 //	gone MEMBER                its process has ended
 //	after DURATION             time passes, then a tick
@@ -117,6 +117,7 @@ func newScript(t *testing.T) *script {
 func scriptPlan(j *jobs.Job) (*jobs.Stage, *jobs.Result, error) {
 	stages := map[string][]jobs.Stage{
 		"work": {{Name: "work", Shape: jobs.Map, NumTasks: 2}, {Name: "sum", Shape: jobs.Merge, NumTasks: 1}},
+		"big":  {{Name: "work", Shape: jobs.Map, NumTasks: 1, MaxBytes: 5 << 30}},
 		"gang": {{Name: "fit", Shape: jobs.Gang, NumTasks: 1, MinRanks: 1, MaxRanks: 3}},
 	}[j.Kind]
 	switch n := len(j.Stages); {
@@ -215,6 +216,10 @@ func (s *script) hello(w []string) jobs.Hello {
 		case "slots":
 			_, err := fmt.Sscan(value, &h.Slots)
 			s.check(err)
+		case "gib":
+			_, err := fmt.Sscan(value, &h.MaxBytes)
+			s.check(err)
+			h.MaxBytes <<= 30
 		case "draining":
 			h.Draining = true
 		case "running":
