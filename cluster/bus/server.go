@@ -58,7 +58,7 @@ type ServerConfig struct {
 	// MaxStoreBytes bounds the state on disk. Default: three quarters of what is
 	// free in Dir when the server starts.
 	MaxStoreBytes int64
-	// SyncInterval is how often files are synced. Default 2 s.
+	// SyncInterval is how often files are synced. Default 10 s.
 	SyncInterval time.Duration
 	// Trust are the cluster's credentials; nil lets everybody in.
 	Trust *trust.Trust
@@ -113,7 +113,7 @@ func (cfg ServerConfig) options() (*server.Options, error) {
 		JetStreamMaxMemory: cfg.MaxMemoryBytes, JetStreamMaxStore: cfg.MaxStoreBytes,
 	}
 	if o.SyncInterval == 0 {
-		o.SyncInterval = 2 * time.Second
+		o.SyncInterval = 10 * time.Second
 	}
 	if o.JetStreamMaxMemory == 0 {
 		o.JetStreamMaxMemory = 64 << 20

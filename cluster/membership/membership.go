@@ -191,7 +191,7 @@ func (m *Membership) setSelf(self Member) error {
 // Leave tells the others that this member goes, for at most a second or two.
 func (m *Membership) Leave() {
 	if err := m.list.Leave(2 * time.Second); err != nil {
-		m.cfg.Log.Warn("members find out by themselves that this one leaves", slog.Any("err", err))
+		m.cfg.Log.Info("members find out by themselves that this one leaves", slog.Any("err", err))
 	}
 }
 

@@ -89,7 +89,8 @@ type Config struct {
 	// embedded servers: nats:// or tls://, several separated by commas.
 	NATSURL string
 	// Tokens are the bearer tokens of the HTTP door. Default: none is asked for
-	// on loopback; elsewhere those that Token derives from the secret.
+	// on loopback; elsewhere those that Token derives from the secret, which are
+	// the same on all nodes and are written to tokens.json in DataDir.
 	Tokens api.Tokens
 
 	// Version is that of the program. Members of another major version, or

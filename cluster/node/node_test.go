@@ -112,7 +112,7 @@ func call(t *testing.T, n *Node, method, path string, body any, want int, into a
 	require.NoError(t, err)
 	req, err := http.NewRequestWithContext(soon(t), method, "http://"+n.Addresses().HTTP+path, bytes.NewReader(b))
 	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(withToken(req))
 	require.NoError(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	b, err = io.ReadAll(resp.Body)
@@ -164,6 +164,45 @@ func TestANode(t *testing.T) {
 	require.Equal(t, want, submitted(t, again, s).Digest)
 	again.Close()
 	require.NoError(t, again.Wait())
+	outside(t, s, want)
+}
+
+// outside starts a node that others can reach, over a NATS that is not its own.
+func outside(t *testing.T, s spec.Spec, want string) {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	external, err := bus.StartServer(soon(t), bus.ServerConfig{Name: "external", Dir: t.TempDir(), Host: "127.0.0.1", Replicas: 1, MaxStoreBytes: 1 << 30, Log: quiet, Clock: clock.Real{}})
+	require.NoError(t, err)
+	t.Cleanup(external.Shutdown)
+	cfg := anyPort(t.TempDir())
+	cfg.Bind, cfg.Advertise, cfg.NATSURL, cfg.Secret = "0.0.0.0", "127.0.0.1", external.URL(), []byte("a secret of at least sixteen bytes")
+	n, err := Start(soon(t), cfg)
+	require.NoError(t, err)
+	t.Cleanup(n.Close)
+	require.Empty(t, n.Addresses().NATS)
+	call(t, n, http.MethodGet, "/health", nil, http.StatusOK, nil)
+	call(t, n, http.MethodGet, "/v1/nodes", nil, http.StatusUnauthorized, nil)
+	var tokens api.Tokens
+	b, err := os.ReadFile(filepath.Join(cfg.DataDir, tokensFile))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &tokens))
+	bearer, err = Token(cfg.Secret, api.Submit)
+	require.NoError(t, err)
+	require.Equal(t, api.Submit, tokens[bearer])
+	defer func() { bearer = "" }()
+	awaitLeader(t, n)
+	require.Equal(t, want, submitted(t, n, s).Digest)
+	call(t, n, http.MethodPost, "/v1/nodes/alone/drain", nil, http.StatusUnauthorized, nil)
+}
+
+// bearer is the token of all requests, when it is not empty.
+var bearer string
+
+func withToken(req *http.Request) *http.Request {
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	return req
 }
 
 // refused checks that a second node with the same folder or ports says why it
@@ -200,7 +239,7 @@ func submitted(t *testing.T, n *Node, s spec.Spec) run.Summary {
 	call(t, n, http.MethodPost, "/v1/jobs", api.SubmitRequest{Spec: s}, http.StatusAccepted, &got)
 	req, err := http.NewRequestWithContext(soon(t), http.MethodGet, "http://"+n.Addresses().HTTP+"/v1/jobs/"+got.Job+"/events", http.NoBody)
 	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(withToken(req))
 	require.NoError(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	events, err := io.ReadAll(resp.Body) // it ends with the job

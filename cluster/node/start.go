@@ -208,7 +208,7 @@ func (n *Node) openStore(ctx context.Context) error {
 
 // serve opens the HTTP door.
 func (n *Node) serve(context.Context) error {
-	asked, err := tokens(n.cfg, n.trust)
+	asked, err := n.tokens()
 	if err != nil {
 		return err
 	}
