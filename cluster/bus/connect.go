@@ -83,7 +83,7 @@ func (cfg ConnectConfig) options() ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name(cfg.Name), nats.Timeout(5 * time.Second),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
-		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(3), // a dead link is noticed after 6 to 8 s
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), // a dead link is noticed after 4 to 6 s
 		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
