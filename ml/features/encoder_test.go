@@ -62,6 +62,14 @@ func TestTheEncoderByHand(t *testing.T) {
 	assert.InDeltaSlice(t, want, encodeRows(t, e, fresh), 1e-6)
 }
 
+func TestAnInfinityIsNotMissing(t *testing.T) {
+	t.Parallel()
+	b := batch(t, floats64(t, "n", 0., 2., inf, -inf))
+	e := encoderOf(t, b, features.DefaultEncoderConfig())
+	assert.Equal(t, []string{"n"}, e.FeatureNames())
+	assert.Equal(t, []float32{-1, 1, 10, -10}, encodeRows(t, e, b))
+}
+
 func TestTheEncoderKeepsTheMostFrequent(t *testing.T) {
 	t.Parallel()
 	b := batch(t, texts(t, "c", "d", "d", "d", "b", "b", "a", "a", "c", "c", null{}))

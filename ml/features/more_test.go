@@ -68,6 +68,7 @@ func TestImpute(t *testing.T) {
 	check(t, with(step("i", "impute", "x"), "strategy", "constant", "value", -1), b, floats64(t, "i", 1., 1., 4., -1., -1.))
 	check(t, step("i", "impute", "c"), b, texts(t, "i", "b", "a", "a", "a", "b")) // of equally frequent ones, the first
 	check(t, with(step("i", "impute", "c"), "strategy", "constant", "value", "none"), b, texts(t, "i", "b", "none", "a", "a", "b"))
+	check(t, with(step("i", "impute", "x"), "strategy", "mode"), batch(t, floats64(t, "x", 7., 3., 7., 3., null{})), floats64(t, "i", 7., 3., 7., 3., 3.))
 	check(t, step("i", "impute", "x"), batch(t, floats64(t, "x", inf, null{}, 3.)), floats64(t, "i", inf, 3., 3.))
 }
 
@@ -79,6 +80,16 @@ func TestOrdinalEncode(t *testing.T) {
 	p := fit(t, features.Config{Steps: []features.Step{step("o", "ordinal_encode", "n")}}, b)
 	checkApply(t, p, b, ints(t, "o", 2, 1, null{}, 0))
 	checkApply(t, p, batch(t, named{"n", column(t, data.Int64, 3, 9)}), ints(t, "o", -1, 1))
+}
+
+func TestCategoriesOfNumbersAndDates(t *testing.T) {
+	t.Parallel()
+	b := batch(t, named{"n", column(t, data.Int64, 10, 10, 9, null{})}, named{"d", column(t, data.Date, 19_782, -1, -1, null{})})
+	check(t, with(step("n", "one_hot", "n"), "other", false), b, truths(t, "n_9", false, false, true, false),
+		truths(t, "n_10", true, true, false, false), truths(t, "n_missing", false, false, false, true))
+	check(t, step("d", "one_hot", "d"), b, truths(t, "d_1969-12-31", false, true, true, false), truths(t, "d_2024-02-29", true, false, false, false),
+		truths(t, "d_missing", false, false, false, true), truths(t, "d_other", false, false, false, false))
+	check(t, with(step("f", "frequency_encode", "d"), "normalize", false), b, floats64(t, "f", 1., 2., 2., null{}))
 }
 
 // Every parameter that can be wrong is, once.

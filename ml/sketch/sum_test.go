@@ -1,6 +1,7 @@
 package sketch_test
 
 import (
+	"encoding/binary"
 	"math"
 	"math/big"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
@@ -44,4 +46,21 @@ func TestSumRefusesWhatIsNoNumber(t *testing.T) {
 	assert.False(t, s.Add(math.Inf(-1)))
 	assert.False(t, s.AddProduct(1e200, 1e200))
 	assert.InDelta(t, 2, s.Value(), 0)
+}
+
+func TestASumHasOneForm(t *testing.T) {
+	t.Parallel()
+	var s sketch.Sum
+	s.Add(3)
+	b := s.Append(nil)
+	back, rest, err := sketch.DecodeSum(append(b, 7))
+	require.NoError(t, err)
+	assert.Equal(t, []byte{7}, rest)
+	assert.InDelta(t, 3, back.Value(), 0)
+	for name, broken := range map[string][]byte{
+		"a chunk that is not carried": binary.AppendVarint([]byte{0, 1}, 1<<40), "too many chunks": {60, 9}, "an early end": {0, 1},
+	} {
+		_, _, err := sketch.DecodeSum(broken)
+		assert.Equal(t, fault.Corrupt, fault.Of(err), name)
+	}
 }

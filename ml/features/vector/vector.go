@@ -60,10 +60,7 @@ func log1p(x float64) float64 {
 	if math.Abs(x) < 0x1p-54 {
 		return x
 	}
-	c := x - (u - 1) // what rounding u has lost
-	if x >= 1 {
-		c = 1 - (u - x)
-	}
+	c := x - (u - 1) // what rounding u has lost, exact up to 2^53, where it no longer counts
 	bits := math.Float64bits(u)
 	exponent := int64(bits-half) >> 52
 	k := float64(exponent)
