@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/troupe-ml/troupe/cluster/node"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/client"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/embedded"
@@ -200,7 +201,7 @@ func (a *app) backend() (backend.Backend, error) {
 
 func (a *app) engine() (*embedded.Engine, error) {
 	return embedded.Open(embedded.Config{
-		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Version: version, Body: a.body, Clock: a.clock, Log: a.log(),
+		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: node.DefaultConfig().MemoryBytes, Version: version, Body: a.body, Clock: a.clock, Log: a.log(),
 	})
 }
 

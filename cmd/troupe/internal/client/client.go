@@ -225,6 +225,11 @@ func (c *Client) send(ctx context.Context, base, method, path string, body []byt
 		return resp, nil
 	}
 	defer drain(resp.Body)
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/problem+json") {
+		c.mu.Lock()
+		c.reached = true // a node that cannot serve yet is worth waiting for
+		c.mu.Unlock()
+	}
 	return nil, problem(base, resp)
 }
 

@@ -232,6 +232,26 @@ func TestTokensAreSentAndMissed(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A node that has just started cannot serve yet: its store is still away.
+func TestANodeThatCannotServeYetIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) < 3 {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"status":503,"detail":"the store does not answer"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"jobs":[]}`)
+	}))
+	defer server.Close()
+	c := start(t, 0, nil)
+	_, err := c.client(server.URL).List(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, int32(3), asked.Load())
+}
+
 func TestAddressesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "ftp://x", "http://", "http://h:1/path", "h:1?x"} {
