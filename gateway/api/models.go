@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -92,6 +93,9 @@ func Deploy(ctx context.Context, r *registry.Registry, req DeployRequest, move m
 	}
 	if req.Environment == "" {
 		return Deployment{}, fault.New(fault.Invalid, "deploy %s: the environment is missing: name one, such as production", req.ModelURI)
+	}
+	if err := models.CheckAlias(req.Environment); err != nil { // before anything is registered
+		return Deployment{}, fmt.Errorf("deploy %s: %w", req.ModelURI, err)
 	}
 	found, err := r.Resolve(ctx, req.ModelURI)
 	if err != nil {

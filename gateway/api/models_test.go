@@ -129,6 +129,8 @@ func TestWhatCannotBeDeployedIsRefused(t *testing.T) {
 		status, out := d.ask("POST", "/v1/deployments", body)
 		assert.Equal(t, want, status, "%s: %v", body, out)
 	}
+	_, out := d.ask("GET", "/v1/models", "")
+	assert.Empty(t, out["models"], "what is refused registers nothing")
 	status, _ := d.ask("POST", "/v1/rollbacks", `{"model":"none","environment":"production"}`)
 	assert.Equal(t, 404, status)
 }

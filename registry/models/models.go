@@ -113,11 +113,8 @@ func (s *Shelf) Register(ctx context.Context, name string, v Version) (Version, 
 // NotFound when there is no such model or version; Conflict when the alias does
 // not name what is expected.
 func (s *Shelf) MoveAlias(ctx context.Context, name, alias string, move Move, expect int) (Model, error) {
-	if err := checkWord("alias", alias); err != nil {
+	if err := CheckAlias(alias); err != nil {
 		return Model{}, err
-	}
-	if _, err := strconv.Atoi(alias); err == nil {
-		return Model{}, fault.New(fault.Invalid, "the alias %q is a number, as versions are; choose a word", alias)
 	}
 	return s.update(ctx, name, func(m *Model) error {
 		if move.Version != 0 {
@@ -312,6 +309,17 @@ func listed(names []string) string {
 	default:
 		return strings.Join(names, ", ")
 	}
+}
+
+// CheckAlias returns an error of kind Invalid unless alias can be the name of one.
+func CheckAlias(alias string) error {
+	if err := checkWord("alias", alias); err != nil {
+		return err
+	}
+	if _, err := strconv.Atoi(alias); err == nil {
+		return fault.New(fault.Invalid, "the alias %q is a number, as versions are; choose a word", alias)
+	}
+	return nil
 }
 
 // checkWord judges the name of a model or alias. Slashes and at signs would
