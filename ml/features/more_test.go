@@ -92,6 +92,13 @@ func TestCategoriesOfNumbersAndDates(t *testing.T) {
 	check(t, with(step("f", "frequency_encode", "d"), "normalize", false), b, floats64(t, "f", 1., 2., 2., null{}))
 }
 
+func TestACategoryMayBeCalledOther(t *testing.T) {
+	t.Parallel()
+	check(t, step("c", "one_hot", "c"), batch(t, texts(t, "c", "other", "missing", null{}, "other_")),
+		truths(t, "c_missing", false, true, false, false), truths(t, "c_other", true, false, false, false), truths(t, "c_other_", false, false, false, true),
+		truths(t, "c_missing_", false, false, true, false), truths(t, "c_other__", false, false, false, false))
+}
+
 // Every parameter that can be wrong is, once.
 func TestParametersAreChecked(t *testing.T) {
 	t.Parallel()

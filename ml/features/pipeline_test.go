@@ -108,6 +108,17 @@ func TestApplyRefusesOtherTables(t *testing.T) {
 	}
 }
 
+func TestAColumnWithoutNullsHasNone(t *testing.T) {
+	t.Parallel()
+	schema := data.Schema{Fields: []data.Field{{Name: "id", Type: data.Int64}}}
+	p, err := features.Compile(features.Config{Keep: []string{"id"}}, schema)
+	require.NoError(t, err)
+	_, err = p.Apply(batch(t, named{"id", column(t, data.Int64, 1, null{})}))
+	require.ErrorContains(t, err, `column "id" has nulls, expected none`)
+	_, err = p.Apply(batch(t, named{"id", column(t, data.Int64, 1)}))
+	require.NoError(t, err)
+}
+
 func TestNamesMustNotCollide(t *testing.T) {
 	t.Parallel()
 	schema := chainBatch(t).Schema

@@ -81,6 +81,17 @@ func TestClassesOfAllRowsAreKnown(t *testing.T) {
 	require.ErrorContains(t, err, `"never" in row 1, which is none of the classes`)
 }
 
+func TestATruthIsNoNumberOfAClass(t *testing.T) {
+	t.Parallel()
+	target, err := fitTarget(t, metrics.Binary, batch(t, named{"y", column(t, data.Int64, 0, 1)}), nil)
+	require.NoError(t, err)
+	_, err = target.Encode(batch(t, named{"y", column(t, data.Bool, true)}), make([]float32, 1))
+	require.ErrorContains(t, err, `column "y" is bool, expected int64`)
+	known, err := target.Encode(batch(t, floats64(t, "y", 1.)), make([]float32, 1))
+	require.NoError(t, err)
+	assert.Nil(t, known)
+}
+
 func TestARegressionTarget(t *testing.T) {
 	t.Parallel()
 	b := batch(t, floats64(t, "y", 1., 3., nan, null{}, 100.))
