@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -68,12 +69,23 @@ type Membership struct {
 	meta    []byte
 	servers map[string]bool // gossip addresses of all servers ever seen
 	refusal error           // why the last merge was refused
+
+	// What memberlist calls its nodes changes under its own lock, so what is
+	// needed of them is copied while it calls.
+	aliveMu sync.Mutex
+	alive   map[string]contact // by memberlist's name of the node
+}
+
+// contact is what memberlist knows of a node that is here.
+type contact struct {
+	address string // of its gossip
+	meta    []byte
 }
 
 // Start starts to listen. It looks for nobody before Join. A port in use is of
 // kind Conflict.
 func Start(cfg Config) (*Membership, error) {
-	m := &Membership{cfg: cfg, kick: make(chan struct{}, 1), stop: make(chan struct{}), self: cfg.Self, servers: map[string]bool{}}
+	m := &Membership{cfg: cfg, kick: make(chan struct{}, 1), stop: make(chan struct{}), self: cfg.Self, servers: map[string]bool{}, alive: map[string]contact{}}
 	c := memberlist.DefaultLANConfig()
 	c.Name = cfg.Self.Name + "/" + cfg.Self.ID // of this life: a name that comes back is somebody else
 	c.BindAddr, c.BindPort = cfg.Bind, cfg.Port
@@ -146,13 +158,20 @@ func joinError(seeds []string, err error) error {
 // Members returns all members, this one included, by name.
 func (m *Membership) Members() []Member {
 	var all []Member
-	for _, n := range m.list.Members() {
-		if member, err := decode(n.Meta); err == nil {
+	for _, c := range m.contacts() {
+		if member, err := decode(c.meta); err == nil {
 			all = append(all, member)
 		}
 	}
 	slices.SortFunc(all, compare)
 	return all
+}
+
+// contacts returns the nodes that are here, in no order.
+func (m *Membership) contacts() []contact {
+	m.aliveMu.Lock()
+	defer m.aliveMu.Unlock()
+	return slices.Collect(maps.Values(m.alive))
 }
 
 // Self returns what this member says of itself.
@@ -257,8 +276,8 @@ func (m *Membership) note(now []Member) {
 // missing returns the addresses of seeds and servers that are not here.
 func (m *Membership) missing() []string {
 	here := map[string]bool{m.Address(): true}
-	for _, n := range m.list.Members() {
-		here[n.Address()] = true
+	for _, c := range m.contacts() {
+		here[c.address] = true
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -302,13 +321,26 @@ func (delegate) MergeRemoteState([]byte, bool) {}
 type events struct{ m *Membership }
 
 // NotifyJoin implements memberlist.EventDelegate.
-func (e events) NotifyJoin(*memberlist.Node) { e.m.signal() }
+func (e events) NotifyJoin(n *memberlist.Node) { e.here(n) }
+
+// here copies what a node says of itself; the caller holds memberlist's lock.
+func (e events) here(n *memberlist.Node) {
+	e.m.aliveMu.Lock()
+	e.m.alive[n.Name] = contact{n.Address(), slices.Clone(n.Meta)}
+	e.m.aliveMu.Unlock()
+	e.m.signal()
+}
 
 // NotifyLeave implements memberlist.EventDelegate.
-func (e events) NotifyLeave(*memberlist.Node) { e.m.signal() }
+func (e events) NotifyLeave(n *memberlist.Node) {
+	e.m.aliveMu.Lock()
+	delete(e.m.alive, n.Name)
+	e.m.aliveMu.Unlock()
+	e.m.signal()
+}
 
 // NotifyUpdate implements memberlist.EventDelegate.
-func (e events) NotifyUpdate(*memberlist.Node) { e.m.signal() }
+func (e events) NotifyUpdate(n *memberlist.Node) { e.here(n) }
 
 // merges refuses members that do not fit.
 type merges struct{ m *Membership }

@@ -76,6 +76,9 @@ func TestLogAgreesWithTheMathPackage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := math.Abs(rapid.Float64().Draw(t, "x"))
 		want := math.Log(x)
+		if 0 < x && x < 0x1p-1022 { // where Go's own logarithm is wrong on amd64
+			want = math.Log(x*0x1p54) - 54*math.Ln2
+		}
 		if math.IsInf(want, 0) {
 			require.Equal(t, want, metrics.Log(x)) //nolint:testifylint // infinite
 			return
