@@ -6,12 +6,13 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFILES = $(shell git ls-files '*.go' | grep -v '\.pb\.go$$')
 SEEDS ?= 30
 ROWS ?= 1000000
+FLIGHTS ?= ../shared/data/flights/flights.parquet
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## Run the main jobs on a local cluster of three processes, killing one on the way
-	bin/troupe demo --rows $(ROWS)
+	bin/troupe demo --rows $(ROWS) $(if $(wildcard $(FLIGHTS)),--flights $(FLIGHTS))
 
 build: ## Build bin/troupe, one static binary
 	@mkdir -p bin
