@@ -43,7 +43,7 @@ bench: bench-setup ## Measure against the peers; BENCH=train OUT=file.json for o
 bench-setup:
 	@mkdir -p bin/bench
 	@/usr/bin/python3 -c 'import torch' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-torch; }
-	@cd bin/bench && test -d node_modules/nodejs-polars -a -d node_modules/@duckdb || npm install --silent --no-fund --no-audit nodejs-polars @duckdb/node-api
+	@cd bin/bench && test -d node_modules/nodejs-polars-linux-x64-gnu -a -d node_modules/@duckdb || npm install --silent --no-fund --no-audit --force nodejs-polars nodejs-polars-linux-x64-gnu @duckdb/node-api
 
 lint: ## Format, vet and the rules of the house
 	@out="$$(gofmt -l $(GOFILES))"; test -z "$$out" || { echo "not formatted: $$out"; exit 1; }
