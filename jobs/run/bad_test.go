@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,4 +133,16 @@ func allNull(t *testing.T, folder string) {
 		b.Column("amount").Valid = data.NewBitmap(b.NumRows)
 		return b
 	})
+}
+
+func TestRowsWhoseTargetIsNaNAreLeftOut(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(folder, "in"), 0o755))
+	changed(t, folder, "part-00.parquet", func(b *data.Batch) *data.Batch {
+		b.Column("amount").Float64s[0] = math.NaN()
+		b.Column("amount").Float64s[7] = math.NaN()
+		return b
+	})
+	bench(t, folder).succeed("kind: train\nname: raw\ninput: in\ntarget: amount\ntask: regression\nmodel: {type: mlp, hidden: [4]}\nepochs: 1\n")
 }

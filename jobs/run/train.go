@@ -169,6 +169,7 @@ func concat(shards []map[split.Part]*models.Table, part split.Part, p *prepared)
 			delete(s, part)
 		}
 	}
+	t.NumRows = len(t.Y) // a target that is NaN was counted, and is left out
 	return t
 }
 

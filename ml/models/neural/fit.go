@@ -64,7 +64,7 @@ type fit struct {
 	optimizer  kernels.AdamW
 	transposed [][]float32 // of the weights of each layer, for the gradient
 	crew       *crew
-	todo       batch
+	current    batch
 	pieces     pieces
 	work       work
 }

@@ -34,7 +34,7 @@ const smallUpdate = 4 * piece
 func (f *fit) step(ctx context.Context) error {
 	first := f.batch * f.config.BatchSize
 	rows := f.order[first:min(first+f.config.BatchSize, len(f.order))]
-	b := &f.todo
+	b := &f.current
 	b.ctx, b.rows, b.shards = ctx, rows, (len(rows)+f.network.rows-1)/f.network.rows
 	b.next.Store(0)
 	if err := f.gradient(ctx); err != nil {
@@ -51,20 +51,20 @@ func (f *fit) step(ctx context.Context) error {
 // gradient computes the batch's gradient: the first executor has it in its
 // trainer if there is a single shard, else in its sums.
 func (f *fit) gradient(ctx context.Context) error {
-	if f.todo.shards == 1 {
+	if f.current.shards == 1 {
 		return f.crew.run(1, f.work.alone)
 	}
-	mine := (f.todo.shards - f.comm.Rank() + f.comm.WorldSize() - 1) / f.comm.WorldSize()
+	mine := (f.current.shards - f.comm.Rank() + f.comm.WorldSize() - 1) / f.comm.WorldSize()
 	if err := f.crew.run(mine, f.work.shards); err != nil {
 		return err
 	}
-	return f.reduceSums(ctx, len(f.todo.rows))
+	return f.reduceSums(ctx, len(f.current.rows))
 }
 
 // alone computes the mean gradient of a batch that is one shard.
 func (f *fit) alone(e *executor) error {
-	if f.todo.ctx.Err() != nil {
-		return canceled(f.todo.ctx)
+	if f.current.ctx.Err() != nil {
+		return canceled(f.current.ctx)
 	}
 	f.load(e.trainer, 0)
 	e.trainer.scale = 1 / float32(e.trainer.rows)
@@ -81,7 +81,7 @@ func (f *fit) alone(e *executor) error {
 
 // shards computes shards until none of this rank's is left.
 func (f *fit) shards(e *executor) error {
-	b := &f.todo
+	b := &f.current
 	for {
 		if b.ctx.Err() != nil {
 			return canceled(b.ctx)
@@ -102,8 +102,8 @@ func (f *fit) shards(e *executor) error {
 func (f *fit) load(t *trainer, i int) {
 	first := i * f.network.rows
 	t.iteration, t.firstRow = uint64(f.iteration), uint64(first)
-	t.rows = min(f.network.rows, len(f.todo.rows)-first)
-	for k, row := range f.todo.rows[first : first+t.rows] {
+	t.rows = min(f.network.rows, len(f.current.rows)-first)
+	for k, row := range f.current.rows[first : first+t.rows] {
 		copy(t.x.Row(k), f.train.Row(int(row)))
 		t.targets[k] = f.targets[row]
 	}
@@ -176,7 +176,7 @@ func (f *fit) merge(*executor) error {
 // update moves the weights against the gradient, piece by piece. Of sums it
 // makes the mean over the rows first, and then zero.
 func (f *fit) update(e *executor) error {
-	scale := 1 / (gradScale * float64(len(f.todo.rows)))
+	scale := 1 / (gradScale * float64(len(f.current.rows)))
 	leader := f.crew.members[0]
 	for {
 		first, end, ok := f.pieces.take()
@@ -184,7 +184,7 @@ func (f *fit) update(e *executor) error {
 			return nil
 		}
 		grad := leader.trainer.grad[first:end]
-		if f.todo.shards > 1 {
+		if f.current.shards > 1 {
 			sums := leader.sums[first:end]
 			grad = e.scratch[:end-first]
 			kernels.FromFixed(grad, sums, scale)
