@@ -225,7 +225,11 @@ func (a *app) demo(ctx context.Context, d *demo) error {
 		return err
 	}
 	if d.flights != "" {
-		text := strings.ReplaceAll(demoFlights, "FLIGHTS", d.flights)
+		flights, err := filepath.Abs(d.flights) // the specs' own folder is the demo's, this path is the caller's
+		if err != nil {
+			return fmt.Errorf("demo: %w", err)
+		}
+		text := strings.ReplaceAll(demoFlights, "FLIGHTS", flights)
 		if err := a.demoChain(ctx, d, "flights", text, remote, alone, &local.Record{}, &r); err != nil {
 			return err
 		}
