@@ -74,8 +74,9 @@ type Config struct {
 	Roles []Role
 	// Slots are how many tasks run at a time. Default: the number of cores.
 	Slots int
-	// MemoryBytes is the memory for tasks. Default: three quarters of the
-	// machine's.
+	// MemoryBytes is the memory for tasks. Default: half of what the process may
+	// use: of the machine's, or of its container's. The rest is for the store, the
+	// system's cache of files, and what a task's estimate has missed.
 	MemoryBytes int64
 	// StoreBytes bounds the durable state on a server's disk. Default: three
 	// quarters of what is free when it starts.
@@ -116,7 +117,7 @@ func DefaultConfig() Config {
 		HTTPPort: DefaultHTTPPort, ActorPort: DefaultActorPort, GossipPort: DefaultGossipPort,
 		NATSPort: DefaultNATSPort, RoutePort: DefaultRoutePort,
 		Servers: 1, Roles: []Role{Server, Worker}, Slots: runtime.GOMAXPROCS(0),
-		MemoryBytes: machineBytes() / 4 * 3, Version: "dev",
+		MemoryBytes: MachineBytes() / 2, Version: "dev",
 		DrainTimeout: 30 * time.Second,
 		Coordinator:  coordinator.DefaultConfig(),
 		Log:          slog.New(slog.DiscardHandler), Clock: clock.Real{},

@@ -2,7 +2,11 @@ package node
 
 import (
 	"bufio"
+	"bytes"
+	"io/fs"
+	"math"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -10,45 +14,85 @@ import (
 // unknownBytes stands for the memory of a machine that does not tell.
 const unknownBytes = 4 << 30
 
-// machineBytes returns the memory that this process may use at most: the limit
-// of its control group, or else that of the machine.
-func machineBytes() int64 {
-	total := unknownBytesOr(meminfo())
-	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		b, err := os.ReadFile(path)
+// ownBytes is what a node needs beside its tasks.
+const ownBytes = 256 << 20
+
+// MachineBytes returns the memory that this process may use at most: the limit
+// of its control group, or of one above it, or else what the machine has.
+func MachineBytes() int64 { return machineBytes(os.DirFS("/")) }
+
+// machineBytes is MachineBytes over a root file system.
+func machineBytes(root fs.FS) int64 {
+	total := meminfo(root)
+	if total <= 0 {
+		total = unknownBytes
+	}
+	for _, file := range limitFiles(root) {
+		b, err := fs.ReadFile(root, file)
 		if err != nil {
 			continue
 		}
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 && n < total {
-			total = n
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 { // "max" is none
+			total = min(total, n)
 		}
 	}
 	return total
 }
 
-func unknownBytesOr(n int64) int64 {
-	if n <= 0 {
-		return unknownBytes
+// limitFiles returns the files that may bound the memory of this process: of
+// its control group and all above it, in both versions of control groups. Where
+// a container sees its own group as the root, that is the last.
+func limitFiles(root fs.FS) []string {
+	groups := map[string]string{"sys/fs/cgroup/memory": "/", "sys/fs/cgroup": "/"}
+	b, _ := fs.ReadFile(root, "proc/self/cgroup") // without it the roots remain
+	for line := range strings.Lines(string(b)) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // hierarchy, controllers, path
+		switch {
+		case len(fields) != 3:
+		case fields[0] == "0" && fields[1] == "":
+			groups["sys/fs/cgroup"] = fields[2]
+		case strings.Contains(","+fields[1]+",", ",memory,"):
+			groups["sys/fs/cgroup/memory"] = fields[2]
+		}
 	}
-	return n
+	var files []string
+	for mount, group := range groups {
+		name := "memory.max"
+		if mount == "sys/fs/cgroup/memory" {
+			name = "memory.limit_in_bytes"
+		}
+		for at := path.Clean("/" + group); ; at = path.Dir(at) {
+			files = append(files, path.Join(mount, at, name))
+			if at == "/" {
+				break
+			}
+		}
+	}
+	return files
 }
 
 // meminfo returns the machine's memory, or 0.
-func meminfo() int64 {
-	f, err := os.Open("/proc/meminfo")
+func meminfo(root fs.FS) int64 {
+	b, err := fs.ReadFile(root, "proc/meminfo")
 	if err != nil {
 		return 0
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	for s := bufio.NewScanner(f); s.Scan(); {
+	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
 		fields := strings.Fields(s.Text())
 		if len(fields) >= 2 && fields[0] == "MemTotal:" {
 			kib, err := strconv.ParseInt(fields[1], 10, 64)
-			if err != nil {
+			if err != nil || kib > math.MaxInt64>>10 {
 				return 0
 			}
 			return kib << 10
 		}
 	}
 	return 0
+}
+
+// heapLimit returns the memory from which on the collector works harder: what
+// tasks may use and the node's own, and no more than nineteen twentieths of what
+// there is, since the rest of the process is outside the heap.
+func heapLimit(taskBytes, machine int64) int64 {
+	return min(taskBytes+ownBytes, machine/20*19)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -137,6 +138,9 @@ func TestANode(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(n.Close)
 	t.Logf("ready after %v", clock.Real{}.Now().Sub(began))
+	if os.Getenv("GOMEMLIMIT") == "" {
+		require.Equal(t, heapLimit(cfg.MemoryBytes, MachineBytes()), debug.SetMemoryLimit(-1))
+	}
 
 	refused(t, n, cfg)
 	awaitLeader(t, n)

@@ -60,9 +60,8 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 // limitMemory lets the collector work harder before the node exceeds its share,
 // unless the person who started it has said so already.
 func limitMemory(taskBytes int64) {
-	const own = 256 << 20
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 && taskBytes > 0 {
-		debug.SetMemoryLimit(taskBytes + own)
+		debug.SetMemoryLimit(heapLimit(taskBytes, MachineBytes()))
 	}
 }
 

@@ -45,7 +45,7 @@ func (n *nodeFlags) flags(f *pflag.FlagSet) {
 	f.IntVar(&c.Servers, "servers", c.Servers, "how many servers keep the durable state: 1, 3 or 5")
 	f.StringSliceVar(&n.roles, "role", nil, "server, worker or both (default: both)")
 	f.IntVar(&c.Slots, "slots", c.Slots, "tasks at a time")
-	f.StringVar(&n.memory, "memory", "", "memory for tasks, such as 8GiB (default: three quarters of the machine's)")
+	f.StringVar(&n.memory, "memory", "", "memory for tasks, such as 8GiB (default: half of the machine's, or of its container's)")
 	f.StringVar(&n.storeSize, "store-size", "", "the most disk that the durable state may take, such as 100GiB")
 	f.StringVar(&n.secretFile, "secret-file", "", "a file with the secret that all members share")
 	f.StringVar(&n.tokensFile, "tokens-file", "", "a JSON file of tokens and their roles: {\"TOKEN\": \"read|submit|admin\"}")

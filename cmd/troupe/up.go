@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupe-ml/troupe/cluster/node"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/local"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
@@ -28,6 +29,9 @@ type upFlags struct {
 
 // clusterFile is where `troupe up` writes who was started.
 const clusterFile = "cluster.json"
+
+// minNodeBytes is the least memory for tasks that a node starts with.
+const minNodeBytes = 64 << 20
 
 // started is the content of that file, and the result of the verb.
 type started struct {
@@ -54,7 +58,7 @@ func (a *app) upCommand() *cobra.Command {
 	c.Flags().IntVar(&u.servers, "servers", 1, "how many of them keep the durable state: 1, 3 or 5; with 3, any one may die")
 	c.Flags().StringVar(&u.data, "data", "", "the folder of the nodes' data (default: cluster in the project folder)")
 	c.Flags().IntVar(&u.slots, "slots", 0, "tasks at a time of each node (default: one per core)")
-	c.Flags().StringVar(&u.memory, "memory", "", "memory for tasks of each node, such as 2GiB")
+	c.Flags().StringVar(&u.memory, "memory", "", "memory for tasks of each node, such as 2GiB (default: its share of half the machine's)")
 	c.Flags().DurationVar(&u.timeout, "start-timeout", time.Minute, "how long the nodes have to become ready")
 	return c
 }
@@ -85,9 +89,10 @@ func (a *app) up(ctx context.Context, u *upFlags) error {
 	if u.slots != 0 {
 		args = append(args, "--slots", strconv.Itoa(u.slots))
 	}
-	if u.memory != "" {
-		args = append(args, "--memory", u.memory)
+	if u.memory == "" { // they share one machine
+		u.memory = strconv.FormatInt(max(node.DefaultConfig().MemoryBytes/int64(max(u.nodes, 1)), minNodeBytes), 10)
 	}
+	args = append(args, "--memory", u.memory)
 	c, err := local.Start(ctx, local.Config{
 		Program: program, Dir: dir, Nodes: u.nodes, Servers: u.servers, Args: args, Log: logs, Clock: a.clock, StartTimeout: u.timeout,
 	})
