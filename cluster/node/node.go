@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/gateway/stream"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/store"
 )
@@ -51,6 +52,7 @@ type Node struct {
 	bus      *bus.Conn
 	store    store.Store
 	registry *registry.Registry
+	env      *run.Env // of the bodies of tasks
 	news     *news
 	leader   *coordinator.Candidate // nil on workers
 	oracle   *predictor.Predictor

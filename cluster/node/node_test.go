@@ -147,6 +147,7 @@ func TestANode(t *testing.T) {
 	summary := submitted(t, n, s)
 	require.Equal(t, want, summary.Digest, "the cluster's answer is not that of the embedded run")
 	deployed(t, n, summary.ModelURI)
+	planned(t, n, in)
 	heard(t, n, summary.Job)
 	drained(t, n)
 	n.Close()
@@ -196,7 +197,7 @@ func outside(t *testing.T, s spec.Spec, want string) {
 	defer func() { bearer = "" }()
 	awaitLeader(t, n)
 	require.Equal(t, want, submitted(t, n, s).Digest)
-	call(t, n, http.MethodPost, "/v1/nodes/alone/drain", nil, http.StatusUnauthorized, nil)
+	call(t, n, http.MethodPost, "/v1/nodes/alone/drain", nil, http.StatusForbidden, nil)
 }
 
 // bearer is the token of all requests, when it is not empty.
@@ -262,6 +263,19 @@ func deployed(t *testing.T, n *Node, uri string) {
 	call(t, n, http.MethodPost, "/v1/deployments", api.DeployRequest{ModelURI: uri, Environment: "production"}, http.StatusOK, &d)
 	require.Equal(t, 1, d.Version)
 	predicts(t, n)
+}
+
+// planned asks what a job would do whose model is only here.
+func planned(t *testing.T, n *Node, in string) {
+	t.Helper()
+	specs, err := spec.Parse(filepath.Join(in, "score.yaml"), []byte("kind: predict\nname: score\nmodel: models:/fraud@production\ninput: .\noutput: out\n"))
+	require.NoError(t, err)
+	var p api.Plan
+	call(t, n, http.MethodPost, "/v1/jobs/plan", api.SubmitRequest{Spec: specs[0].Resolve(in)}, http.StatusOK, &p)
+	require.Equal(t, "models:/fraud/1", p.Model)
+	require.EqualValues(t, 8000, p.Input.Rows)
+	require.Equal(t, 2, p.Worker.Slots)
+	require.NoDirExists(t, filepath.Join(in, "out"))
 }
 
 var row = map[string]any{"amount": 12.5, "category": "food", "hour": 13}

@@ -150,7 +150,7 @@ func (n *Node) openDoors(context.Context) (err error) {
 
 // openActors begins to work, and on servers to stand for coordinator.
 func (n *Node) openActors(context.Context) (err error) {
-	env := &run.Env{
+	n.env = &run.Env{
 		Store: n.store, Registry: n.registry, Clock: n.cfg.Clock, Code: n.cfg.Version,
 		Threads: runtime.GOMAXPROCS(0), Comm: trainer.New(n.ring).Comm,
 	}
@@ -170,7 +170,7 @@ func (n *Node) openActors(context.Context) (err error) {
 		n.onClose(n.leader.Close)
 	}
 	n.worker, err = worker.Start(worker.Parts{
-		System: n.system, Self: self, Run: worker.Bodies(env.Body), Refs: n.store.Refs, Heartbeat: n.cfg.Coordinator.Heartbeat,
+		System: n.system, Self: self, Run: worker.Bodies(n.env.Body), Refs: n.store.Refs, Heartbeat: n.cfg.Coordinator.Heartbeat,
 		Drain: n.ask, Clock: n.cfg.Clock, Log: n.cfg.Log,
 	})
 	if err != nil {
@@ -212,7 +212,7 @@ func (n *Node) serve(context.Context) error {
 		return err
 	}
 	n.api = api.New(api.Config{
-		Version: n.cfg.Version, Store: n.store, Registry: n.registry, Cluster: (*view)(n), Predictor: oracle{n}, Tokens: asked,
+		Version: n.cfg.Version, Store: n.store, Registry: n.registry, Cluster: (*view)(n), Predictor: oracle{n}, Preview: n.env.Preview, Tokens: asked,
 		Clock: n.cfg.Clock, Log: n.cfg.Log, Metrics: n.metrics,
 	})
 	n.http = &http.Server{

@@ -134,7 +134,7 @@ func (a *app) root() *cobra.Command {
 		a.deployCommand(), a.rollbackCommand(),
 		a.jobsCommand(), a.nodesCommand(), a.runsCommand(), a.modelsCommand(),
 		a.planCommand(), a.verifyCommand(), a.dataCommand(), a.initCommand(), a.schemaCommand(),
-		a.nodeCommand(), a.upCommand(), a.demoCommand(), a.doctorCommand(), a.versionCommand())
+		a.nodeCommand(), a.upCommand(), a.tokenCommand(), a.demoCommand(), a.doctorCommand(), a.versionCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = false
 	root.SetOut(a.stdout)
@@ -201,7 +201,7 @@ func (a *app) backend() (backend.Backend, error) {
 
 func (a *app) engine() (*embedded.Engine, error) {
 	return embedded.Open(embedded.Config{
-		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: node.DefaultConfig().MemoryBytes, Version: version, Body: a.body, Clock: a.clock, Log: a.log(),
+		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: node.DefaultConfig().MemoryBytes, Version: version, Body: a.body, Preview: a.preview, Clock: a.clock, Log: a.log(),
 	})
 }
 

@@ -1,72 +1,84 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
+	"github.com/spf13/cobra"
+
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/progress"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
-	"github.com/troupe-ml/troupe/jobs"
-	"github.com/troupe-ml/troupe/jobs/run"
-	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/gateway/api"
+	"github.com/troupe-ml/troupe/internal/fault"
 )
 
+func (a *app) planCommand() *cobra.Command {
+	s := &submission{}
+	c := a.verb("plan FILE...", "Say what jobs would do, and run nothing", nil, func(ctx context.Context, args []string) error {
+		if len(args)+len(s.files) == 0 {
+			return fault.New(fault.Invalid, "plan: name a spec file")
+		}
+		specs, err := a.specs(s, args, "")
+		if err != nil {
+			return err
+		}
+		var plans planList
+		err = a.with(func(b backend.Backend) error {
+			for _, sp := range specs {
+				p, err := b.Plan(ctx, sp)
+				if err != nil {
+					return unplanned(err)
+				}
+				plans = append(plans, p)
+			}
+			return nil
+		})
+		switch {
+		case err != nil:
+			return err
+		case len(plans) == 1:
+			return a.result(jobPlan(plans[0]))
+		default:
+			return a.result(plans)
+		}
+	})
+	s.setFlags(c)
+	s.fileFlags(c)
+	return c
+}
+
+// unplanned gives an error of planning its exit code: what the data lack is a
+// failure of the job, as it is when the job runs, and no fault of the command
+// line.
+func unplanned(err error) error {
+	if exit.Of(err) == exit.Usage {
+		return exit.With(exit.Failed, err)
+	}
+	return err
+}
+
 // jobPlan is what a job would do, as people see it.
-type jobPlan struct {
-	Kind     spec.Kind   `json:"kind"`
-	Name     string      `json:"name"`
-	Digest   string      `json:"spec_digest"`
-	Input    *inputPlan  `json:"input,omitempty"`
-	Compared *inputPlan  `json:"reference,omitempty"`
-	Model    string      `json:"model,omitempty"`
-	Finished bool        `json:"finished"` // the same job has been done before
-	Stages   []stagePlan `json:"stages"`
-}
-
-type inputPlan struct {
-	Files  int    `json:"files"`
-	Rows   int64  `json:"rows"`
-	Shards int    `json:"shards"`
-	Bytes  int64  `json:"bytes"` // decoded, of the columns that are read
-	Digest string `json:"digest"`
-}
-
-type stagePlan struct {
-	Name     string `json:"name"`
-	Shape    string `json:"shape"`
-	Tasks    int    `json:"tasks"`
-	MaxBytes int64  `json:"memory_bytes"` // that one task may need; 0 when it is small
-}
-
-var shapeNames = map[jobs.Shape]string{jobs.Map: "map", jobs.Merge: "merge", jobs.Gang: "gang"}
-
-func newJobPlan(s spec.Spec, p *run.Preview) jobPlan {
-	out := jobPlan{Kind: s.Kind, Name: s.Name, Digest: s.Digest(), Finished: p.Facts.Finished != nil}
-	out.Input, out.Compared = newInputPlan(p.Survey.Input), newInputPlan(p.Survey.Reference)
-	if p.Survey.Model != nil {
-		out.Model = p.Survey.Model.URI
-	}
-	for _, st := range p.Stages {
-		out.Stages = append(out.Stages, stagePlan{st.Name, shapeNames[st.Shape], st.NumTasks, st.MaxBytes})
-	}
-	return out
-}
+type jobPlan api.Plan
 
 // Sections says what is read, then what is done.
 func (p jobPlan) Sections() []render.Section {
 	facts := []render.Fact{{Name: "job", Value: fmt.Sprintf("%s %q", p.Kind, p.Name)}, {Name: "spec", Value: p.Digest}}
 	for _, in := range []struct {
 		name string
-		plan *inputPlan
-	}{{"input", p.Input}, {"reference", p.Compared}} {
+		plan *api.InputPlan
+	}{{"input", p.Input}, {"reference", p.Reference}} {
 		if in.plan != nil {
-			facts = append(facts, render.Fact{Name: in.name, Value: fmt.Sprintf("%s rows in %d files and %d shards, %s decoded",
-				progress.Thousands(in.plan.Rows), in.plan.Files, in.plan.Shards, bytesText(in.plan.Bytes))})
+			facts = append(facts, render.Fact{Name: in.name, Value: fmt.Sprintf("%s rows in %s and %s, %s on disk, %s decoded", progress.Thousands(in.plan.Rows),
+				count(in.plan.Files, "file"), count(in.plan.Shards, "shard"), bytesText(in.plan.FileBytes), bytesText(in.plan.Bytes))})
 		}
 	}
 	if p.Model != "" {
 		facts = append(facts, render.Fact{Name: "model", Value: p.Model})
 	}
+	facts = append(facts, render.Fact{Name: "memory", Value: p.memory()})
 	if p.Finished {
 		facts = append(facts, render.Fact{Name: "note", Value: "the same job has been done before: running it would do nothing"})
 	}
@@ -81,21 +93,35 @@ func (p jobPlan) Sections() []render.Section {
 	return []render.Section{{Facts: facts}, t}
 }
 
-func newInputPlan(d *run.Dataset) *inputPlan {
-	if d == nil {
-		return nil
+// memory says what the job asks of a worker.
+func (p jobPlan) memory() string {
+	w := p.Worker
+	switch {
+	case w == nil:
+		return "there is no worker"
+	case !w.Fits:
+		return fmt.Sprintf("a task may need %s, more than the %s of the largest worker: a worker with more memory is needed", bytesText(w.NeedBytes), bytesText(w.MemoryBytes))
+	default:
+		return fmt.Sprintf("up to %s of a worker's %s, with %s", bytesText(w.NeedBytes), bytesText(w.MemoryBytes), count(w.Slots, "slot"))
 	}
-	return &inputPlan{Files: len(d.Files), Rows: d.Rows, Shards: len(d.Shards), Bytes: d.Bytes, Digest: d.Digest}
+}
+
+// count writes a number of things.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return progress.Thousands(int64(n)) + " " + what + "s"
 }
 
 // planList is several of them, one below the other.
-type planList []jobPlan
+type planList []api.Plan
 
 // Sections is those of each.
 func (l planList) Sections() []render.Section {
 	var all []render.Section
 	for _, p := range l {
-		all = append(all, p.Sections()...)
+		all = append(all, jobPlan(p).Sections()...)
 	}
 	return all
 }

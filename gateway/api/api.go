@@ -19,6 +19,8 @@ import (
 
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/store"
 )
@@ -68,10 +70,12 @@ type Config struct {
 	Registry  *registry.Registry
 	Cluster   Cluster
 	Predictor Predictor
-	Tokens    Tokens // empty: everybody may do everything, as on loopback
-	Clock     clock.Clock
-	Log       *slog.Logger
-	Metrics   *prometheus.Registry
+	// Preview says what a job would do, for /v1/jobs/plan.
+	Preview func(ctx context.Context, s spec.Spec) (*run.Preview, error)
+	Tokens  Tokens // empty: everybody may do everything, as on loopback
+	Clock   clock.Clock
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
 }
 
 // Server is the HTTP door.
@@ -90,6 +94,7 @@ func New(cfg Config) *Server {
 	c.CreateHooks = nil // no $schema links in answers
 	s.api = humago.New(s.mux, c)
 	s.jobRoutes()
+	s.planRoute()
 	s.historyRoute()
 	s.nodeRoutes()
 	s.modelRoutes()
@@ -101,11 +106,9 @@ func New(cfg Config) *Server {
 
 // ServeHTTP answers one request, after a look at its token.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if need := roleFor(r); !s.cfg.Tokens.allow(r, need) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="troupe"`)
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write([]byte(`{"title":"Unauthorized","status":401,"detail":"this needs a token with role ` + string(need) + `: pass --token or set TROUPE_TOKEN"}` + "\n")) //nolint:errcheck // the caller is gone
+	need := roleFor(r)
+	if status := s.cfg.Tokens.judge(r, need); status != http.StatusOK {
+		refuse(w, status, need)
 		return
 	}
 	s.mux.ServeHTTP(w, r)

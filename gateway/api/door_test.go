@@ -24,6 +24,7 @@ import (
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
+	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/store"
 	"github.com/troupe-ml/troupe/store/memory"
@@ -99,6 +100,7 @@ type door struct {
 	cluster   *cluster
 	predictor *predictor
 	token     string
+	preview   func(context.Context, spec.Spec) (*run.Preview, error)
 }
 
 func open(t *testing.T, tokens api.Tokens) *door {
@@ -107,7 +109,8 @@ func open(t *testing.T, tokens api.Tokens) *door {
 	d := &door{t: t, store: st, registry: registry.Open(st.Blobs, st.Refs), cluster: &cluster{watched: make(chan func(api.Progress), 4)}, predictor: &predictor{}}
 	server := httptest.NewServer(api.New(api.Config{
 		Version: "1.2.3", Store: st, Registry: d.registry, Cluster: d.cluster, Predictor: d.predictor, Tokens: tokens,
-		Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Preview: func(ctx context.Context, s spec.Spec) (*run.Preview, error) { return d.preview(ctx, s) },
+		Clock:   clock.Real{}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	}))
 	t.Cleanup(server.Close)
 	d.url = server.URL

@@ -60,13 +60,22 @@ func (s *Server) jobRoutes() {
 		map[string]any{"state": run.Summary{}, "progress": Progress{}}, s.watchJob)
 }
 
-func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, error) {
+// submission reads the body of a request about a job that is to be.
+func submission(body []byte) (SubmitRequest, error) {
 	var req SubmitRequest
-	if err := decodeStrict(in.RawBody, &req); err != nil {
-		return nil, huma.Error400BadRequest("submit: " + err.Error())
+	if err := decodeStrict(body, &req); err != nil {
+		return req, huma.Error400BadRequest("submit: " + err.Error())
 	}
 	if req.Spec.Kind == "" {
-		return nil, huma.Error400BadRequest("submit: the spec is missing")
+		return req, huma.Error400BadRequest("submit: the spec is missing")
+	}
+	return req, nil
+}
+
+func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, error) {
+	req, err := submission(in.RawBody)
+	if err != nil {
+		return nil, err
 	}
 	id := jobs.ID(req.ID)
 	switch {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/subtle"
+	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -22,23 +23,41 @@ var ranks = map[Role]int{Anyone: 0, Read: 1, Submit: 2, Admin: 3}
 // Tokens are the bearer tokens and their roles. With none, nobody is asked.
 type Tokens map[string]Role
 
-// allow reports whether the request's bearer may do what needs the role. Every
-// token is compared, in constant time.
-func (t Tokens) allow(r *http.Request, need Role) bool {
+// judge returns the status of a request that needs a role: OK, Unauthorized
+// when its bearer is nobody we know, Forbidden when they may do less. Every token
+// is compared, in constant time.
+func (t Tokens) judge(r *http.Request, need Role) int {
 	if len(t) == 0 || need == Anyone {
-		return true
+		return http.StatusOK
 	}
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		return false
-	}
-	allowed := false
+	status := http.StatusUnauthorized
 	for token, role := range t {
-		if subtle.ConstantTimeCompare([]byte(token), []byte(given)) == 1 && ranks[role] >= ranks[need] {
-			allowed = true
+		if subtle.ConstantTimeCompare([]byte(token), []byte(given)) == 1 && ok {
+			status = http.StatusForbidden
+			if ranks[role] >= ranks[need] {
+				status = http.StatusOK
+			}
 		}
 	}
-	return allowed
+	return status
+}
+
+// refuse answers a request whose bearer may not do it.
+func refuse(w http.ResponseWriter, status int, need Role) {
+	detail := "this needs a token with role " + string(need) + ": pass --token or set TROUPE_TOKEN"
+	if status == http.StatusForbidden {
+		detail = "the token that was given may do less: this needs one with role " + string(need) + " (`troupe token " + string(need) + " --secret-file FILE` prints it)"
+	} else {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="troupe"`)
+	}
+	b, err := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	if err != nil {
+		b = nil // plain words always encode
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) //nolint:errcheck // the caller is gone
 }
 
 // roleFor returns the role that a request needs.

@@ -22,6 +22,8 @@ type Update struct {
 
 // Jobs runs jobs and looks at them.
 type Jobs interface {
+	// Plan says what a job would do, and runs nothing.
+	Plan(ctx context.Context, s spec.Spec) (api.Plan, error)
 	// Submit asks for a job, whose paths are absolute. An embedded one starts when
 	// it is watched.
 	Submit(ctx context.Context, s spec.Spec) (run.Summary, error)

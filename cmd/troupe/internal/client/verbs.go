@@ -13,6 +13,13 @@ import (
 	"github.com/troupe-ml/troupe/registry/runs"
 )
 
+// Plan says what a job would do.
+func (c *Client) Plan(ctx context.Context, s spec.Spec) (api.Plan, error) {
+	var out api.Plan
+	err := c.call(ctx, http.MethodPost, "/v1/jobs/plan", api.SubmitRequest{Spec: s}, &out)
+	return out, err
+}
+
 // Submit asks for a job under an id of its own, so that asking twice is one job.
 func (c *Client) Submit(ctx context.Context, s spec.Spec) (run.Summary, error) {
 	var out run.Summary

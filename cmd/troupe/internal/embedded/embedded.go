@@ -34,9 +34,11 @@ type Config struct {
 	Memory  int64  // bytes that tasks may use, for people to see
 	Version string
 	// Body makes the bodies of tasks over the opened store.
-	Body  func(st store.Store) run.Body
-	Clock clock.Clock
-	Log   *slog.Logger
+	Body func(st store.Store) run.Body
+	// Preview says what a job would do, over the opened store.
+	Preview func(ctx context.Context, st store.Store, s spec.Spec) (*run.Preview, error)
+	Clock   clock.Clock
+	Log     *slog.Logger
 }
 
 // Engine is the backend in this process. Its folder is its own until Close.
@@ -69,6 +71,16 @@ func (e *Engine) Store() store.Store { return e.store.Store }
 func (e *Engine) Close() error { return e.store.Close() }
 
 func (e *Engine) now() int64 { return e.cfg.Clock.Now().UnixMilli() }
+
+// Plan says what a job would do.
+func (e *Engine) Plan(ctx context.Context, s spec.Spec) (api.Plan, error) {
+	p, err := e.cfg.Preview(ctx, e.store.Store, s)
+	if err != nil {
+		return api.Plan{}, err
+	}
+	nodes, err := e.Nodes(ctx)
+	return api.NewPlan(s, p, nodes), err
+}
 
 // Submit takes a job, which starts when it is watched.
 func (e *Engine) Submit(_ context.Context, s spec.Spec) (run.Summary, error) {
