@@ -33,6 +33,7 @@ type scratch struct {
 	dictFloat64 []float64
 	dictViews   [][]byte
 	dictCodes   []uint32
+	table       []uint32 // of an interner
 }
 
 // columnReader decodes the pages of one chunk into one column.
@@ -51,12 +52,17 @@ type columnReader struct {
 	codes       []uint32 // of dictionary entries, noCode until used
 	strings     interner
 	numNulls    int
+	marks       data.Bitmap // memory for the bitmap, if it is needed
 }
 
 // readColumn decodes a chunk of rows. That its pages claim to hold as many
-// rows is known before.
-func (s *scratch) readColumn(l *leaf, codec format.CompressionCodec, pages []page, rows int) (*data.Column, error) {
-	r := &columnReader{scratch: s, leaf: l, codec: codec, col: data.NewColumn(l.field.Type, rows)}
+// rows is known before. The memory of old, which may be nil, is used again.
+func (s *scratch) readColumn(l *leaf, codec format.CompressionCodec, pages []page, rows int, old *data.Column) (*data.Column, error) {
+	r := &columnReader{scratch: s, leaf: l, codec: codec, col: columnOf(old, l.field.Type, rows)}
+	r.strings = interner{dict: r.col.Dict, table: s.table[:0]}
+	if old != nil {
+		r.marks = old.Valid
+	}
 	for i := range pages {
 		var err error
 		switch p := &pages[i]; p.kind {
@@ -72,7 +78,7 @@ func (s *scratch) readColumn(l *leaf, codec format.CompressionCodec, pages []pag
 	if r.numNulls == 0 {
 		r.col.Valid = nil
 	}
-	r.col.Dict = r.strings.dict
+	r.col.Dict, s.table = r.strings.dict, r.strings.table
 	return r.col, nil
 }
 
@@ -134,7 +140,7 @@ func (r *columnReader) dataPage(p *page) error {
 			if levels, values, err = prefixed(values); err != nil {
 				return fmt.Errorf("definition levels: %w", err)
 			}
-			numValid, err = definitionLevels(r.col, levels, n, r.leaf.maxDef, r.row)
+			numValid, err = r.definitionLevels(levels, n)
 		}
 	} else {
 		codec := r.codec
@@ -142,7 +148,7 @@ func (r *columnReader) dataPage(p *page) error {
 			codec = format.Uncompressed
 		}
 		if r.leaf.maxDef > 0 {
-			numValid, err = definitionLevels(r.col, p.body[:p.levels], n, r.leaf.maxDef, r.row)
+			numValid, err = r.definitionLevels(p.body[:p.levels], n)
 		}
 		if err == nil {
 			values, err = r.unpack(codec, p.body[p.levels:], p.plain-p.levels, &r.body)

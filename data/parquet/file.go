@@ -28,7 +28,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -53,7 +52,6 @@ type File struct {
 	leaves      []leaf
 	unsupported []Unsupported
 	byName      map[string]int
-	scratch     sync.Pool
 }
 
 // Open reads and checks the footer of the file of the given size; name is what
@@ -77,7 +75,6 @@ func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 		return nil, err
 	}
 	f = &File{name: name, r: r, foot: foot, leaves: w.leaves, unsupported: w.refused, byName: make(map[string]int)}
-	f.scratch.New = func() any { return new(scratch) }
 	for i := range f.leaves {
 		f.schema.Fields = append(f.schema.Fields, f.leaves[i].field)
 		f.byName[f.leaves[i].field.Name] = i
@@ -174,42 +171,9 @@ func valueBytes(t data.Type) int64 {
 }
 
 // ReadRowGroup reads columns of row group g, in the order given; none means all
-// columns, which is an error naming the first unsupported one if there is any.
-// Only the bytes of those columns are fetched, neighbours together. The batch
-// is the caller's; rows keep their order. Strings have the dictionary of the
-// row group: each string that occurs, once, in order of first appearance.
-//
-// An unknown or unsupported column is fault.Invalid, a damaged one
-// fault.Corrupt and names column, row group and page.
-func (f *File) ReadRowGroup(ctx context.Context, g int, columns []string) (b *data.Batch, err error) {
-	defer func() { err = atDoor(recover(), f.name, err) }()
-	if g < 0 || g >= len(f.foot.groups) {
-		return nil, fault.New(fault.Invalid, "row group %d of %d", g, len(f.foot.groups))
-	}
-	want, err := f.choose(columns)
-	if err != nil {
-		return nil, err
-	}
-	group := &f.foot.groups[g]
-	if err := f.checkSize(g, want); err != nil {
-		return nil, err
-	}
-	s := f.scratch.Get().(*scratch)
-	defer f.scratch.Put(s)
-	b = &data.Batch{NumRows: int(group.numRows), Columns: make([]*data.Column, len(want))}
-	for _, k := range want {
-		b.Schema.Fields = append(b.Schema.Fields, f.leaves[k].field)
-	}
-	for _, span := range f.spans(group, want) {
-		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
-		}
-		at, err := f.readSpan(s, group, span, want, b.Columns)
-		if err != nil {
-			return nil, fmt.Errorf("column %q: row group %d: %w", f.leaves[want[at]].field.Name, g, err)
-		}
-	}
-	return b, nil
+// columns. It is Read without a filter and into new memory.
+func (f *File) ReadRowGroup(ctx context.Context, g int, columns []string) (*data.Batch, error) {
+	return f.Read(ctx, g, ReadOptions{Columns: columns})
 }
 
 // choose returns the leaves of the columns asked for.

@@ -41,7 +41,8 @@ func (in *interner) rehash() {
 	for size&(size-1) != 0 {
 		size += size & -size
 	}
-	in.table = make([]uint32, size)
+	in.table = sized(in.table, size)
+	clear(in.table)
 	mask := uint64(size - 1)
 	for c, s := range in.dict {
 		h := xxh3.HashString(s) & mask

@@ -197,9 +197,10 @@ func indices(dst []uint32, b []byte, limit int) error {
 }
 
 // definitionLevels decodes n levels and marks those that reach maxDef in the
-// column's bitmap from row off on. It returns how many do. The bitmap appears
-// with the first null, since a column without any has none.
-func definitionLevels(c *data.Column, b []byte, n, maxDef, off int) (numValid int, err error) {
+// column's bitmap. It returns how many do. The bitmap appears with the first
+// null, since a column without any has none.
+func (cr *columnReader) definitionLevels(b []byte, n int) (numValid int, err error) {
+	c, maxDef, off := cr.col, cr.leaf.maxDef, cr.row
 	r := runs{b: b, width: uint(bits.Len(uint(maxDef)))}
 	if n == 0 {
 		return 0, nil
@@ -214,7 +215,8 @@ func definitionLevels(c *data.Column, b []byte, n, maxDef, off int) (numValid in
 		return n, nil
 	}
 	if c.Valid == nil {
-		c.Valid = data.NewBitmap(c.Len())
+		c.Valid = sized(cr.marks, (c.Len()+63)/64)
+		clear(c.Valid)
 		setBits(c.Valid, 0, off)
 	}
 	var block [512]uint32

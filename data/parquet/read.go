@@ -1,0 +1,98 @@
+package parquet
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+// ReadOptions says what to read of a row group, and where to.
+type ReadOptions struct {
+	// Columns are read in this order. None means all columns, which is an error
+	// naming the first unsupported one if there is any.
+	Columns []string
+	// Into is a batch that an earlier Read has returned and nobody looks at any
+	// more: its memory is used again where it fits, which is much quicker than
+	// new memory. Strings of its dictionaries stay valid. nil: all memory is new.
+	Into *data.Batch
+}
+
+// scratches are used again for the next row group of whatever file.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// Read reads columns of row group g. Only the bytes of those columns are
+// fetched, neighbours together. The batch is the caller's; rows keep their
+// order. Strings have the dictionary of the row group: each string that occurs,
+// once, in order of first appearance.
+//
+// An unknown or unsupported column is fault.Invalid, a damaged one
+// fault.Corrupt and names column, row group and page. After an error the memory
+// of Into may still be used again.
+func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, err error) {
+	defer func() { err = atDoor(recover(), f.name, err) }()
+	if g < 0 || g >= len(f.foot.groups) {
+		return nil, fault.New(fault.Invalid, "row group %d of %d", g, len(f.foot.groups))
+	}
+	want, err := f.choose(o.Columns)
+	if err != nil {
+		return nil, err
+	}
+	group := &f.foot.groups[g]
+	if err := f.checkSize(g, want); err != nil {
+		return nil, err
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	b = &data.Batch{NumRows: int(group.numRows), Columns: make([]*data.Column, len(want))}
+	for i, k := range want {
+		b.Schema.Fields = append(b.Schema.Fields, f.leaves[k].field)
+		if o.Into != nil && i < len(o.Into.Columns) {
+			b.Columns[i] = o.Into.Columns[i]
+		}
+	}
+	for _, span := range f.spans(group, want) {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		at, err := f.readSpan(s, group, span, want, b.Columns)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: row group %d: %w", f.leaves[want[at]].field.Name, g, err)
+		}
+	}
+	return b, nil
+}
+
+// columnOf returns a column of rows whose values may be anything, in the memory
+// of old where that fits. It has no marks for nulls.
+func columnOf(old *data.Column, t data.Type, rows int) *data.Column {
+	if old == nil || old.Type != t {
+		return data.NewColumn(t, rows)
+	}
+	c := &data.Column{Type: t, Dict: old.Dict[:0]}
+	switch t {
+	case data.Bool:
+		c.Bools = sized(old.Bools, rows)
+	case data.Int32, data.Date:
+		c.Int32s = sized(old.Int32s, rows)
+	case data.Int64, data.Timestamp:
+		c.Int64s = sized(old.Int64s, rows)
+	case data.Float32:
+		c.Float32s = sized(old.Float32s, rows)
+	case data.Float64:
+		c.Float64s = sized(old.Float64s, rows)
+	case data.String:
+		c.Codes = sized(old.Codes, rows)
+	}
+	return c
+}
+
+// sized returns old with that length, or new memory if it is too small.
+func sized[T any](old []T, n int) []T {
+	if cap(old) < n {
+		return make([]T, n)
+	}
+	return old[:n]
+}
