@@ -168,10 +168,11 @@ func (l *learner) encoders() (*features.Encoder, *features.Target, error) {
 // prepared is what the training rows have been summed up to before the model
 // learns: everything that a bundle holds but the model.
 type prepared struct {
-	Encoder *features.Encoder `json:"encoder"`
-	Target  *features.Target  `json:"target"`
-	Profile []byte            `json:"profile"`
-	Rows    map[string]int64  `json:"rows"`
+	Encoder *features.Encoder  `json:"encoder"`
+	Target  *features.Target   `json:"target"`
+	Profile []byte             `json:"profile"`
+	Rows    map[string]int64   `json:"rows"`
+	Shards  []map[string]int64 `json:"shards"` // the same for each shard
 }
 
 // fitTraining merges what the shards have observed in one pass.
@@ -214,6 +215,7 @@ func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 		for part, n := range o.Rows {
 			p.Rows[part] += n
 		}
+		p.Shards = append(p.Shards, o.Rows)
 		oneEncoder, oneTarget, oneProfile := e.NewState(), t.NewState(), &drift.Profile{}
 		if err := oneEncoder.UnmarshalBinary(o.Encoder); err != nil {
 			return err

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
@@ -134,81 +131,6 @@ func (w *work) checkpoint(ctx context.Context, state []byte) error {
 
 func (w *work) progress(rows, total int64, loss float64) {
 	w.report.Progress(rows, total, fmt.Sprintf("loss %.4g", loss))
-}
-
-// tables reads all rows into memory, by part and in the order of the input.
-func (w *work) tables(l *learner, p *prepared) (map[split.Part]models.Table, error) {
-	shards := make([]map[split.Part]*models.Table, len(l.data.Shards))
-	g, ctx := errgroup.WithContext(w.ctx)
-	g.SetLimit(w.threads())
-	for i := range shards {
-		g.Go(func() (err error) {
-			shards[i], err = l.tables(ctx, i, p)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	out := map[split.Part]models.Table{}
-	for _, part := range []split.Part{split.Train, split.Validation, split.Test} {
-		out[part] = concat(shards, part, p)
-	}
-	return out, nil
-}
-
-// concat joins a part's rows of all shards, letting go of each as it is copied.
-func concat(shards []map[split.Part]*models.Table, part split.Part, p *prepared) models.Table {
-	rows := int(p.Rows[part.String()])
-	t := models.Table{NumRows: rows, NumFeatures: p.Encoder.NumFeatures()}
-	t.X = make([]float32, 0, rows*t.NumFeatures)
-	t.Y = make([]float32, 0, rows)
-	for _, s := range shards {
-		if one := s[part]; one != nil {
-			t.X, t.Y = append(t.X, one.X...), append(t.Y, one.Y...)
-			delete(s, part)
-		}
-	}
-	t.NumRows = len(t.Y) // a target that is NaN was counted, and is left out
-	return t
-}
-
-// tables reads one shard's rows by part; rows without a target are left out.
-func (l *learner) tables(ctx context.Context, shard int, p *prepared) (map[split.Part]*models.Table, error) {
-	out := map[split.Part]*models.Table{}
-	width := p.Encoder.NumFeatures()
-	err := l.data.readShard(ctx, shard, l.columns(l.signature().Names()), func(b *data.Batch, firstRow int64) error {
-		parts, err := l.parts(b, firstRow)
-		if err != nil {
-			return err
-		}
-		seen, err := l.seen(b)
-		if err != nil {
-			return err
-		}
-		x, y := make([]float32, b.NumRows*width), make([]float32, b.NumRows)
-		if err := p.Encoder.Encode(seen, x); err != nil {
-			return err
-		}
-		labelled, err := p.Target.Encode(b, y)
-		if err != nil {
-			return err
-		}
-		for i, part := range parts {
-			if !labelled.Get(i) {
-				continue
-			}
-			t := out[part]
-			if t == nil {
-				t = &models.Table{NumFeatures: width}
-				out[part] = t
-			}
-			t.NumRows++
-			t.X, t.Y = append(t.X, x[i*width:(i+1)*width]...), append(t.Y, y[i])
-		}
-		return nil
-	})
-	return out, err
 }
 
 // evaluateBlock is the number of rows that are dealt to the ranks at a time.
