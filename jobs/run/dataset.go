@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 
@@ -171,20 +172,24 @@ func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string
 	if err != nil {
 		return err
 	}
+	b, _ := batches.Get().(*data.Batch)
 	for g := r.First; g < r.First+r.Count; g++ {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		b, err := pf.ReadRowGroup(ctx, g, columns)
-		if err != nil {
+		if b, err = pf.Read(ctx, g, parquet.ReadOptions{Columns: columns, Into: b}); err != nil {
 			return err
 		}
 		if err := fn(b); err != nil {
 			return fmt.Errorf("%s: row group %d: %w", file.Path, g, err)
 		}
 	}
+	batches.Put(b)
 	return nil
 }
+
+// batches are those that nobody looks at any more, for their memory.
+var batches sync.Pool
 
 // need checks that the dataset has every named column.
 func (d *Dataset) need(what string, names ...string) error {
