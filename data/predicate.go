@@ -158,11 +158,15 @@ func (p *Predicate) writeList(b *strings.Builder, place Op) {
 
 var keywords = []string{"and", "or", "not", "in", "is", "null", "true", "false", "between", "like"}
 
+// Keyword reports whether a word means something to where clauses, in capital or
+// small letters, so that a column of that name must stand in double quotes.
+func Keyword(word string) bool { return slices.Contains(keywords, strings.ToLower(word)) }
+
 // QuoteName writes a column's name as a where clause has it: as it is when it
 // is a word of letters, digits, _ and dots that is no keyword, else in double
 // quotes, which are doubled within.
 func QuoteName(name string) string {
-	plain := name != "" && !slices.Contains(keywords, strings.ToLower(name))
+	plain := name != "" && !Keyword(name)
 	for i, r := range name {
 		switch {
 		case r == '_', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
