@@ -14,6 +14,7 @@ import (
 // schema. It is immutable and may be used by many at once.
 type Filter struct {
 	predicate *Predicate
+	schema    Schema
 	root      *node
 }
 
@@ -41,7 +42,7 @@ func (p *Predicate) Bind(s Schema) (*Filter, error) {
 	if len(b.faults) > 0 {
 		return nil, fault.New(fault.Invalid, "where: %w", errors.Join(b.faults...))
 	}
-	return &Filter{predicate: p, root: root}, nil
+	return &Filter{predicate: p, schema: s, root: root}, nil
 }
 
 // Predicate returns what Bind was called on.
@@ -49,6 +50,9 @@ func (f *Filter) Predicate() *Predicate { return f.predicate }
 
 // Columns returns the columns that Eval needs.
 func (f *Filter) Columns() []string { return f.predicate.Columns() }
+
+// Type returns the type that a column of the predicate had when it was bound.
+func (f *Filter) Type(column string) Type { return f.schema.Fields[f.schema.Index(column)].Type }
 
 // binder collects the faults of a predicate.
 type binder struct {

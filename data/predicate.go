@@ -102,11 +102,12 @@ func (p *Predicate) String() string {
 // write writes p, in parentheses when it binds less than its place demands:
 // OpOr, OpAnd or OpNot.
 func (p *Predicate) write(b *strings.Builder, place Op) {
+	p = p.simple()
 	switch p.Op {
 	case OpAnd, OpOr:
 		p.writeList(b, place)
 	case OpNot:
-		if q := p.Of[0]; q.Op == OpIsNull {
+		if q := p.Of[0].simple(); q.Op == OpIsNull {
 			b.WriteString(QuoteName(q.Column) + " is not null")
 			return
 		}
@@ -128,13 +129,17 @@ func (p *Predicate) write(b *strings.Builder, place Op) {
 	}
 }
 
+// simple returns the only member of a list of one.
+func (p *Predicate) simple() *Predicate {
+	for (p.Op == OpAnd || p.Op == OpOr) && len(p.Of) == 1 {
+		p = p.Of[0]
+	}
+	return p
+}
+
 func (p *Predicate) writeList(b *strings.Builder, place Op) {
 	if len(p.Of) == 0 {
 		b.WriteString(BoolValue(p.Op == OpAnd).String())
-		return
-	}
-	if len(p.Of) == 1 {
-		p.Of[0].write(b, place)
 		return
 	}
 	closed := p.Op == OpOr && place != OpOr || place == OpNot
@@ -146,7 +151,7 @@ func (p *Predicate) writeList(b *strings.Builder, place Op) {
 			b.WriteString(" " + p.Op.String() + " ")
 		}
 		inner := OpAnd
-		if q.Op == p.Op { // keep the tree as it is
+		if q.simple().Op == p.Op { // keep the tree as it is
 			inner = OpNot
 		}
 		q.write(b, inner)
