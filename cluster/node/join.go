@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -198,6 +199,29 @@ func (n *Node) storeURLs() []string {
 	return n.serverURLs(n.members.Members())
 }
 
+// missingServers says that too few servers are here for anything to be written,
+// or "" when there are enough, or they are not ours.
+func (n *Node) missingServers() string {
+	if n.cfg.NATSURL != "" {
+		return ""
+	}
+	here, number := 0, n.cfg.Servers
+	for _, m := range n.members.Members() {
+		if m.Server && m.NATSPort != 0 {
+			here++
+			number = max(number, m.Servers)
+		}
+	}
+	switch majority := number/2 + 1; {
+	case here >= majority:
+		return ""
+	case number == 1:
+		return "the only server is not here: nothing can be written before it is back; start it again"
+	default:
+		return fmt.Sprintf("%d of %d servers can be reached from here, and nothing can be written by fewer than %d: start the others again, or mend the network between them", here, number, majority)
+	}
+}
+
 func (n *Node) serverURLs(members []membership.Member) []string {
 	var urls []string
 	for _, m := range members {
@@ -212,7 +236,7 @@ func (n *Node) serverURLs(members []membership.Member) []string {
 // the servers are, and that a member which was draining has gone. Who vanishes
 // without a word is missed by the coordinator itself.
 func (n *Node) changed() func([]membership.Member) {
-	leaving := map[string]bool{}
+	leaving, missing := map[string]bool{}, ""
 	return func(now []membership.Member) {
 		here := map[string]bool{}
 		for _, m := range now {
@@ -226,6 +250,13 @@ func (n *Node) changed() func([]membership.Member) {
 		}
 		if n.cfg.NATSURL == "" && n.server == nil {
 			n.bus.UseServers(n.serverURLs(now))
+		}
+		if why := n.missingServers(); why != missing {
+			if missing = why; why != "" {
+				n.cfg.Log.Error("too few servers", slog.String("why", why))
+			} else {
+				n.cfg.Log.Info("enough servers are here again")
+			}
 		}
 		for id := range leaving {
 			if !here[id] {

@@ -197,7 +197,7 @@ func (n *Node) openStore(ctx context.Context) error {
 	}
 	n.bus = conn
 	n.onClose(conn.Close)
-	st, err := nats.Open(ctx, conn.NATS, nats.Config{Replicas: n.cfg.Servers, Log: n.cfg.Log, Clock: n.cfg.Clock})
+	st, err := nats.Open(ctx, conn.NATS, nats.Config{Replicas: n.cfg.Servers, Why: n.missingServers, Log: n.cfg.Log, Clock: n.cfg.Clock})
 	if err != nil {
 		return err
 	}

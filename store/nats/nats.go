@@ -50,7 +50,10 @@ type Config struct {
 	Patience time.Duration
 	// Poll is how often a watcher looks by itself, as the news that a log has
 	// grown may be lost. Default 1 s.
-	Poll  time.Duration
+	Poll time.Duration
+	// Why returns what is known of why the store is away, for people, or "". It
+	// is asked when a call gives up, and may be nil.
+	Why   func() string
 	Log   *slog.Logger
 	Clock clock.Clock
 }
@@ -175,8 +178,11 @@ func (b *bus) patiently(ctx context.Context, do func() error) error {
 	pause := 10 * time.Millisecond
 	for {
 		err := do()
-		if err == nil || !away(err) || b.cfg.Clock.Now().After(deadline) {
+		if err == nil || !away(err) {
 			return err
+		}
+		if b.cfg.Clock.Now().After(deadline) {
+			return b.explained(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -185,6 +191,17 @@ func (b *bus) patiently(ctx context.Context, do func() error) error {
 			pause = min(2*pause, 500*time.Millisecond)
 		}
 	}
+}
+
+// explained adds to an error what is known of its cause.
+func (b *bus) explained(err error) error {
+	if b.cfg.Why == nil {
+		return err
+	}
+	if why := b.cfg.Why(); why != "" {
+		return fault.New(fault.Of(err), "%s (%w)", why, err)
+	}
+	return err
 }
 
 // ask sends one request and returns the answer. An error is the context's, or

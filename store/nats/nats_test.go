@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -322,14 +323,14 @@ func TestAWatcherOutlivesTheServer(t *testing.T) {
 func TestAStoreThatIsAwayIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s, stop := alone(t, t.TempDir())
-	st := open(t, dial(t, s), Config{Patience: 50 * time.Millisecond})
+	st := open(t, dial(t, s), Config{Patience: 50 * time.Millisecond, Why: func() string { return "somebody pulled the plug" }})
 	stop()
 	_, errPut := st.Blobs.Put(soon(t), []byte("x"))
 	_, _, errGet := st.Refs.Get(soon(t), "a")
 	_, errSet := st.Refs.Set(soon(t), "a", nil, 0)
 	_, errRead := st.Logs.Read(soon(t), "a", 0)
 	for what, err := range map[string]error{"put": errPut, "get": errGet, "set": errSet, "read": errRead, "append": st.Logs.Append(soon(t), "a", 0, nil)} {
-		if fault.Of(err) != fault.Unavailable {
+		if fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "somebody pulled the plug") {
 			t.Errorf("%s: %v (%v)", what, err, fault.Of(err))
 		}
 	}
