@@ -38,6 +38,7 @@ type app struct {
 	output   string
 	address  string
 	token    string
+	patience time.Duration
 	dir      string
 	simd     string
 	settings string
@@ -143,6 +144,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.output, "output", "o", "table", "how results are written: table, json or yaml")
 	f.StringVar(&a.address, "address", "", "a node of the cluster, HOST:PORT, or several with commas; without one, work in this process")
 	f.StringVar(&a.token, "token", "", "what the cluster knows you by")
+	f.DurationVar(&a.patience, "patience", client.DefaultConfig().Patience, "how long to try a cluster again that is there and cannot answer now")
 	f.StringVar(&a.dir, "dir", ".troupe", "the project folder of jobs that run in this process")
 	f.StringVar(&a.simd, "simd", "auto", "the processor's instructions to use: auto, portable, avx2 or avx512; results do not depend on it")
 	f.StringVar(&a.settings, "settings", "", "a file of settings (default: troupe.yaml, if it is there)")
@@ -194,6 +196,7 @@ func (a *app) backend() (backend.Backend, error) {
 	if a.address != "" {
 		cfg := client.DefaultConfig()
 		cfg.Addresses, cfg.Token, cfg.Clock = strings.FieldsFunc(a.address, func(r rune) bool { return r == ',' || r == ' ' }), a.token, a.clock
+		cfg.Patience = a.patience
 		return client.New(cfg)
 	}
 	return a.engine()
