@@ -34,10 +34,12 @@ type Parts struct {
 	Member jobs.MemberID // of this process
 	Store  store.Store
 	Plan   Planner
-	// Ended hears of every job that has ended, perhaps twice; Progress how far
-	// tasks are; Leads when this process begins and ceases to coordinate. They are
-	// called by the coordinator's goroutine, must return at once, and may be nil.
-	Ended    func(j *jobs.Job)
+	// Ended hears of every job that has ended, perhaps twice, and calls told, from
+	// whatever goroutine, when the world knows: until then this coordinator or the
+	// next says it again. Progress hears how far tasks are, Leads when this process
+	// begins and ceases to coordinate. They are called by the coordinator's
+	// goroutine, must return at once, and may be nil.
+	Ended    func(j *jobs.Job, told func())
 	Progress func(p jobs.Progress)
 	Leads    func(epoch uint64, leading bool)
 	Clock    clock.Clock
@@ -61,6 +63,8 @@ type Candidate struct {
 	pid     *actor.PID
 	queue   chan letter
 	nudged  chan struct{}
+	toldMu  sync.Mutex
+	told    []jobs.ID // whose end the world knows; for the core to close
 	members atomic.Pointer[[]jobs.Hello]
 	epoch   atomic.Uint64 // while leading, else 0
 	cancel  context.CancelFunc
@@ -127,6 +131,25 @@ func (c *Candidate) Nudge() {
 	}
 }
 
+// tell says that the world knows of a job's end.
+func (c *Candidate) tell(id jobs.ID) {
+	c.toldMu.Lock()
+	c.told = append(c.told, id)
+	c.toldMu.Unlock()
+	c.Nudge()
+}
+
+// closeTold lets the core close the jobs of whose end the world knows.
+func (c *Candidate) closeTold(ctx context.Context) {
+	c.toldMu.Lock()
+	told := c.told
+	c.told = nil
+	c.toldMu.Unlock()
+	for _, id := range told {
+		c.do(ctx, func(core *Core, ctx context.Context) error { return core.Told(ctx, id) })
+	}
+}
+
 // Gone says that somebody else has noticed a member's end.
 func (c *Candidate) Gone(m jobs.MemberID) { c.put(letter{nil, gone{m}}) }
 
@@ -171,6 +194,7 @@ func (c *Candidate) run(ctx context.Context) {
 			c.do(ctx, (*Core).Tick)
 			c.publish()
 		case <-c.nudged:
+			c.closeTold(ctx)
 			c.do(ctx, (*Core).Poll)
 		case l := <-c.queue:
 			c.handle(ctx, l)

@@ -101,8 +101,9 @@ type Outbox interface {
 	Stop(m jobs.MemberID, r jobs.Ref)
 	// Ack tells a member that its report is durable, or that nobody wants it.
 	Ack(m jobs.MemberID, r jobs.Ref)
-	// Ended tells the world that a job has ended; it may be told twice.
-	Ended(j *jobs.Job)
+	// Ended tells the world that a job has ended, perhaps twice. It reports
+	// whether the world knows; if not yet, Core.Told follows when it does.
+	Ended(j *jobs.Job) (told bool)
 	// Progress passes on how far a task is; it may be lost.
 	Progress(p jobs.Progress)
 }
@@ -120,6 +121,7 @@ type Core struct {
 	jobs    map[jobs.ID]*tracked
 	order   []jobs.ID // of submission: who came first is placed first
 	members map[jobs.MemberID]*member
+	telling map[jobs.ID]bool // ended jobs that are still open, and whether the world knows of their end
 }
 
 // tracked is a job with its place in its log.
@@ -145,7 +147,7 @@ type broken struct {
 func New(cfg Config, epoch uint64, st store.Store, plan Planner, out Outbox, c clock.Clock, log *slog.Logger) *Core {
 	return &Core{
 		cfg: cfg, store: st, plan: plan, out: out, clock: c, log: log, epoch: epoch,
-		jobs: map[jobs.ID]*tracked{}, members: map[jobs.MemberID]*member{},
+		jobs: map[jobs.ID]*tracked{}, members: map[jobs.MemberID]*member{}, telling: map[jobs.ID]bool{},
 	}
 }
 
@@ -157,13 +159,17 @@ func (c *Core) Open(ctx context.Context) error { return c.Poll(ctx) }
 // Poll takes up jobs that have been submitted and cancellations that have been
 // asked for since the last call.
 func (c *Core) Poll(ctx context.Context) error {
+	if err := c.closeTold(ctx); err != nil { // first, or they would be taken up again
+		return err
+	}
 	names, err := c.store.Refs.List(ctx, joblog.OpenPrefix)
 	if err != nil {
 		return fmt.Errorf("coordinator: list open jobs: %w", err)
 	}
 	for _, name := range names {
 		id := jobs.ID(name[len(joblog.OpenPrefix):])
-		if _, ok := c.jobs[id]; !ok {
+		_, known := c.jobs[id]
+		if _, ended := c.telling[id]; !known && !ended {
 			if err := c.adopt(ctx, id); err != nil {
 				return err
 			}

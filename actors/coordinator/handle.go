@@ -221,20 +221,55 @@ func (c *Core) start(t *tracked, id jobs.TaskID, members []jobs.MemberID) {
 	}
 }
 
-// finish makes a job's end known and closes it. Members that still run a part
-// of it have been told to stop.
+// finish makes a job's end known. Members that still run a part of it have been
+// told to stop. The job is closed once the world knows; whoever takes over before
+// tells it again.
 func (c *Core) finish(ctx context.Context, t *tracked) error {
-	c.out.Ended(t.job)
-	name := joblog.OpenPrefix + string(t.job.ID)
+	if c.out.Ended(t.job) {
+		if err := c.close(ctx, t.job.ID); err != nil {
+			return err
+		}
+	} else {
+		c.telling[t.job.ID] = false
+	}
+	c.order = slices.DeleteFunc(c.order, func(id jobs.ID) bool { return id == t.job.ID })
+	delete(c.jobs, t.job.ID)
+	return nil
+}
+
+// Told closes a job of whose end the world knows now.
+func (c *Core) Told(ctx context.Context, id jobs.ID) error {
+	if _, ok := c.telling[id]; !ok {
+		return nil // of an earlier term
+	}
+	c.telling[id] = true
+	return c.closeTold(ctx)
+}
+
+// closeTold closes the jobs whose end has been told.
+func (c *Core) closeTold(ctx context.Context) error {
+	for id, told := range c.telling {
+		if !told {
+			continue
+		}
+		if err := c.close(ctx, id); err != nil {
+			return err // the next poll tries again
+		}
+		delete(c.telling, id)
+	}
+	return nil
+}
+
+// close removes a job from those that are open.
+func (c *Core) close(ctx context.Context, id jobs.ID) error {
+	name := joblog.OpenPrefix + string(id)
 	_, rev, err := c.store.Refs.Get(ctx, name)
 	if err == nil {
 		err = c.store.Refs.Delete(ctx, name, rev)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("coordinator: close %s: %w", t.job.ID, err)
+		return fmt.Errorf("coordinator: close %s: %w", id, err)
 	}
-	c.order = slices.DeleteFunc(c.order, func(id jobs.ID) bool { return id == t.job.ID })
-	delete(c.jobs, t.job.ID)
 	return nil
 }
 

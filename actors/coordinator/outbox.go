@@ -47,10 +47,13 @@ func (o *outbox) say(m jobs.MemberID, word any) {
 }
 
 // Ended passes a job's end on.
-func (o *outbox) Ended(j *jobs.Job) {
-	if o.parts.Ended != nil {
-		o.parts.Ended(j)
+func (o *outbox) Ended(j *jobs.Job) (told bool) {
+	if o.parts.Ended == nil {
+		return true
 	}
+	id := j.ID
+	o.parts.Ended(j, func() { (*Candidate)(o).tell(id) })
+	return false
 }
 
 // Progress passes on how far a task is.

@@ -32,6 +32,7 @@ import (
 //	old ...                    the line is for the coordinator before
 //	away, half, back           the store fails; has effect, but the answer is lost; answers
 //	stuck                      the store removes no names
+//	busy                       from now on the world hears of ends later: told JOB
 //	open                       the names of open jobs
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -49,6 +50,7 @@ type script struct {
 	core  *Core
 	old   *Core
 	epoch uint64
+	busy  bool
 	trace strings.Builder
 }
 
@@ -191,6 +193,10 @@ func (s *script) line(w []string) {
 		names, err := s.st.Refs.List(ctx, joblog.OpenPrefix)
 		s.check(err)
 		fmt.Fprintf(&s.trace, "open: %v\n", names)
+	case "busy":
+		s.busy = true
+	case "told":
+		s.check(s.core.Told(ctx, jobs.ID(w[1])))
 	case "away", "half", "stuck":
 		s.store.mood = w[0]
 	case "back":
@@ -266,12 +272,13 @@ func (s *says) Ack(m jobs.MemberID, r jobs.Ref) {
 	fmt.Fprintf(&s.trace, "ack %s: %s:%s@%d\n", m, r.Job, r.Task, r.Attempt)
 }
 
-func (s *says) Ended(j *jobs.Job) {
+func (s *says) Ended(j *jobs.Job) (told bool) {
 	fmt.Fprintf(&s.trace, "ended %s: %v", j.ID, j.Phase)
 	if j.Failure != nil {
 		fmt.Fprintf(&s.trace, ": %s", j.Failure.Message)
 	}
 	s.trace.WriteByte('\n')
+	return !s.busy
 }
 
 func (s *says) Progress(jobs.Progress) {}

@@ -138,8 +138,21 @@ func (o outbox) Start(m jobs.MemberID, r jobs.Order) {
 }
 func (o outbox) Stop(m jobs.MemberID, r jobs.Ref) { o.to(m, func(c *worker.Core) { c.Stop(r) }) }
 func (o outbox) Ack(m jobs.MemberID, r jobs.Ref)  { o.to(m, func(c *worker.Core) { c.Ack(r) }) }
-func (o outbox) Ended(*jobs.Job)                  {}
 func (o outbox) Progress(jobs.Progress)           {}
+
+// Ended tells the world a while later, if the process lives to do so.
+func (o outbox) Ended(j *jobs.Job) (told bool) {
+	h, core, boot, id := o.h, o.h.core, o.h.boot, j.ID
+	h.w.at(time.Duration(h.w.rand.Int64N(int64(2*time.Second))), func() {
+		h.thawed(boot, func() {
+			h.w.told[id] = true
+			if h.core == core && core != nil {
+				h.do(func(ctx context.Context) error { return core.Told(ctx, id) })
+			}
+		})
+	})
+	return false
+}
 
 // workerHost is a process that runs tasks.
 type workerHost struct {

@@ -170,7 +170,7 @@ func startHead(t *testing.T) *head {
 	cfg := coordinator.DefaultConfig()
 	cfg.Heartbeat, cfg.SuspectAfter, cfg.GoneAfter = 100*time.Millisecond, time.Minute, time.Hour // silence tells nothing here
 	h.lead, err = coordinator.Start(coordinator.Parts{
-		Config: cfg, System: system, Member: "head", Store: h.st, Plan: threeTasks, Ended: func(j *jobs.Job) { h.ended <- j },
+		Config: cfg, System: system, Member: "head", Store: h.st, Plan: threeTasks, Ended: func(j *jobs.Job, told func()) { h.ended <- j; told() },
 		Progress: func(p jobs.Progress) { h.progress <- p }, Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

@@ -44,7 +44,8 @@ type World struct {
 	coords  []*coordHost
 	workers map[jobs.MemberID]*workerHost
 	spawned int
-	cut     map[string]bool // hosts that nobody can reach
+	cut     map[string]bool  // hosts that nobody can reach
+	told    map[jobs.ID]bool // whose end the world knows
 	trace   []string
 	log     *slog.Logger
 	err     error
@@ -56,7 +57,7 @@ var epochStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func New(cfg Config) *World {
 	w := &World{
 		cfg: cfg, rand: rng.New(cfg.Seed, "sim"), now: epochStart, workers: map[jobs.MemberID]*workerHost{},
-		cut: map[string]bool{}, log: slog.New(slog.DiscardHandler),
+		cut: map[string]bool{}, told: map[jobs.ID]bool{}, log: slog.New(slog.DiscardHandler),
 	}
 	w.store = newFaultyStore(w)
 	for i := range cfg.Coordinators {

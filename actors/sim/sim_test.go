@@ -122,6 +122,9 @@ func (v *invariants) check() error {
 			}
 		}
 		if len(log) == v.read[id] {
+			if j.Phase.Ended() && !v.w.told[id] && !v.open(id) {
+				return fmt.Errorf("%s is closed, and nobody has told the world of its end", id)
+			}
 			continue
 		}
 		v.read[id] = len(log)
@@ -140,9 +143,15 @@ func (v *invariants) check() error {
 	return nil
 }
 
+// open reports whether a job waits for somebody to see to it.
+func (v *invariants) open(id jobs.ID) bool {
+	_, _, err := v.w.Store().Refs.Get(context.Background(), joblog.OpenPrefix+string(id))
+	return err == nil
+}
+
 func (v *invariants) allEnded() bool {
 	for id := range v.oracle {
-		if v.jobs[id] == nil || v.jobs[id].Phase != jobs.Done {
+		if v.jobs[id] == nil || v.jobs[id].Phase != jobs.Done || v.open(id) {
 			return false
 		}
 	}

@@ -245,6 +245,7 @@ func (n *Node) changed() func([]membership.Member) {
 				leaving[m.ID] = true
 			}
 		}
+		n.presence.changed(now)
 		if !n.ready.Load() {
 			return
 		}

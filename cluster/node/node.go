@@ -54,6 +54,8 @@ type Node struct {
 	registry *registry.Registry
 	env      *run.Env // of the bodies of tasks
 	news     *news
+	presence *presence
+	releases *releases
 	leader   *coordinator.Candidate // nil on workers
 	oracle   *predictor.Predictor
 	stream   *stream.Service
@@ -105,6 +107,10 @@ func (n *Node) end(err error) {
 	})
 }
 
+// lastNews bounds how long a node that leaves waits for its events to be
+// published; the coordinator publishes what is missing.
+const lastNews = time.Second
+
 // drainLook is how often Drain looks whether tasks still run.
 const drainLook = 20 * time.Millisecond
 
@@ -122,6 +128,7 @@ func (n *Node) Drain(ctx context.Context) error {
 	if err := n.members.Update(func(m *membership.Member) { m.State = membership.Draining }); err != nil {
 		n.cfg.Log.Warn("members are not told", slog.Any("err", err))
 	}
+	n.presence.self("draining", "")
 	busy := n.worker.Drain()
 	for busy > 0 && ctx.Err() == nil {
 		select {
@@ -134,6 +141,10 @@ func (n *Node) Drain(ctx context.Context) error {
 	if n.leader != nil {
 		n.leader.Close()
 	}
+	n.presence.self("left", wasDrained)
+	flush, stop := context.WithTimeout(context.WithoutCancel(ctx), lastNews)
+	n.news.flush(flush)
+	stop()
 	n.members.Leave()
 	if busy > 0 {
 		return fault.New(fault.Unavailable, "node: drain: %d tasks were still running when the time was over: others begin them anew", busy)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -148,8 +147,12 @@ func TestANode(t *testing.T) {
 	require.Equal(t, want, summary.Digest, "the cluster's answer is not that of the embedded run")
 	deployed(t, n, summary.ModelURI)
 	planned(t, n, in)
-	heard(t, n, summary.Job)
+	untold := abandoned(t, n)
 	drained(t, n)
+	told := heard(t, n)
+	require.Equal(t, []string{"node.joined", "job.train.succeeded", "model.registered", "model.deployed", "job.train.cancelled", "node.draining", "node.left"}, subjects(told))
+	require.Equal(t, summary.Job, told[1].Subject)
+	require.Equal(t, string(untold), told[4].Subject)
 	n.Close()
 
 	cfg.Servers = 3
@@ -163,10 +166,11 @@ func TestANode(t *testing.T) {
 	t.Cleanup(again.Close)
 	var list struct{ Jobs []run.Summary }
 	call(t, again, http.MethodGet, "/v1/jobs", nil, http.StatusOK, &list)
-	require.Len(t, list.Jobs, 1)
+	require.Len(t, list.Jobs, 2)
 	require.Equal(t, want, list.Jobs[0].Digest)
 	predicts(t, again)
 	require.Equal(t, want, submitted(t, again, s).Digest)
+	require.Equal(t, append(subjects(told), "node.joined", "job.train.succeeded"), subjects(awaitEvents(t, again, len(told)+2)), "nothing is told twice")
 	again.Close()
 	require.NoError(t, again.Wait())
 	outside(t, s, want)
@@ -296,24 +300,6 @@ func predicts(t *testing.T, n *Node) {
 	require.NoError(t, json.Unmarshal(answers[0], &same), "%s", answers[0])
 	require.Equal(t, a, same)
 	call(t, n, http.MethodPost, "/v1/predict/fraud", map[string]any{"features": map[string]any{"amount": "much"}}, http.StatusUnprocessableEntity, nil)
-}
-
-// heard checks that the end of a job has become an event.
-func heard(t *testing.T, n *Node, job string) {
-	t.Helper()
-	question := fmt.Appendf(nil, `{"last_by_subj":"%sjob.train.succeeded"}`, bus.EventPrefix)
-	for ctx := soon(t); ; {
-		require.NoError(t, ctx.Err(), "there is no event")
-		answers, err := n.bus.Gather(ctx, "$JS.API.STREAM.MSG.GET.TROUPE_EVENTS", question, 1)
-		require.NoError(t, err)
-		var got struct{ Message struct{ Data []byte } }
-		if len(answers) == 1 && json.Unmarshal(answers[0], &got) == nil && len(got.Message.Data) > 0 {
-			var e bus.Event
-			require.NoError(t, json.Unmarshal(got.Message.Data, &e))
-			require.Equal(t, job, e.Subject)
-			return
-		}
-	}
 }
 
 // drained asks the node over HTTP to leave, and waits until it has.

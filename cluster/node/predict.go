@@ -23,7 +23,10 @@ func (n *Node) openOracle(context.Context) (err error) {
 		return err
 	}
 	n.onClose(n.oracle.Close)
-	stop, err := n.bus.Hear(bus.DeployedSubject, func([]byte) { n.oracle.Refresh() })
+	stop, err := n.bus.Hear(bus.DeployedSubject, func([]byte) {
+		n.oracle.Refresh()
+		n.releases.changed()
+	})
 	if err != nil {
 		return err
 	}

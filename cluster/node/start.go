@@ -46,6 +46,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry(), asked: make(chan string, 1), ended: make(chan struct{})}
+	n.news, n.presence, n.releases = newNews(n), newPresence(n), newReleases(n)
 	limitMemory(cfg.MemoryBytes)
 	if err := n.start(ctx); err != nil {
 		n.Close()
@@ -80,10 +81,12 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	n.wg.Go(func() { n.leaveWhenAsked(beside) })
 	n.wg.Go(func() { n.news.run(beside) })
+	n.wg.Go(func() { n.releases.run(beside) })
 	n.ready.Store(true)
 	if err := n.members.Update(func(m *membership.Member) { m.State = membership.Ready }); err != nil {
 		return err
 	}
+	n.presence.self("joined", "")
 	n.cfg.Log.Info("ready", slog.String("member", n.id), slog.String("http", n.Addresses().HTTP), slog.Bool("server", n.serving))
 	return nil
 }
@@ -158,11 +161,10 @@ func (n *Node) openActors(context.Context) (err error) {
 	if n.cfg.has(Worker) {
 		self.Slots, self.MaxBytes = n.cfg.Slots, n.cfg.MemoryBytes
 	}
-	n.news = newNews(n)
 	if n.serving {
 		n.leader, err = coordinator.Start(coordinator.Parts{
 			Config: n.cfg.Coordinator, System: n.system, Member: self.Member, Store: n.store, Plan: plan.Next,
-			Ended: n.news.ended, Progress: n.progress, Clock: n.cfg.Clock, Log: n.cfg.Log, Metrics: n.metrics,
+			Ended: n.news.ended, Progress: n.progress, Leads: n.leads, Clock: n.cfg.Clock, Log: n.cfg.Log, Metrics: n.metrics,
 		})
 		if err != nil {
 			return err
@@ -231,6 +233,14 @@ func (n *Node) serve(context.Context) error {
 	n.onClose(stopAnswers)
 	n.stream, err = stream.Serve(n.bus.NATS, n.cfg.Version, n.api, n.cfg.Log)
 	return err
+}
+
+// leads hears that this node begins or ceases to coordinate.
+func (n *Node) leads(_ uint64, leading bool) {
+	if leading {
+		n.presence.lead()
+		n.releases.changed()
+	}
 }
 
 func pid() int { return os.Getpid() }

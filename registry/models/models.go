@@ -47,6 +47,7 @@ type Move struct {
 	Time    time.Time `json:"time"`
 	By      string    `json:"by,omitempty"`     // who
 	Reason  string    `json:"reason,omitempty"` // why
+	Back    bool      `json:"back,omitempty"`   // it was a rollback
 }
 
 // Alias returns the alias of a name, or nil.
@@ -150,7 +151,7 @@ func (s *Shelf) Rollback(ctx context.Context, name, alias string, move Move) (Mo
 		if before == 0 {
 			return fault.New(fault.NotFound, "%s@%s has named no version before %d", name, alias, a.Version)
 		}
-		move.Version = before
+		move.Version, move.Back = before, true
 		m.move(alias, move)
 		return nil
 	})

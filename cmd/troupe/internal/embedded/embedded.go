@@ -122,7 +122,12 @@ func (e *Engine) Watch(ctx context.Context, id string, hear func(backend.Update)
 	}
 	local := run.Local{Store: e.store.Store, Body: e.cfg.Body(e.store.Store), Clock: e.cfg.Clock, Slots: e.cfg.Slots, Watch: watch}
 	j, err := local.Run(ctx, jobs.ID(id), string(s.Kind), s.Name, s.Canonical())
-	return run.Summarise(j, e.now()), err
+	return run.Summarise(j, e.now()), errors.Join(err, e.record(context.WithoutCancel(ctx), j))
+}
+
+// record makes a job that did not succeed a run, too.
+func (e *Engine) record(ctx context.Context, j *jobs.Job) error {
+	return run.RecordEnd(ctx, e.registry.Runs, e.store.Blobs, e.cfg.Version, j)
 }
 
 // Show returns a job of this folder.
@@ -153,21 +158,32 @@ func (e *Engine) load(ctx context.Context, id jobs.ID) (*jobs.Job, error) {
 	if err := e.store.Logs.Append(ctx, joblog.Name(id), uint64(len(records)), record); err != nil {
 		return nil, fmt.Errorf("job %s: %w", id, err)
 	}
-	return j, j.Apply(record)
+	if err := j.Apply(record); err != nil {
+		return j, err
+	}
+	return j, e.record(ctx, j)
 }
 
 // List returns the jobs of this folder, the newest first.
 func (e *Engine) List(ctx context.Context) ([]run.Summary, error) {
-	ids, err := joblog.List(ctx, e.store.Store)
-	if err != nil {
+	if err := e.endCutOff(ctx); err != nil {
 		return nil, err
 	}
+	return api.Jobs(ctx, e.store.Store, e.now())
+}
+
+// endCutOff ends the jobs whose process has ended before them.
+func (e *Engine) endCutOff(ctx context.Context) error {
+	ids, err := joblog.List(ctx, e.store.Store)
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
-		if _, err := e.load(ctx, id); err != nil { // ends those that were cut off
-			return nil, err
+		if _, err := e.load(ctx, id); err != nil {
+			return err
 		}
 	}
-	return api.Jobs(ctx, e.store.Store, e.now())
+	return nil
 }
 
 // Cancel is for jobs of a cluster: one of this folder runs only while its own
@@ -202,6 +218,9 @@ func (e *Engine) Drain(_ context.Context, node string) error {
 
 // Runs returns the records of this folder, the newest first.
 func (e *Engine) Runs(ctx context.Context) ([]runs.Run, error) {
+	if err := e.endCutOff(ctx); err != nil {
+		return nil, err
+	}
 	return e.registry.Runs.List(ctx, runs.Filter{})
 }
 
