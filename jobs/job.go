@@ -3,6 +3,7 @@ package jobs
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -16,6 +17,16 @@ type TaskID string
 
 // MemberID names one process of the cluster, from its start to its end.
 type MemberID string
+
+// Node returns the name of the node whose process this is: what stands before
+// the last dot, or all of it when there is none. A node that is started again is
+// another member of the same name.
+func (m MemberID) Node() string {
+	if i := strings.LastIndexByte(string(m), '.'); i >= 0 {
+		return string(m[:i])
+	}
+	return string(m)
+}
 
 // Shape says how the tasks of a stage relate to its input.
 type Shape uint8

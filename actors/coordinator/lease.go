@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -32,6 +33,8 @@ type Lease struct {
 	self  Holder
 	ttl   time.Duration
 
+	looked  bool
+	found   uint64 // rev at the first look
 	rev     uint64
 	current Holder
 	seen    time.Time // when rev was seen first
@@ -64,7 +67,7 @@ func (l *Lease) Tick(ctx context.Context) (epoch uint64, leading bool, err error
 		if err != nil && now.Sub(l.renewed) > l.ttl*2/3 {
 			l.leading = false
 		}
-	case l.rev == 0, mine, now.Sub(l.seen) > l.ttl:
+	case l.rev == 0, mine, l.reborn(), now.Sub(l.seen) > l.ttl:
 		next := l.self
 		next.Epoch = l.current.Epoch + 1
 		if err = l.set(ctx, next); err == nil {
@@ -77,6 +80,13 @@ func (l *Lease) Tick(ctx context.Context) (epoch uint64, leading bool, err error
 		err = nil // somebody else was faster: the next look shows who
 	}
 	return l.self.Epoch, l.leading, err
+}
+
+// reborn reports whether the lease that this process has found at its start was
+// that of the node's process before it: a node has one process at a time, so
+// nobody needs to wait for its end.
+func (l *Lease) reborn() bool {
+	return l.rev == l.found && l.current.Member != "" && jobs.MemberID(l.current.Member).Node() == jobs.MemberID(l.self.Member).Node()
 }
 
 // Current returns the holder as last seen; its Member is empty before the first
@@ -97,11 +107,14 @@ func (l *Lease) Resign(ctx context.Context) error {
 func (l *Lease) look(ctx context.Context) error {
 	b, rev, err := l.refs.Get(ctx, LeaseName)
 	if errors.Is(err, store.ErrNotFound) {
-		l.rev, l.current = 0, Holder{}
+		l.looked, l.rev, l.current = true, 0, Holder{}
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("lease: %w", err)
+	}
+	if !l.looked {
+		l.looked, l.found = true, rev
 	}
 	if rev == l.rev {
 		return nil

@@ -100,6 +100,26 @@ func TestALeaseThatIsGivenUpIsTakenAtOnce(t *testing.T) {
 	require.Zero(t, l.tick(0))
 }
 
+func TestANodeThatIsStartedAgainNeedNotWaitForItself(t *testing.T) {
+	t.Parallel()
+	refs, clock := memory.New().Refs, &manual{now: time.Unix(0, 0)}
+	before, after, other := NewLease(refs, clock, "n1.aa", "x", ttl), NewLease(refs, clock, "n1.bb", "x", ttl), NewLease(refs, clock, "n2.cc", "y", ttl)
+	_, leading, err := before.Tick(t.Context())
+	require.NoError(t, err)
+	require.True(t, leading)
+	for _, l := range []*Lease{other, after} {
+		epoch, leading, err := l.Tick(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, l == after, leading, "only the node's next process takes over at once")
+		if leading {
+			require.Equal(t, uint64(2), epoch)
+		}
+	}
+	_, leading, err = before.Tick(t.Context())
+	require.NoError(t, err)
+	require.False(t, leading, "should it live after all, the two do not quarrel")
+}
+
 func TestAHolderThatReachesNoStoreStepsDownBeforeAnotherMayLead(t *testing.T) {
 	t.Parallel()
 	l := newLeases(2)

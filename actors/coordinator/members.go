@@ -20,6 +20,13 @@ type member struct {
 // again, and what it does for nobody is stopped.
 func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 	now := c.clock.Now()
+	if c.members[h.Member] == nil {
+		for _, old := range c.reborn(h.Member) {
+			if err := c.Gone(ctx, old); err != nil {
+				return err
+			}
+		}
+	}
 	c.members[h.Member] = &member{hello: h, seen: now}
 	running := map[jobs.Ref]bool{}
 	for _, r := range h.Running {
@@ -45,6 +52,25 @@ func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 		}
 	}
 	return c.settle(ctx)
+}
+
+// reborn returns the members that a replayed job counts on, that never reported
+// to this coordinator, and whose node is now the member m: they have ended, since
+// a node has one process at a time.
+func (c *Core) reborn(m jobs.MemberID) []jobs.MemberID {
+	var out []jobs.MemberID
+	for _, id := range c.order {
+		_, tasks := c.jobs[id].job.Current()
+		for _, task := range tasks {
+			for _, old := range task.Members {
+				if task.Phase == jobs.Running && old != m && c.members[old] == nil && old.Node() == m.Node() {
+					out = append(out, old)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Gone takes in that a member's process has ended: what it ran is given to
