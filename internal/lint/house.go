@@ -35,6 +35,7 @@ var rooms = []room{
 	{"store/disk", 12},
 	{"store/nats", 12},
 	{"store/s3", 12},
+	{"store/s3/s3test", 12},
 
 	{"ml/kernels/...", 20},
 	{"ml/sketch", 20},
@@ -110,7 +111,7 @@ var doors = []door{
 	{"github.com/asynkron/protoactor-go", []string{"actors/..."}},
 	{"github.com/hashicorp/memberlist", []string{"cluster/membership"}},
 	{"github.com/nats-io", []string{"store/nats", "cluster/bus", "gateway/stream"}},
-	{"github.com/minio/minio-go", []string{"store/s3"}},
+	{"github.com/minio/minio-go", []string{"store/s3/..."}},
 	{"gorgonia.org", []string{"ml/models/neural"}},
 	{"github.com/parquet-go", []string{"data/parquet"}},
 	{"github.com/spf13/cobra", []string{"cmd/..."}},

@@ -8,5 +8,3 @@
 // when the store refuses what was asked, Conflict when an object is not the one
 // that was meant, and Unavailable when the store stayed away through all attempts.
 package s3
-
-import _ "github.com/minio/minio-go/v7" // until the client stands
