@@ -143,7 +143,7 @@ func (s *logs) writeAgain(ctx context.Context, name string, msg *nats.Msg, at po
 			return nil
 		}
 		if !errors.Is(err, errSequence) {
-			unsure = true
+			unsure = unsure || !errors.Is(err, errBusy)
 			return err
 		}
 		_, now, err := s.tail(ctx, name)

@@ -74,7 +74,7 @@ func (s *refs) write(ctx context.Context, name string, value []byte, header nats
 	err = s.patiently(ctx, func() error {
 		next, err = s.publish(ctx, s.stream, msg, expected)
 		if !errors.Is(err, errSequence) {
-			unsure = unsure || err != nil
+			unsure = unsure || err != nil && !errors.Is(err, errBusy)
 			return err
 		}
 		m, err := s.last(ctx, s.stream, msg.Subject)

@@ -23,7 +23,7 @@ const (
 // Error codes of JetStream.
 const (
 	codeWrongSequence = 10071
-	codeWrongSubject  = 10164 // the expected sequence of a subject is being written by another
+	codeBusy          = 10164 // somebody's write to the subject has not been decided yet
 	codeNoMessage     = 10037
 	codeNoSequence    = 10043
 	codeNoSpace       = 10047
@@ -36,6 +36,10 @@ const (
 // errSequence means that the subject's last message is not the expected one.
 var errSequence = errors.New("wrong last sequence")
 
+// errBusy means that several servers have not agreed yet on somebody else's
+// write to the subject, which may still come to nothing: this one was not made.
+var errBusy = fault.New(fault.Unavailable, "another write to the same name is under way")
+
 // apiError is how JetStream says no.
 type apiError struct {
 	Code        int    `json:"code"`
@@ -46,8 +50,10 @@ type apiError struct {
 // fault returns the error with its kind.
 func (e *apiError) fault() error {
 	switch {
-	case e.ErrCode == codeWrongSequence, e.ErrCode == codeWrongSubject:
+	case e.ErrCode == codeWrongSequence:
 		return errSequence
+	case e.ErrCode == codeBusy:
+		return errBusy
 	case slices.Contains([]int{codeNoSpace, codeNoMemory, codeNoStorage, codeStreamFull, codeAccountFull}, e.ErrCode):
 		return fault.New(fault.Exhausted, "the store is full: %s (%d)", e.Description, e.ErrCode)
 	case e.Code == 503, e.Code == 408:
@@ -60,8 +66,8 @@ func (e *apiError) fault() error {
 }
 
 // publish writes one message if the last on its subject has the expected
-// sequence number, and returns the new one; else it is errSequence. After kind
-// Unavailable it may have been written.
+// sequence number, and returns the new one; else it is errSequence or errBusy.
+// After another error of kind Unavailable it may have been written.
 func (b *bus) publish(ctx context.Context, stream string, msg *nats.Msg, expected uint64) (uint64, error) {
 	msg.Header.Set("Nats-Expected-Last-Subject-Sequence", strconv.FormatUint(expected, 10))
 	msg.Header.Set("Nats-Expected-Stream", stream)
