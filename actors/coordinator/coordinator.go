@@ -49,7 +49,7 @@ type Config struct {
 	// tasks, when those that are here could never take them, before it fails.
 	UnfitAfter time.Duration
 	// Backoff is the wait before the first retry of a failed task; it doubles
-	// with every failure.
+	// with every failure, give or take a fifth.
 	Backoff time.Duration
 	// LeaseTTL is the time without a coordinator after one has died or frozen. It
 	// renews its lease six times as often.
@@ -61,7 +61,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Heartbeat: 500 * time.Millisecond, SuspectAfter: 1500 * time.Millisecond, GoneAfter: 5 * time.Second,
-		ResendAfter: 2 * time.Second, GangSettle: 150 * time.Millisecond, Backoff: 200 * time.Millisecond, UnfitAfter: 30 * time.Second, LeaseTTL: 3 * time.Second,
+		ResendAfter: 2 * time.Second, GangSettle: 150 * time.Millisecond, Backoff: jobs.DefaultBackoff, UnfitAfter: 30 * time.Second, LeaseTTL: 3 * time.Second,
 	}
 }
 

@@ -169,7 +169,7 @@ func (c *Core) perform(ctx context.Context, t *tracked, e jobs.Effect) error {
 		c.planNext(t)
 	case jobs.Place:
 		if e.Backoff > 0 {
-			t.notBefore[e.Task] = c.clock.Now().Add(c.cfg.Backoff << min(e.Backoff-1, 8))
+			t.notBefore[e.Task] = c.clock.Now().Add(jobs.Backoff(c.cfg.Backoff, e.Backoff, t.job.ID, e.Task))
 		}
 	case jobs.Start:
 		c.start(t, e.Task, e.Members)

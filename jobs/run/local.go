@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -53,6 +55,9 @@ type Local struct {
 	Clock clock.Clock
 	Slots int
 	Watch Watcher
+	// Backoff is the wait before the first retry of a failed task, which doubles
+	// with every failure. Default: that of a cluster.
+	Backoff time.Duration
 }
 
 // localMember is what the log of a local job names as its only member.
@@ -76,7 +81,8 @@ type localRun struct {
 	job     *jobs.Job
 	records uint64
 	queue   []jobs.Event
-	waiting []jobs.TaskID
+	waiting []jobs.TaskID             // in order of shards
+	later   map[jobs.TaskID]time.Time // those of them that have failed: not before
 	active  int
 	news    chan outcome
 	done    chan struct{} // closed when nobody listens to news any more
@@ -87,7 +93,10 @@ type localRun struct {
 // ends, the job is cancelled.
 func (l Local) Run(ctx context.Context, id jobs.ID, kind, name string, spec []byte) (*jobs.Job, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &localRun{Local: l, job: jobs.New(id), news: make(chan outcome, 256), done: make(chan struct{})}
+	if l.Backoff == 0 {
+		l.Backoff = jobs.DefaultBackoff
+	}
+	r := &localRun{Local: l, job: jobs.New(id), later: map[jobs.TaskID]time.Time{}, news: make(chan outcome, 256), done: make(chan struct{})}
 	defer func() {
 		cancel(nil)
 		close(r.done)
@@ -108,6 +117,7 @@ func (l Local) Run(ctx context.Context, id jobs.ID, kind, name string, spec []by
 		select {
 		case o := <-r.news:
 			r.hear(o)
+		case <-r.wake():
 		case <-ctx.Done():
 			why := &jobs.Failure{Kind: fault.Canceled, Message: context.Cause(ctx).Error()}
 			r.queue = append(r.queue, jobs.Event{Kind: jobs.CancelRequested, Failure: why})
@@ -184,6 +194,9 @@ func (r *localRun) perform(e jobs.Effect) {
 			r.queue = append(r.queue, jobs.Event{Kind: jobs.StagePlanned, Stage: next})
 		}
 	case jobs.Place:
+		if e.Backoff > 0 {
+			r.later[e.Task] = r.Clock.Now().Add(jobs.Backoff(r.Backoff, e.Backoff, r.job.ID, e.Task))
+		}
 		r.waiting = nil
 		_, tasks := r.job.Current()
 		for _, t := range tasks {
@@ -196,9 +209,13 @@ func (r *localRun) perform(e jobs.Effect) {
 
 // launch starts waiting tasks while there are slots.
 func (r *localRun) launch(ctx context.Context) {
-	for len(r.waiting) > 0 && r.active < max(r.Slots, 1) {
-		t := r.job.Task(r.waiting[0])
-		r.waiting = r.waiting[1:]
+	for r.active < max(r.Slots, 1) {
+		next := r.ready()
+		if next < 0 {
+			return
+		}
+		t := r.job.Task(r.waiting[next])
+		r.waiting = slices.Delete(r.waiting, next, next+1)
 		assigned := jobs.Event{Kind: jobs.TaskAssigned, Task: t.ID, Attempt: t.Attempt + 1, Members: []jobs.MemberID{localMember}}
 		r.queue = append(r.queue, assigned)
 		if err := r.drain(ctx); err != nil { // its log is gone: the next drain says so again
@@ -215,6 +232,26 @@ func (r *localRun) launch(ctx context.Context) {
 			r.news <- outcome{task: task, result: result, err: err}
 		}()
 	}
+}
+
+// ready returns the place of the first waiting task that may start now, or -1.
+func (r *localRun) ready() int {
+	return slices.IndexFunc(r.waiting, func(id jobs.TaskID) bool { return !r.Clock.Now().Before(r.later[id]) })
+}
+
+// wake fires when a task has waited long enough after its failure, if there is a
+// slot for it; else it is nil, which never fires.
+func (r *localRun) wake() <-chan time.Time {
+	if len(r.waiting) == 0 || r.active >= max(r.Slots, 1) {
+		return nil
+	}
+	first := r.later[r.waiting[0]]
+	for _, id := range r.waiting[1:] {
+		if r.later[id].Before(first) {
+			first = r.later[id]
+		}
+	}
+	return r.Clock.After(first.Sub(r.Clock.Now()))
 }
 
 // hear turns what an attempt says into events.
