@@ -9,6 +9,12 @@ func (b *Batch) Keep(rows Bitmap) *Batch {
 	if rows == nil {
 		return b
 	}
+	return b.KeepInto(rows, nil)
+}
+
+// KeepInto does the same in the memory of a batch that nobody looks at any more
+// and that shares none with b; into may be nil.
+func (b *Batch) KeepInto(rows Bitmap, into *Batch) *Batch {
 	n := 0
 	for i, w := range rows {
 		if rest := b.NumRows - i*64; rest < 64 {
@@ -18,39 +24,47 @@ func (b *Batch) Keep(rows Bitmap) *Batch {
 	}
 	out := &Batch{Schema: b.Schema, NumRows: n, Columns: make([]*Column, len(b.Columns))}
 	for i, c := range b.Columns {
-		out.Columns[i] = c.keep(rows, b.NumRows, n)
+		old := &Column{}
+		if into != nil && i < len(into.Columns) {
+			old = into.Columns[i]
+		}
+		out.Columns[i] = c.keep(rows, b.NumRows, n, old)
 	}
 	return out
 }
 
-func (c *Column) keep(rows Bitmap, numRows, n int) *Column {
+func (c *Column) keep(rows Bitmap, numRows, n int, old *Column) *Column {
 	out := &Column{Type: c.Type}
 	switch c.Type {
 	case Bool:
-		out.Bools = pick(c.Bools, rows, n)
+		out.Bools = pick(old.Bools, c.Bools, rows, n)
 	case Int32, Date:
-		out.Int32s = pick(c.Int32s, rows, n)
+		out.Int32s = pick(old.Int32s, c.Int32s, rows, n)
 	case Int64, Timestamp:
-		out.Int64s = pick(c.Int64s, rows, n)
+		out.Int64s = pick(old.Int64s, c.Int64s, rows, n)
 	case Float32:
-		out.Float32s = pick(c.Float32s, rows, n)
+		out.Float32s = pick(old.Float32s, c.Float32s, rows, n)
 	case Float64:
-		out.Float64s = pick(c.Float64s, rows, n)
+		out.Float64s = pick(old.Float64s, c.Float64s, rows, n)
 	case String:
-		out.Codes = pick(c.Codes, rows, n)
+		out.Codes = pick(old.Codes, c.Codes, rows, n)
 	}
 	if c.Valid != nil {
 		out.Valid = pickBits(c.Valid, rows, numRows, n)
 	}
 	if c.Type == String {
+		out.Dict = old.Dict[:0]
 		out.compactDict(c.Dict)
 	}
 	return out
 }
 
-// pick copies the n values whose bits are set.
-func pick[T any](vs []T, rows Bitmap, n int) []T {
-	out := make([]T, n)
+// pick copies the n values whose bits are set, into old if that is large enough.
+func pick[T any](old, vs []T, rows Bitmap, n int) []T {
+	if cap(old) < n {
+		old = make([]T, n)
+	}
+	out := old[:n]
 	k := 0
 	for i := 0; i < len(vs); i += 64 {
 		part := vs[i:min(i+64, len(vs))]

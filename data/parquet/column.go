@@ -17,8 +17,11 @@ type scratch struct {
 	unpacker
 	fetched  []byte // chunks as in the file
 	pages    []page
-	body     []byte // a decompressed page
-	dict     []byte // a decompressed dictionary page, which the chunk's views point into
+	rows     data.Bitmap        // those that are wanted, nil: all
+	columns  []*data.Column     // of a filtered read, before the filter
+	indexes  map[int]*pageIndex // by chunk, those that rows were ruled out by
+	body     []byte             // a decompressed page
+	dict     []byte             // a decompressed dictionary page, which the chunk's views point into
 	joined   []byte
 	index    []uint32
 	lengths  []int32
@@ -126,6 +129,10 @@ func (r *columnReader) dataPage(p *page) error {
 	if n > r.col.Len()-r.row {
 		return fmt.Errorf("%d values, %d rows left", n, r.col.Len()-r.row)
 	}
+	if !anySet(r.rows, r.row, n) {
+		r.row += n
+		return nil
+	}
 	numValid, values := n, p.body
 	var err error
 	if p.kind == format.DataPage {
@@ -192,7 +199,7 @@ func (r *columnReader) values(enc format.Encoding, b []byte, n int) error {
 		return nil
 	case format.Int64:
 		dst := c.Int64s
-		if r.leaf.conv == fromDecimal64 {
+		if r.leaf.conv == fromDecimal64 || r.leaf.conv == fromUint64Text {
 			dst, from, to = scratchOf(&r.int64s, n), 0, n
 		}
 		if err := numbers(dst[from:to], enc, b, r.int64Dict, r.scratch); err != nil {

@@ -33,8 +33,13 @@ func (r *columnReader) convertInt64(vs []int64) error {
 	case fromUint64:
 		for _, v := range vs {
 			if v < 0 {
-				return fmt.Errorf("unsigned value %d does not fit 63 bits", uint64(v))
+				return fmt.Errorf("unsigned value %d does not fit 63 bits, and no statistics say so, else the column would be read as text", uint64(v))
 			}
+		}
+	case fromUint64Text:
+		var digits [20]byte
+		for i, v := range vs {
+			r.col.Codes[r.row+i] = r.strings.code(strconv.AppendUint(digits[:0], uint64(v), 10))
 		}
 	case fromMillis:
 		for i, v := range vs {
@@ -45,11 +50,7 @@ func (r *columnReader) convertInt64(vs []int64) error {
 		}
 	case fromNanos:
 		for i, v := range vs {
-			q := v / 1000
-			if v%1000 < 0 {
-				q-- // down, before 1970 too
-			}
-			vs[i] = q
+			vs[i] = micros(v)
 		}
 	case fromDecimal64:
 		for i, v := range vs {
@@ -57,6 +58,15 @@ func (r *columnReader) convertInt64(vs []int64) error {
 		}
 	}
 	return nil
+}
+
+// micros turns nanoseconds into microseconds, down before 1970 too.
+func micros(nanos int64) int64 {
+	q := nanos / 1000
+	if nanos%1000 < 0 {
+		q--
+	}
+	return q
 }
 
 // convertBytes stores values that come as bytes but are numbers.
@@ -134,11 +144,7 @@ func int96(b []byte) (int64, error) {
 	if hi != 0 || lo > math.MaxInt64/2 {
 		return 0, fmt.Errorf("INT96 timestamp %d days from 1970 does not fit 64 bits of microseconds", days)
 	}
-	micros := nanos / 1000
-	if nanos%1000 < 0 {
-		micros--
-	}
-	return days*microsADay + micros, nil
+	return days*microsADay + micros(nanos), nil
 }
 
 // float16 widens an IEEE 754 half-precision number.

@@ -143,6 +143,11 @@ func (f *File) readSpan(s *scratch, group *rowGroup, sp span, want []int, into [
 		if n := numRows(s.pages); n != group.numRows {
 			return i, fmt.Errorf("its pages hold %d rows, the row group claims %d", n, group.numRows)
 		}
+		if x := s.indexes[l.at]; x != nil {
+			if err := x.check(s.pages); err != nil {
+				return i, err
+			}
+		}
 		if into[i], err = s.readColumn(l, c.codec, s.pages, int(group.numRows), into[i]); err != nil {
 			return i, err
 		}

@@ -10,7 +10,7 @@
 //
 //	BOOLEAN                          bool
 //	INT32, INT(8|16|32), UINT(8|16)  int32
-//	INT64, UINT(32), UINT(64)        int64; an unsigned value from 1<<63 on is an error
+//	INT64, UINT(32), UINT(64)        int64; UINT(64) whose statistics go beyond int64: string, its digits
 //	FLOAT, FLOAT16                   float32
 //	DOUBLE, DECIMAL                  float64, decimals rounded to nearest
 //	BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY string; text must be UTF-8, other bytes stay as they are
@@ -76,6 +76,7 @@ func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 	}
 	f = &File{name: name, r: r, foot: foot, leaves: w.leaves, unsupported: w.refused, byName: make(map[string]int)}
 	for i := range f.leaves {
+		f.widenUnsigned(&f.leaves[i])
 		f.schema.Fields = append(f.schema.Fields, f.leaves[i].field)
 		f.byName[f.leaves[i].field.Name] = i
 	}

@@ -54,6 +54,11 @@ type chunk struct {
 	dictAt    int64
 	sealed    bool // encrypted, or without metadata here
 	elsewhere bool // in another file
+
+	stats       statistics
+	bloom       location // size 0: not said
+	columnIndex location
+	offsetIndex location
 }
 
 type rowGroup struct {
@@ -66,6 +71,8 @@ type footer struct {
 	numRows   int64
 	groups    []rowGroup
 	encrypted bool
+	end       int64  // of what lies before the footer
+	ordered   []bool // by chunk: min and max are in the order of the column's type
 }
 
 // readFooter fetches and decodes the footer. Nothing is allocated on the word
@@ -102,7 +109,8 @@ func readFooter(r io.ReaderAt, size int64) (*footer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, f.validate(size - trailerBytes - n)
+	f.end = size - trailerBytes - n
+	return f, f.validate(f.end)
 }
 
 // readAt fills b or says why not; a short file is a corrupt one.
@@ -134,6 +142,8 @@ func decodeFooter(b []byte) (*footer, error) {
 			f.numRows = r.i64(t)
 		case 4:
 			r.structs(t, func() { f.groups = append(f.groups, r.rowGroup()) })
+		case 7:
+			r.structs(t, func() { f.ordered = append(f.ordered, r.columnOrder()) })
 		case 8:
 			f.encrypted = true
 			return false
@@ -260,6 +270,14 @@ func (r *compact) chunk() chunk {
 		case id == 3 && t == thriftStruct:
 			c.sealed = false
 			r.chunkMeta(&c)
+		case id == 4:
+			c.offsetIndex.at = r.i64(t)
+		case id == 5:
+			c.offsetIndex.size = r.i32(t)
+		case id == 6:
+			c.columnIndex.at = r.i64(t)
+		case id == 7:
+			c.columnIndex.size = r.i32(t)
 		default:
 			return false
 		}
@@ -286,6 +304,15 @@ func (r *compact) chunkMeta(c *chunk) {
 			c.start = r.i64(t)
 		case 11:
 			c.dictAt = r.i64(t)
+		case 12:
+			if t != thriftStruct {
+				return false
+			}
+			c.stats = r.statistics()
+		case 14:
+			c.bloom.at = r.i64(t)
+		case 15:
+			c.bloom.size = r.i32(t)
 		default:
 			return false
 		}

@@ -14,6 +14,10 @@ type ReadOptions struct {
 	// Columns are read in this order. None means all columns, which is an error
 	// naming the first unsupported one if there is any.
 	Columns []string
+	// Filter leaves out the rows for which it is not true. Its columns are read
+	// first; pages of which no row is left are not decompressed. It must be bound
+	// to the types that the columns have in this file. nil: all rows.
+	Filter *data.Filter
 	// Into is a batch that an earlier Read has returned and nobody looks at any
 	// more: its memory is used again where it fits, which is much quicker than
 	// new memory. Strings of its dictionaries stay valid. nil: all memory is new.
@@ -25,8 +29,8 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // Read reads columns of row group g. Only the bytes of those columns are
 // fetched, neighbours together. The batch is the caller's; rows keep their
-// order. Strings have the dictionary of the row group: each string that occurs,
-// once, in order of first appearance.
+// order. Strings have the dictionary of the rows: each string that occurs, once,
+// in order of first appearance.
 //
 // An unknown or unsupported column is fault.Invalid, a damaged one
 // fault.Corrupt and names column, row group and page. After an error the memory
@@ -40,29 +44,61 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 	if err != nil {
 		return nil, err
 	}
+	s := scratches.Get().(*scratch)
+	s.indexes = nil
+	sound := false
+	defer func() {
+		if sound { // after a panic it may be in any state
+			scratches.Put(s)
+		}
+	}()
+	var old []*data.Column
+	if o.Into != nil {
+		old = o.Into.Columns
+	}
+	if o.Filter != nil {
+		b, err = f.readFiltered(ctx, s, g, want, o.Filter, o.Into)
+		sound = true
+		return b, err
+	}
+	b = &data.Batch{Schema: f.schemaOf(want), NumRows: int(f.foot.groups[g].numRows)}
+	b.Columns, err = f.decode(ctx, s, g, want, nil, old)
+	sound = true
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (f *File) schemaOf(want []int) data.Schema {
+	s := data.Schema{Fields: make([]data.Field, len(want))}
+	for i, k := range want {
+		s.Fields[i] = f.leaves[k].field
+	}
+	return s
+}
+
+// decode reads leaves of a row group, in the memory of old columns where they
+// fit. Of pages that have no row in sel nothing is read; their rows hold
+// whatever there was. A nil sel means all rows.
+func (f *File) decode(ctx context.Context, s *scratch, g int, want []int, sel data.Bitmap, old []*data.Column) ([]*data.Column, error) {
 	group := &f.foot.groups[g]
 	if err := f.checkSize(g, want); err != nil {
 		return nil, err
 	}
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
-	b = &data.Batch{NumRows: int(group.numRows), Columns: make([]*data.Column, len(want))}
-	for i, k := range want {
-		b.Schema.Fields = append(b.Schema.Fields, f.leaves[k].field)
-		if o.Into != nil && i < len(o.Into.Columns) {
-			b.Columns[i] = o.Into.Columns[i]
-		}
-	}
+	s.rows = sel
+	into := make([]*data.Column, len(want))
+	copy(into, old)
 	for _, span := range f.spans(group, want) {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}
-		at, err := f.readSpan(s, group, span, want, b.Columns)
+		at, err := f.readSpan(s, group, span, want, into)
 		if err != nil {
 			return nil, fmt.Errorf("column %q: row group %d: %w", f.leaves[want[at]].field.Name, g, err)
 		}
 	}
-	return b, nil
+	return into, nil
 }
 
 // columnOf returns a column of rows whose values may be anything, in the memory

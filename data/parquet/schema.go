@@ -46,6 +46,7 @@ const (
 	asIs             conversion = iota
 	fromUint32                  // INT32 without sign -> int64
 	fromUint64                  // INT64 without sign, below 1<<63 -> int64
+	fromUint64Text              // INT64 without sign -> its digits
 	fromMillis                  // INT64 -> microseconds
 	fromNanos                   // INT64 -> microseconds, rounded down
 	fromMillis32                // INT32 -> microseconds
@@ -67,6 +68,7 @@ type leaf struct {
 	maxDef   int // definition level of a value that is there
 	conv     conversion
 	scale    int32 // of a decimal
+	unsigned bool  // INT32 or INT64 without sign
 	at       int   // place among a row group's chunks
 }
 
@@ -197,7 +199,7 @@ func (l *leaf) interpret(e *element) string {
 }
 
 func (l *leaf) interpretInt32(e *element) string {
-	l.field.Type = data.Int32
+	l.field.Type, l.unsigned = data.Int32, e.unsigned()
 	switch {
 	case e.logical.id == logicalDate || e.converted == convertedDate:
 		l.field.Type = data.Date
@@ -206,14 +208,14 @@ func (l *leaf) interpretInt32(e *element) string {
 		return scaleFault(l.scale)
 	case e.logical.id == logicalTime || e.converted == convertedTimeMillis:
 		l.field.Type, l.conv = data.Int64, fromMillis32
-	case e.unsigned() && e.intBits() == 32:
+	case l.unsigned && e.intBits() == 32:
 		l.field.Type, l.conv = data.Int64, fromUint32
 	}
 	return ""
 }
 
 func (l *leaf) interpretInt64(e *element) string {
-	l.field.Type = data.Int64
+	l.field.Type, l.unsigned = data.Int64, e.unsigned()
 	switch {
 	case e.logical.id == logicalTimestamp:
 		l.field.Type, l.field.UTC = data.Timestamp, e.logical.utc
@@ -227,7 +229,7 @@ func (l *leaf) interpretInt64(e *element) string {
 	case e.isDecimal():
 		l.field.Type, l.conv, l.scale = data.Float64, fromDecimal64, e.decimalScale()
 		return scaleFault(l.scale)
-	case e.unsigned() && e.intBits() == 64:
+	case l.unsigned && e.intBits() == 64:
 		l.conv = fromUint64
 	}
 	return ""
