@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -20,11 +21,15 @@ type Comm struct {
 	gang    Gang
 	in, out net.Conn // from the left, to the right; nil in a gang of one
 	reader  *bufio.Reader
+	patient time.Time // until when reading waits
+	header  [headerBytes]byte
+	said    [operationBytes]byte
 	ops     uint64  // operations begun
 	scratch []int64 // one segment
 
 	write  sync.Mutex // one frame at a time
-	frame  []byte     // of a link that has no vectored writes
+	frame  []byte     // that is being sent
+	raw    *raw       // nil on links that must be written as the library does
 	broken atomic.Bool
 	stop   chan struct{} // ends the sign of life
 	once   sync.Once
@@ -33,11 +38,16 @@ type Comm struct {
 
 var _ collective.Comm = (*Comm)(nil)
 
+// readerBytes holds the whole of a small sum, which then takes one call of the
+// system to read; most of a large one passes the reader by.
+const readerBytes = 64 << 10
+
 func newComm(cfg Config, g Gang, in, out net.Conn) *Comm {
 	c := &Comm{cfg: cfg, gang: g, in: in, out: out, stop: make(chan struct{})}
 	if in != nil {
-		c.reader = bufio.NewReaderSize(in, 4096) // payloads pass it by
+		c.reader = bufio.NewReaderSize(in, readerBytes)
 		c.scratch = make([]int64, cfg.SegmentBytes/8)
+		c.raw = newRaw(out)
 		c.wg.Go(c.live)
 	}
 	return c
@@ -56,6 +66,8 @@ func (c *Comm) Generation() uint64 { return c.gang.Generation }
 // see a broken link; those that have what they need do not.
 func (c *Comm) Close() error {
 	c.cut()
+	c.write.Lock()   // a frame on its way has been given up
+	c.write.Unlock() //nolint:staticcheck // whoever comes later sees that it is over
 	c.wg.Wait()
 	return nil
 }
@@ -123,24 +135,60 @@ func (c *Comm) failed(err error) error {
 	return fault.New(fault.Unavailable, "ring: rank %d of %d in generation %d: %w: %w", c.Rank(), c.WorldSize(), c.Generation(), ErrBroken, err)
 }
 
-// AllReduce adds v over all ranks in place. Time: each rank sends and receives
-// 2(n-1)/n of v's bytes.
+// AllReduce adds v over all ranks in place. What is small goes around as a
+// whole, in n-1 steps. Of more, each rank sends and receives 2(n-1)/n of the
+// bytes, in twice as many steps.
 //
 // Source: Patarasuk and Yuan, Journal of Parallel and Distributed Computing
 // 69(2), 2009 (ring reduce-scatter and all-gather), in segments.
 func (c *Comm) AllReduce(ctx context.Context, v []int64) error {
 	return c.within(ctx, func() error {
-		if err := c.agree(operation{code: opAllReduce, count: uint64(len(v))}); err != nil {
+		o := operation{code: opAllReduce, seq: c.ops, count: uint64(len(v))}
+		c.ops++
+		if c.small(len(v)) {
+			return c.goAround(o, v)
+		}
+		if err := c.sendOperation(o); err != nil {
 			return err
 		}
-		return c.allReduce(v)
+		return c.allReduce(o, v)
 	})
+}
+
+// small reports whether the bytes that n-1 whole vectors have more than a
+// reduction in parts take less time than its steps, of some tens of
+// microseconds each.
+func (c *Comm) small(numbers int) bool {
+	n := c.WorldSize()
+	return numbers <= len(c.scratch) && 8*numbers*(n-2) <= c.cfg.SmallBytes*n
+}
+
+// goAround sends v around, and adds what comes from the others.
+func (c *Comm) goAround(o operation, v []int64) error {
+	if err := c.sendWhole(o, v); err != nil {
+		return err
+	}
+	got := c.scratch[:len(v)]
+	for left := c.WorldSize() - 1; left > 0; left-- {
+		if err := c.receiveWhole(o, got); err != nil {
+			return err
+		}
+		if left > 1 {
+			if err := c.sendWhole(o, got); err != nil {
+				return err
+			}
+		}
+		for i, x := range got {
+			v[i] += x
+		}
+	}
+	return nil
 }
 
 // allReduce sends in a goroutine of its own, so that all ranks may send at once.
 // A segment is never changed before it was sent: what comes to take its place
 // is a sum that contains it.
-func (c *Comm) allReduce(v []int64) error {
+func (c *Comm) allReduce(o operation, v []int64) error {
 	n, rank := c.WorldSize(), c.Rank()
 	chunk := func(i int) []int64 {
 		i = (i%n + n) % n
@@ -161,7 +209,7 @@ func (c *Comm) allReduce(v []int64) error {
 		sent <- err
 	}()
 	c.eachSegment(chunk(rank), func(s []int64) error { queue <- s; return nil }) //nolint:errcheck // never fails
-	var err error
+	err := c.expect(o)
 	for s := 0; s < steps && err == nil; s++ {
 		err = c.eachSegment(chunk(rank-s-1), func(part []int64) error {
 			if err := c.take(part, s < n-1); err != nil {
@@ -215,7 +263,12 @@ func (c *Comm) Broadcast(ctx context.Context, root int, b []byte) (out []byte, e
 	}
 	out = b
 	err = c.within(ctx, func() error {
-		if err := c.agree(operation{code: opBroadcast, root: uint32(root)}); err != nil {
+		o := operation{code: opBroadcast, root: uint32(root), seq: c.ops}
+		c.ops++
+		if err := c.sendOperation(o); err != nil {
+			return err
+		}
+		if err := c.expect(o); err != nil {
 			return err
 		}
 		if root == c.Rank() {

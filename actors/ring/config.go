@@ -52,6 +52,10 @@ type Config struct {
 	// SegmentBytes is what is sent at a time; a reduction passes segments on
 	// while the next ones arrive.
 	SegmentBytes int
+	// SmallBytes is how many bytes more per rank a sum may send to be done in half
+	// the steps: what a link carries in the time of one step. 0 sums in parts
+	// whatever is longer than nothing, unless there are but two ranks.
+	SmallBytes int
 	// MaxWaiting is how many links may wait for their rank to join; when there
 	// are more, the oldest is closed, and its rank tries again.
 	MaxWaiting int
@@ -67,7 +71,7 @@ type Config struct {
 // DefaultConfig gives a frozen rank up after four seconds.
 func DefaultConfig() Config {
 	return Config{
-		Timeout: 4 * time.Second, Alive: time.Second, FormTimeout: 15 * time.Minute, ReachTimeout: 10 * time.Second, SegmentBytes: 256 << 10, MaxWaiting: 64,
+		Timeout: 4 * time.Second, Alive: time.Second, FormTimeout: 15 * time.Minute, ReachTimeout: 10 * time.Second, SegmentBytes: 256 << 10, SmallBytes: 64 << 10, MaxWaiting: 64,
 		MaxBroadcastBytes: 4 << 30, Clock: clock.Real{},
 	}
 }
@@ -85,6 +89,7 @@ func (c Config) Validate() error {
 	check(c.FormTimeout > 0, "form_timeout is %v: it must be positive", c.FormTimeout)
 	check(c.ReachTimeout > 0, "reach_timeout is %v: it must be positive", c.ReachTimeout)
 	check(c.SegmentBytes > 0 && c.SegmentBytes%8 == 0, "segment_bytes is %d: it must be a positive multiple of 8", c.SegmentBytes)
+	check(c.SmallBytes >= 0, "small_bytes is %d: it must not be negative", c.SmallBytes)
 	check(c.MaxWaiting > 0, "max_waiting is %d: it must be positive", c.MaxWaiting)
 	check(c.MaxBroadcastBytes > 0, "max_broadcast_bytes is %d: it must be positive", c.MaxBroadcastBytes)
 	check(c.Clock != nil, "clock is missing")

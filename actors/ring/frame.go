@@ -17,6 +17,7 @@ const (
 	frameAlive     = 1 // nothing: a sign of life
 	frameOperation = 2 // an operation
 	frameData      = 3 // a segment
+	frameWhole     = 4 // an operation and the whole vector
 	headerBytes    = 8
 )
 
@@ -35,42 +36,45 @@ const (
 	operationBytes = 24
 )
 
-// agree tells the right neighbour what this rank is about to do, and compares
-// it with what the left one says.
-func (c *Comm) agree(mine operation) error {
-	mine.seq = c.ops
-	c.ops++
-	if err := c.sendOperation(mine); err != nil {
-		return err
-	}
+// expect reads what the left neighbour is about to do, which must be mine.
+func (c *Comm) expect(mine operation) error {
 	theirs, err := c.receiveOperation()
 	if err != nil {
 		return err
 	}
+	return c.same(mine, theirs)
+}
+
+func (c *Comm) same(mine, theirs operation) error {
 	if theirs != mine {
 		return fault.New(fault.Internal, "ring: this is a bug in Troupe: %w: rank %d wants %v, its neighbour %v", errDisagree, c.Rank(), mine, theirs)
 	}
 	return nil
 }
 
-func (c *Comm) sendOperation(o operation) error {
-	b := make([]byte, 0, operationBytes)
+func (o operation) append(b []byte) []byte {
 	b = binary.NativeEndian.AppendUint32(b, o.code)
 	b = binary.NativeEndian.AppendUint32(b, o.root)
 	b = binary.NativeEndian.AppendUint64(b, o.seq)
-	b = binary.NativeEndian.AppendUint64(b, o.count)
-	return c.send(frameOperation, b)
+	return binary.NativeEndian.AppendUint64(b, o.count)
 }
 
-func (c *Comm) receiveOperation() (operation, error) {
-	var b [operationBytes]byte
-	if err := c.receive(frameOperation, b[:]); err != nil {
-		return operation{}, err
-	}
+func decodeOperation(b *[operationBytes]byte) operation {
 	return operation{
 		code: binary.NativeEndian.Uint32(b[0:]), root: binary.NativeEndian.Uint32(b[4:]),
 		seq: binary.NativeEndian.Uint64(b[8:]), count: binary.NativeEndian.Uint64(b[16:]),
-	}, nil
+	}
+}
+
+func (c *Comm) sendOperation(o operation) error {
+	return c.send(frameOperation, o.append(make([]byte, 0, operationBytes)))
+}
+
+func (c *Comm) receiveOperation() (operation, error) {
+	if err := c.receive(frameOperation, c.said[:]); err != nil {
+		return operation{}, err
+	}
+	return decodeOperation(&c.said), nil
 }
 
 // send writes one frame to the right neighbour. There is no deadline: one that
@@ -78,8 +82,7 @@ func (c *Comm) receiveOperation() (operation, error) {
 // neighbour, and the news comes around.
 func (c *Comm) send(kind uint32, payload []byte) error {
 	var header [headerBytes]byte
-	binary.NativeEndian.PutUint32(header[0:], kind)
-	binary.NativeEndian.PutUint32(header[4:], uint32(len(payload)))
+	putHeader(header[:0], kind, len(payload))
 	c.write.Lock()
 	defer c.write.Unlock()
 	if tcp, ok := c.out.(*net.TCPConn); ok {
@@ -87,33 +90,90 @@ func (c *Comm) send(kind uint32, payload []byte) error {
 		_, err := vector.WriteTo(tcp)
 		return err
 	}
-	c.frame = append(append(c.frame[:0], header[:]...), payload...)
+	c.frame = append(putHeader(c.frame[:0], kind, len(payload)), payload...)
 	_, err := c.out.Write(c.frame)
 	return err
 }
 
-// receive reads the next frame from the left neighbour into payload; signs of
-// life before it are passed over. The neighbour may be silent for Timeout.
+func putHeader(b []byte, kind uint32, n int) []byte {
+	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(b, kind), uint32(n))
+}
+
+// sendWhole writes an operation and its vector as one frame. It does not wait
+// for the neighbour, which may be about to send, too: what the system does not
+// take at once is written beside the caller, and the next frame waits for it.
+func (c *Comm) sendWhole(o operation, v []int64) error {
+	c.write.Lock()
+	if c.broken.Load() {
+		c.write.Unlock()
+		return net.ErrClosed
+	}
+	c.frame = append(o.append(putHeader(c.frame[:0], frameWhole, operationBytes+8*len(v))), bytesOf(v)...)
+	n, err := c.raw.write(c.frame)
+	if err != nil || n == len(c.frame) {
+		c.write.Unlock()
+		return err
+	}
+	go func() {
+		defer c.write.Unlock()
+		if _, err := c.out.Write(c.frame[n:]); err != nil {
+			c.cut()
+		}
+	}()
+	return nil
+}
+
+// receiveWhole reads what the left neighbour's sendWhole has written.
+func (c *Comm) receiveWhole(mine operation, v []int64) error {
+	if err := c.begin(frameWhole, operationBytes+8*len(v)); err != nil {
+		return err
+	}
+	if err := c.read(c.said[:]); err != nil {
+		return err
+	}
+	if err := c.same(mine, decodeOperation(&c.said)); err != nil {
+		return err
+	}
+	return c.read(bytesOf(v))
+}
+
+// receive reads the next frame from the left neighbour into payload.
 func (c *Comm) receive(kind uint32, payload []byte) error {
+	if err := c.begin(kind, len(payload)); err != nil {
+		return err
+	}
+	return c.read(payload)
+}
+
+// begin reads the header of the next frame, which must be of that kind and
+// length; signs of life before it are passed over. The neighbour may be silent
+// for Timeout.
+func (c *Comm) begin(kind uint32, length int) error {
 	for {
-		var header [headerBytes]byte
-		if err := c.read(header[:]); err != nil {
+		if err := c.read(c.header[:]); err != nil {
 			return err
 		}
-		got, n := binary.NativeEndian.Uint32(header[0:]), binary.NativeEndian.Uint32(header[4:])
+		got, n := binary.NativeEndian.Uint32(c.header[0:]), binary.NativeEndian.Uint32(c.header[4:])
 		if got == frameAlive && n == 0 {
 			continue
 		}
-		if got != kind || int64(n) != int64(len(payload)) {
-			return fault.New(fault.Internal, "ring: this is a bug in Troupe: %w: rank %d expects kind %d of %d bytes, its neighbour sends kind %d of %d", errDisagree, c.Rank(), kind, len(payload), got, n)
+		if got != kind || int64(n) != int64(length) {
+			return fault.New(fault.Internal, "ring: this is a bug in Troupe: %w: rank %d expects kind %d of %d bytes, its neighbour sends kind %d of %d", errDisagree, c.Rank(), kind, length, got, n)
 		}
-		return c.read(payload)
+		return nil
 	}
 }
 
+// read waits for Timeout, or up to an eighth less: to move the deadline for
+// every frame would take as long as to read it.
 func (c *Comm) read(b []byte) error {
-	if err := c.in.SetReadDeadline(c.cfg.Clock.Now().Add(c.cfg.Timeout)); err != nil {
-		return err
+	if c.reader.Buffered() < len(b) {
+		if until := c.cfg.Clock.Now().Add(c.cfg.Timeout); until.Sub(c.patient) > c.cfg.Timeout/8 {
+			if err := c.in.SetReadDeadline(until); err != nil {
+				return err
+			}
+			c.patient = until
+		}
 	}
 	_, err := io.ReadFull(c.reader, b)
 	return err

@@ -106,6 +106,7 @@ func TestSumsAreThoseOfALoop(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cfg := patient()
 		cfg.SegmentBytes = 8 * rapid.IntRange(1, 40).Draw(rt, "segment")
+		cfg.SmallBytes = rapid.SampledFrom([]int{0, 100, 64 << 10}).Draw(rt, "small")
 		n := rapid.IntRange(1, 5).Draw(rt, "ranks")
 		lengths := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 8), rapid.IntRange(0, 900)), 1, 4).Draw(rt, "lengths")
 		ls, addresses := listeners(t, n, cfg)
@@ -154,7 +155,7 @@ func TestARankThatDiesInTheMiddleEndsItForAllAtOnce(t *testing.T) {
 		errs := each(form(t, ls, addresses, 1), func(c *Comm) error {
 			v := make([]int64, 1<<21) // more than the kernel keeps for readers who do not come
 			if c.Rank() == n-1 {
-				_ = c.agree(operation{code: opAllReduce, count: uint64(len(v))}) // it has begun
+				_ = c.sendOperation(operation{code: opAllReduce, count: uint64(len(v))}) // it has begun
 				return c.Close()
 			}
 			return c.AllReduce(context.Background(), v)
