@@ -71,4 +71,12 @@ func (w *workbench) succeed(text string) Summary {
 	return s
 }
 
+// fails runs one job that must fail, and returns why.
+func (w *workbench) fails(text string) string {
+	w.t.Helper()
+	s := w.run(text)
+	require.Equal(w.t, "failed", s.Status, text)
+	return s.Error.Message
+}
+
 func (w *workbench) path(name string) string { return filepath.Join(w.folder, name) }

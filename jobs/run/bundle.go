@@ -57,7 +57,7 @@ func (w *work) bundle() (jobs.Result, error) {
 	for part, report := range t.Metrics {
 		o.Metrics[part] = values(report)
 	}
-	r := jobs.Result{Output: string(digest), RowsIn: s.Input.Rows, RowsRejected: p.Rows[unlabelled]}
+	r := jobs.Result{Output: string(digest), RowsIn: p.all(), RowsRejected: p.Rows[unlabelled]}
 	r.RowsOut = r.RowsIn - r.RowsRejected
 	if r.RowsRejected > 0 {
 		o.Rejections = map[string]int64{"no target": r.RowsRejected}
@@ -87,12 +87,14 @@ func (w *work) assemble(s *Survey, l *learner, p *prepared, t *trained) (*bundle
 	const numGolden = 16
 	enough := errors.New("enough rows")
 	var golden *data.Batch
-	err = s.Input.readShard(w.ctx, 0, b.Signature.Names(), func(rows *data.Batch, _ int64) error {
-		golden = rows.Head(numGolden)
-		return enough
-	})
-	if err != nil && !errors.Is(err, enough) {
-		return nil, err
+	for shard := 0; shard < len(s.Input.Shards) && golden == nil; shard++ {
+		err := s.Input.readShard(w.ctx, shard, b.Signature.Names(), func(rows *data.Batch, _ rowNumbers) error {
+			golden = rows.Head(numGolden)
+			return enough
+		})
+		if err != nil && !errors.Is(err, enough) {
+			return nil, err
+		}
 	}
 	return b, b.SetGolden(golden)
 }
@@ -133,7 +135,7 @@ func (w *work) record(s *Survey, r jobs.Result, o Outcome, more func(*runs.Run))
 	}
 	for role, d := range map[string]*Dataset{"input": s.Input, "reference": s.Reference} {
 		if d != nil {
-			run.Data = append(run.Data, runs.Dataset{Role: role, Path: d.Path, Digest: store.Digest(d.Digest), Rows: d.Rows})
+			run.Data = append(run.Data, runs.Dataset{Role: role, Path: d.Path, Where: d.Where, Digest: store.Digest(d.Digest), Rows: d.Rows})
 		}
 	}
 	slices.SortFunc(run.Data, func(a, b runs.Dataset) int {

@@ -22,14 +22,18 @@ import (
 // Dataset is the files of one input as the survey has found them: what is read,
 // and how it is cut into shards. It is a function of the files' bytes and names.
 type Dataset struct {
-	Path     string        `json:"path"`   // as the spec has it
-	Digest   string        `json:"digest"` // of the files' contents, in order
+	Path     string        `json:"path"`            // as the spec has it
+	Where    string        `json:"where,omitempty"` // the condition on its rows
+	Digest   string        `json:"digest"`          // of the files' contents, in order
 	Schema   data.Schema   `json:"schema"`
 	Features []string      `json:"features,omitempty"` // of the output of a features job: its features
 	Files    []DataFile    `json:"files"`
 	Shards   []split.Shard `json:"shards"`
-	Rows     int64         `json:"rows"`
-	Bytes    int64         `json:"bytes"` // decoded
+	Rows     int64         `json:"rows"`             // with those that Where leaves out
+	Bytes    int64         `json:"bytes"`            // decoded
+	Pruned   int64         `json:"pruned,omitempty"` // of Rows, in row groups whose statistics say that Where is true of none
+
+	filter *data.Filter // Where, while the files are looked at
 }
 
 // DataFile is one file of a dataset.
@@ -40,8 +44,8 @@ type DataFile struct {
 }
 
 // openDataset looks at the files of a path: their footers, and a digest of all
-// their bytes.
-func openDataset(ctx context.Context, path string) (*Dataset, error) {
+// their bytes. Only rows count for which where is true; nil is true of all.
+func openDataset(ctx context.Context, path string, where *data.Predicate) (*Dataset, error) {
 	files, err := List(path)
 	if err != nil {
 		return nil, err
@@ -53,7 +57,7 @@ func openDataset(ctx context.Context, path string) (*Dataset, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		f, groups, err := d.look(name, i)
+		f, groups, err := d.look(name, i, where)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +75,7 @@ func openDataset(ctx context.Context, path string) (*Dataset, error) {
 }
 
 // look reads one file's footer and bytes, and adds it to the dataset's sums.
-func (d *Dataset) look(name string, at int) (DataFile, []split.Group, error) {
+func (d *Dataset) look(name string, at int, where *data.Predicate) (DataFile, []split.Group, error) {
 	f, size, err := openFile(name)
 	if err != nil {
 		return DataFile{}, nil, err
@@ -84,11 +88,21 @@ func (d *Dataset) look(name string, at int) (DataFile, []split.Group, error) {
 	if err := d.unify(pf, name, at); err != nil {
 		return DataFile{}, nil, err
 	}
+	if at == 0 {
+		if err := d.restrict(where); err != nil {
+			return DataFile{}, nil, err
+		}
+	}
 	var groups []split.Group
 	for g := range pf.NumRowGroups() {
 		rg := pf.RowGroup(g)
-		groups = append(groups, split.Group{Rows: rg.Rows, Bytes: rg.DecodedBytes()})
 		d.Rows += rg.Rows
+		if !mayMatch(pf, g, d.filter) {
+			d.Pruned += rg.Rows
+			groups = append(groups, split.Group{Rows: rg.Rows}) // nothing of it is read
+			continue
+		}
+		groups = append(groups, split.Group{Rows: rg.Rows, Bytes: rg.DecodedBytes()})
 		d.Bytes += rg.DecodedBytes()
 	}
 	h := xxh3.New()
@@ -141,51 +155,71 @@ func openFile(name string) (*os.File, int64, error) {
 }
 
 // readShard calls fn with the row groups of a shard, in order, holding the named
-// columns (all if none are named), and with the number of each one's first row.
-func (d *Dataset) readShard(ctx context.Context, shard int, columns []string, fn func(b *data.Batch, firstRow int64) error) error {
+// columns (all if none are named) of the rows that count, and with their
+// numbers. Row groups without such rows are passed over.
+func (d *Dataset) readShard(ctx context.Context, shard int, columns []string, fn func(b *data.Batch, at rowNumbers) error) error {
+	filter, err := d.rows()
+	if err != nil {
+		return err
+	}
 	s := d.Shards[shard]
 	row := s.FirstRow
 	for _, r := range s.Ranges {
-		err := d.readRange(ctx, r, columns, func(b *data.Batch) error {
-			err := fn(b, row)
-			row += int64(b.NumRows)
-			return err
+		row, err = d.readRange(ctx, r, columns, filter, row, func(b *data.Batch, at rowNumbers) error {
+			if b.NumRows == 0 && filter != nil {
+				return nil
+			}
+			return fn(b, at)
 		})
 		if err != nil {
 			return err
 		}
 	}
+	if row != s.FirstRow+s.Rows {
+		return fault.New(fault.Conflict, "input %s: shard %d has %d rows, had %d when the job began: it must not change while the job runs", d.Path, shard, row-s.FirstRow, s.Rows)
+	}
 	return nil
 }
 
-func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string, fn func(b *data.Batch) error) error {
+// readRange reads row groups of one file, of which the first begins with a row's
+// number, and returns the number of the row that follows them.
+func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string, filter *data.Filter, row int64, fn func(b *data.Batch, at rowNumbers) error) (int64, error) {
 	file := d.Files[r.File]
 	f, size, err := openFile(file.Path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer f.Close() //nolint:errcheck // it is only read
 	if size != file.Bytes {
-		return fault.New(fault.Conflict, "input %s: has %d bytes, had %d when the job began: it must not change while the job runs", file.Path, size, file.Bytes)
+		return 0, fault.New(fault.Conflict, "input %s: has %d bytes, had %d when the job began: it must not change while the job runs", file.Path, size, file.Bytes)
 	}
 	pf, err := parquet.Open(f, size, file.Path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	b, _ := batches.Get().(*data.Batch)
 	for g := r.First; g < r.First+r.Count; g++ {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
-		if b, err = pf.Read(ctx, g, parquet.ReadOptions{Columns: columns, Into: b}); err != nil {
-			return err
+		if !mayMatch(pf, g, filter) {
+			row += pf.RowGroup(g).Rows
+			continue
 		}
-		if err := fn(b); err != nil {
-			return fmt.Errorf("%s: row group %d: %w", file.Path, g, err)
+		if b, err = pf.Read(ctx, g, parquet.ReadOptions{Columns: wanted(columns, filter), Into: b}); err != nil {
+			return 0, err
 		}
+		rows, at, err := pick(b, filter, columns, row)
+		if err == nil {
+			err = fn(rows, at)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%s: row group %d: %w", file.Path, g, err)
+		}
+		row += int64(b.NumRows)
 	}
 	batches.Put(b)
-	return nil
+	return row, nil
 }
 
 // batches are those that nobody looks at any more, for their memory.

@@ -101,7 +101,7 @@ func (w *work) profile(d *Dataset, columns []string) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	rows, err := w.scan(d, columns, func(b *data.Batch, _ int64) error { return p.Observe(b, nil) })
+	rows, err := w.scan(d, columns, func(b *data.Batch, _ rowNumbers) error { return p.Observe(b, nil) })
 	if err != nil {
 		return jobs.Result{}, err
 	}

@@ -67,7 +67,7 @@ func (w *work) observe(pass int) (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	state := p.NewState(pass)
-	rows, err := w.scan(s.Input, p.ObserveInputs(pass), func(b *data.Batch, _ int64) error {
+	rows, err := w.scan(s.Input, p.ObserveInputs(pass), func(b *data.Batch, _ rowNumbers) error {
 		return state.Observe(b, nil)
 	})
 	if err != nil {
@@ -77,10 +77,10 @@ func (w *work) observe(pass int) (jobs.Result, error) {
 }
 
 // scan reads this task's shard and reports how far it is.
-func (w *work) scan(d *Dataset, columns []string, fn func(b *data.Batch, firstRow int64) error) (rows int64, err error) {
+func (w *work) scan(d *Dataset, columns []string, fn func(b *data.Batch, at rowNumbers) error) (rows int64, err error) {
 	total := d.Shards[w.task.Index].Rows
-	err = d.readShard(w.ctx, w.task.Index, columns, func(b *data.Batch, firstRow int64) error {
-		if err := fn(b, firstRow); err != nil {
+	err = d.readShard(w.ctx, w.task.Index, columns, func(b *data.Batch, at rowNumbers) error {
+		if err := fn(b, at); err != nil {
 			return err
 		}
 		rows += int64(b.NumRows)
@@ -165,6 +165,9 @@ func (w *work) fitPass(p *features.Pipeline, pass int, part func(b []byte) ([]by
 	if err != nil {
 		return nil, 0, err
 	}
+	if where := w.where(); rows == 0 && where != "" {
+		return nil, 0, noneMeet(where)
+	}
 	fitted, err := p.Fit(pass, all)
 	return fitted, rows, err
 }
@@ -198,13 +201,13 @@ func (w *work) ready(s *Survey) (*features.Pipeline, error) {
 // stagePart maps one shard's row groups to those of a part of the output.
 func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply func(b *data.Batch) (*data.Batch, error)) (jobs.Result, error) {
 	out := output{outputOf(w.spec), string(w.task.Job)}
-	var rows int64
+	var rows, filtered int64
 	part, err := out.stage(w.ctx, w.task.Index, func(f io.Writer) error {
 		pw, err := parquet.NewWriter(f, schema, parquet.DefaultWriterConfig())
 		if err != nil {
 			return err
 		}
-		rows, err = w.scan(d, columns, func(b *data.Batch, _ int64) error {
+		rows, err = w.scan(d, columns, func(b *data.Batch, _ rowNumbers) error {
 			made, err := apply(b)
 			if err != nil {
 				return err
@@ -217,11 +220,14 @@ func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply
 		if err != nil {
 			return err
 		}
+		if d.Where != "" {
+			filtered = d.Shards[w.task.Index].Rows - rows
+		}
 		return pw.Close()
 	})
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	part.RowsIn, part.RowsOut = rows, rows
+	part.RowsIn, part.RowsOut, part.RowsFiltered = rows, rows, filtered
 	return jobs.Result{Output: part.Digest, RowsIn: rows, RowsOut: rows, Meta: meta(part)}, nil
 }

@@ -179,7 +179,7 @@ func (l *learner) columns(names []string) []string {
 }
 
 // parts says which part every row of a batch belongs to.
-func (l *learner) parts(b *data.Batch, firstRow int64) ([]split.Part, error) {
+func (l *learner) parts(b *data.Batch, at rowNumbers) ([]split.Part, error) {
 	parts := make([]split.Part, b.NumRows)
 	by, c := l.train.Split, b.Column(l.train.Split.Column)
 	switch by.By {
@@ -190,8 +190,9 @@ func (l *learner) parts(b *data.Batch, firstRow int64) ([]split.Part, error) {
 	case spec.ByColumn:
 		return parts, split.ByName(c, parts)
 	default:
-		split.ByRandom(by.Seed, by.Validation, by.Test, firstRow, parts)
-		return parts, nil
+		all := make([]split.Part, at.count)
+		split.ByRandom(by.Seed, by.Validation, by.Test, at.first, all)
+		return at.of(all), nil
 	}
 }
 

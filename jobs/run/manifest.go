@@ -32,6 +32,7 @@ func (w *work) manifest() (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	var r jobs.Result
+	var filtered int64
 	for i, part := range results {
 		var p Part
 		if err := json.Unmarshal(part.Meta, &p); err != nil {
@@ -39,9 +40,10 @@ func (w *work) manifest() (jobs.Result, error) {
 		}
 		m.Parts = append(m.Parts, p)
 		r.RowsIn, r.RowsOut, r.RowsRejected = r.RowsIn+p.RowsIn, r.RowsOut+p.RowsOut, r.RowsRejected+p.RowsRejected
+		filtered += p.RowsFiltered
 	}
-	if r.RowsIn != s.Input.Rows || r.RowsOut+r.RowsRejected != r.RowsIn {
-		return jobs.Result{}, fault.New(fault.Internal, "the input has %d rows, of which the parts have read %d, written %d and rejected %d", s.Input.Rows, r.RowsIn, r.RowsOut, r.RowsRejected)
+	if r.RowsIn+filtered != s.Input.Rows || r.RowsOut+r.RowsRejected != r.RowsIn {
+		return jobs.Result{}, fault.New(fault.Internal, "the input has %d rows, of which the parts have read %d, left out %d, written %d and rejected %d", s.Input.Rows, r.RowsIn, filtered, r.RowsOut, r.RowsRejected)
 	}
 	out := output{outputOf(w.spec), string(w.task.Job)}
 	if err := out.publish(m); err != nil {

@@ -23,6 +23,7 @@ import (
 // Names in an output folder.
 const (
 	ManifestName    = "_manifest.json"
+	RejectedName    = "_rejected.ndjson" // the lines of an import that are no rows
 	stagingName     = "_staging"
 	manifestVersion = 1
 )
@@ -33,6 +34,7 @@ type Part struct {
 	RowsIn       int64  `json:"rows_in"`
 	RowsOut      int64  `json:"rows_out"`
 	RowsRejected int64  `json:"rows_rejected"`
+	RowsFiltered int64  `json:"rows_filtered,omitempty"` // of the shard, for which where is not true
 	Bytes        int64  `json:"bytes"`
 	Digest       string `json:"digest"`
 }
@@ -54,6 +56,16 @@ type Manifest struct {
 	Features []string `json:"features,omitempty"`
 	Rows     int64    `json:"rows"`
 	Parts    []Part   `json:"parts"`
+	// Rejected is the file of the lines of an import that are no rows.
+	Rejected *Part `json:"rejected,omitempty"`
+}
+
+// files are the parts and the file of rejected lines.
+func (m *Manifest) files() []Part {
+	if m.Rejected == nil {
+		return m.Parts
+	}
+	return append(slices.Clone(m.Parts), *m.Rejected)
 }
 
 // seal computes the manifest's digest and sums.
@@ -102,7 +114,9 @@ type output struct {
 	job string
 }
 
-func (o output) staging() string { return filepath.Join(o.dir, stagingName, o.job) }
+func (o output) stagingRoot() string { return filepath.Join(o.dir, stagingName) }
+
+func (o output) staging() string { return filepath.Join(o.stagingRoot(), o.job) }
 
 func partName(shard int) string { return fmt.Sprintf("part-%05d.parquet", shard) }
 
@@ -115,7 +129,7 @@ func (o output) prepare() error {
 	}
 	for _, e := range entries {
 		n := e.Name()
-		ours := n == ManifestName || n == stagingName || strings.HasPrefix(n, ".tmp-") || strings.HasPrefix(n, "part-") && strings.HasSuffix(n, ".parquet")
+		ours := n == ManifestName || n == stagingName || n == RejectedName || strings.HasPrefix(n, ".tmp-") || strings.HasPrefix(n, "part-") && strings.HasSuffix(n, ".parquet")
 		if !ours {
 			return fault.New(fault.Conflict, "output %s: the folder holds %q, which Troupe has not written; name an empty folder", o.dir, n)
 		}
@@ -128,7 +142,11 @@ func (o output) prepare() error {
 
 // stage writes one part under the staging folder and returns what it is.
 func (o output) stage(ctx context.Context, shard int, write func(w io.Writer) error) (Part, error) {
-	p := Part{Name: partName(shard)}
+	return o.stageFile(ctx, partName(shard), write)
+}
+
+func (o output) stageFile(ctx context.Context, name string, write func(w io.Writer) error) (Part, error) {
+	p := Part{Name: name}
 	if err := os.MkdirAll(o.staging(), 0o755); err != nil {
 		return p, diskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
@@ -190,10 +208,10 @@ func (o output) publish(m *Manifest) error {
 	if err := os.Remove(filepath.Join(o.dir, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return diskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
-	if err := o.move(m.Parts); err != nil {
+	if err := o.move(m.files()); err != nil {
 		return err
 	}
-	if err := o.sweep(m.Parts); err != nil {
+	if err := o.sweep(m.files()); err != nil {
 		return diskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
 	err = writeFile(filepath.Join(o.dir, ManifestName), func(f *os.File) error {
@@ -229,7 +247,7 @@ func (o output) sweep(parts []Part) error {
 		return err
 	}
 	for _, e := range entries {
-		stale := strings.HasPrefix(e.Name(), "part-") || strings.HasPrefix(e.Name(), ".tmp-")
+		stale := strings.HasPrefix(e.Name(), "part-") || strings.HasPrefix(e.Name(), ".tmp-") || e.Name() == RejectedName
 		if stale && !slices.ContainsFunc(parts, func(p Part) bool { return p.Name == e.Name() }) {
 			if err := os.Remove(filepath.Join(o.dir, e.Name())); err != nil {
 				return err
@@ -275,7 +293,7 @@ func Verify(dir string) (*Manifest, []error) {
 		return nil, []error{err}
 	}
 	var errs []error
-	for _, p := range m.Parts {
+	for _, p := range m.files() {
 		if err := checkPart(filepath.Join(dir, p.Name), p); err != nil {
 			errs = append(errs, err)
 		}

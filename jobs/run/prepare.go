@@ -23,7 +23,7 @@ func (w *work) order() (jobs.Result, error) {
 	}
 	var times split.Times
 	column := w.spec.Train.Split.Column
-	rows, err := w.scan(s.Input, []string{column}, func(b *data.Batch, _ int64) error {
+	rows, err := w.scan(s.Input, []string{column}, func(b *data.Batch, _ rowNumbers) error {
 		return times.Observe(b.Columns[0])
 	})
 	if err != nil {
@@ -45,6 +45,9 @@ func (w *work) cut() (jobs.Result, error) {
 	})
 	if err != nil {
 		return jobs.Result{}, err
+	}
+	if where := w.where(); rows == 0 && where != "" {
+		return jobs.Result{}, noneMeet(where)
 	}
 	by := w.spec.Train.Split
 	cut, err := all.Cut(by.Validation, by.Test)
@@ -85,8 +88,8 @@ func (w *work) observeTraining(s *Survey, pass int) (jobs.Result, error) {
 
 func (w *work) observePass(l *learner, pass int) (jobs.Result, error) {
 	state := l.pipeline.NewState(pass)
-	rows, err := w.scan(l.data, l.columns(l.pipeline.ObserveInputs(pass)), func(b *data.Batch, firstRow int64) error {
-		parts, err := l.parts(b, firstRow)
+	rows, err := w.scan(l.data, l.columns(l.pipeline.ObserveInputs(pass)), func(b *data.Batch, at rowNumbers) error {
+		parts, err := l.parts(b, at)
 		if err != nil {
 			return err
 		}
@@ -113,8 +116,8 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 	signature := l.signature()
 	profile := drift.NewProfile(signature)
 	o := &observation{Rows: map[string]int64{}}
-	rows, err := w.scan(l.data, l.columns(signature.Names()), func(b *data.Batch, firstRow int64) error {
-		parts, err := l.parts(b, firstRow)
+	rows, err := w.scan(l.data, l.columns(signature.Names()), func(b *data.Batch, at rowNumbers) error {
+		parts, err := l.parts(b, at)
 		if err != nil {
 			return err
 		}
@@ -173,6 +176,14 @@ type prepared struct {
 	Profile []byte             `json:"profile"`
 	Rows    map[string]int64   `json:"rows"`
 	Shards  []map[string]int64 `json:"shards"` // the same for each shard
+}
+
+// all returns how many rows the parts have together, with those of none.
+func (p *prepared) all() (rows int64) {
+	for _, n := range p.Rows {
+		rows += n
+	}
+	return rows
 }
 
 // fitTraining merges what the shards have observed in one pass.
@@ -260,6 +271,9 @@ func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 // enough checks that every part that the spec asks for has rows.
 func (l *learner) enough(rows map[string]int64) error {
 	by := l.train.Split
+	if where := l.train.Where; len(rows) == 0 && where != "" {
+		return noneMeet(where)
+	}
 	want := []string{split.Train.String()}
 	if by.Validation > 0 {
 		want = append(want, split.Validation.String())

@@ -66,11 +66,11 @@ func (w *work) look() (*Survey, plan.Facts, error) {
 	var err error
 	switch k := w.spec; k.Kind {
 	case spec.KindFeatures:
-		if s.Input, err = openDataset(w.ctx, k.Features.Input); err == nil {
+		if s.Input, err = w.open(k.Features.Input, k.Features.Where, ""); err == nil {
 			facts.Passes, err = featurePasses(k.Features, s.Input)
 		}
 	case spec.KindTrain:
-		if s.Input, err = openDataset(w.ctx, k.Train.Input); err == nil {
+		if s.Input, err = w.open(k.Train.Input, k.Train.Where, ""); err == nil {
 			facts.Passes, err = trainPasses(k.Train, s.Input)
 		}
 	case spec.KindPredict:
@@ -91,6 +91,15 @@ func (w *work) look() (*Survey, plan.Facts, error) {
 	return s, facts, nil
 }
 
+// open looks at an input of which only rows count that meet two conditions.
+func (w *work) open(path string, a, b spec.Where) (*Dataset, error) {
+	where, err := both(a, b)
+	if err != nil {
+		return nil, err
+	}
+	return openDataset(w.ctx, path, where)
+}
+
 func largest(shards []split.Shard) int64 {
 	var n int64
 	for _, s := range shards {
@@ -100,7 +109,7 @@ func largest(shards []split.Shard) int64 {
 }
 
 func (w *work) lookPredict(s *Survey, p *spec.Predict) (err error) {
-	if s.Input, err = openDataset(w.ctx, p.Input); err != nil {
+	if s.Input, err = w.open(p.Input, p.Where, ""); err != nil {
 		return err
 	}
 	if err := s.Input.need("keep", p.Keep...); err != nil {
@@ -120,11 +129,11 @@ func (w *work) lookPredict(s *Survey, p *spec.Predict) (err error) {
 }
 
 func (w *work) lookDrift(s *Survey, d *spec.Drift) (err error) {
-	if s.Input, err = openDataset(w.ctx, d.Current); err != nil {
+	if s.Input, err = w.open(d.Current, d.Where, d.CurrentWhere); err != nil {
 		return err
 	}
 	if d.Reference != "" {
-		if s.Reference, err = openDataset(w.ctx, d.Reference); err != nil {
+		if s.Reference, err = w.open(d.Reference, d.Where, d.ReferenceWhere); err != nil {
 			return err
 		}
 	}

@@ -104,8 +104,8 @@ type filler struct {
 
 // shard writes one shard's rows; those without a target are left out.
 func (f *filler) shard(ctx context.Context, shard int) error {
-	return f.data.readShard(ctx, shard, f.columns(f.signature().Names()), func(b *data.Batch, firstRow int64) error {
-		parts, err := f.parts(b, firstRow)
+	return f.data.readShard(ctx, shard, f.columns(f.signature().Names()), func(b *data.Batch, at rowNumbers) error {
+		parts, err := f.parts(b, at)
 		if err != nil {
 			return err
 		}

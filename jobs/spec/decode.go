@@ -13,7 +13,8 @@ import (
 //	json:"name"             the field's name in files and in the canonical form
 //	doc:"..."               what it is, for messages and the JSON Schema
 //	spec:"..."              rules, comma-separated: required; path (a place of
-//	                        files); min=, max= (inclusive) and above=, below=
+//	                        files); where= (the field that takes its condition
+//	                        when it is given as {path, where}); min=, max= (inclusive) and above=, below=
 //	                        (exclusive) bounds of a number or of each of a list;
 //	                        least=, most= bounds of a list's length; enum=a|b|c;
 //	                        name (letters, digits, - and _); effort (cannot
@@ -38,6 +39,7 @@ type custom interface {
 type rule struct {
 	index         int
 	name, doc     string
+	where         string // the field of a path's condition
 	typ           reflect.Type
 	required      bool
 	isPath        bool
@@ -78,6 +80,8 @@ func (r *rule) option(option string) {
 		r.required = true
 	case "path":
 		r.isPath = true
+	case "where":
+		r.where = value
 	case "name":
 		r.isName = true
 	case "effort":
@@ -114,6 +118,9 @@ func (d *decoder) object(v reflect.Value, n *node, path string, also ...string) 
 		return
 	}
 	rules := rulesOf(v.Type())
+	for _, r := range rules {
+		n = d.lift(n, &r, path)
+	}
 	known := append([]string(nil), also...)
 	for _, r := range rules {
 		known = append(known, r.name)

@@ -40,6 +40,12 @@ func structSchema(t reflect.Type) map[string]any {
 	properties, required := map[string]any{}, []string{}
 	for _, r := range rulesOf(t) {
 		p := typeSchema(r.typ, &r)
+		if r.where != "" {
+			p = map[string]any{"anyOf": []any{p, map[string]any{
+				"type": "object", "required": []string{"path"}, "additionalProperties": false,
+				"properties": map[string]any{"path": typeSchema(r.typ, &r), "where": new(Where).schema()},
+			}}}
+		}
 		p["description"] = r.doc
 		if r.fallback != "" {
 			p["default"] = valueNode(r.fallback).any()
