@@ -29,13 +29,18 @@ func EncodeRecord(epoch uint64, events []Event) ([]byte, error) {
 }
 
 // DecodeRecord reads what EncodeRecord has written. An unknown version or field
-// is an error of kind Invalid: a newer Troupe wrote it.
+// is an error of kind Invalid: a newer Troupe wrote it. What is no record at all
+// is of kind Corrupt.
 func DecodeRecord(b []byte) (epoch uint64, events []Event, err error) {
 	var r record
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
-		return 0, nil, fault.New(fault.Invalid, "decode log record: %w", err)
+		kind := fault.Invalid
+		if !json.Valid(b) {
+			kind = fault.Corrupt
+		}
+		return 0, nil, fault.New(kind, "decode log record: %w", err)
 	}
 	if r.Version != logVersion {
 		return 0, nil, fault.New(fault.Invalid, "decode log record: version %d, this program reads %d: upgrade it", r.Version, logVersion)

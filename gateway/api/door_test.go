@@ -315,6 +315,38 @@ func TestAWatcherHearsAJobToItsEnd(t *testing.T) {
 	assert.JSONEq(t, `{"job":"j1","task":"survey/0","rows":5,"total":10,"text":"half"}`, progress[0])
 }
 
+// A log that cannot be read ends the watching with a reason, not in silence.
+func TestAWatcherIsToldThatTheJobCannotBeFollowed(t *testing.T) {
+	t.Parallel()
+	d := open(t, nil)
+	d.submit("j1")
+	require.NoError(t, d.store.Logs.Append(t.Context(), joblog.Name("j1"), 1, []byte("no record")))
+	for _, c := range []struct {
+		job    string
+		states int
+		status int
+		says   string
+	}{{"j1", 1, 500, "job j1 cannot be followed"}, {"none", 0, 404, "there is no such job"}} {
+		resp := d.send("GET", "/v1/jobs/"+c.job+"/events", "")
+		states, told := 0, []api.WatchError{}
+		events(t, resp.Body, func(name, data string) {
+			switch name {
+			case "state":
+				states++
+			case "error":
+				var e api.WatchError
+				require.NoError(t, json.Unmarshal([]byte(data), &e))
+				told = append(told, e)
+			}
+		})
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, c.states, states)
+		require.Len(t, told, 1, c.job)
+		assert.Equal(t, c.status, told[0].Status)
+		assert.Contains(t, told[0].Detail, c.says)
+	}
+}
+
 func TestAWatcherWhoLeavesIsForgotten(t *testing.T) {
 	t.Parallel()
 	d := open(t, nil)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -57,7 +58,7 @@ func (s *Server) jobRoutes() {
 	huma.Register(s.api, huma.Operation{OperationID: "show-job", Method: http.MethodGet, Path: "/v1/jobs/{id}", Summary: "Show a job"}, s.showJob)
 	huma.Register(s.api, huma.Operation{OperationID: "cancel-job", Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", Summary: "Cancel a job"}, s.cancelJob)
 	sse.Register(s.api, huma.Operation{OperationID: "watch-job", Method: http.MethodGet, Path: "/v1/jobs/{id}/events", Summary: "Watch a job to its end"},
-		map[string]any{"state": run.Summary{}, "progress": Progress{}}, s.watchJob)
+		map[string]any{"state": run.Summary{}, "progress": Progress{}, "error": WatchError{}}, s.watchJob)
 }
 
 // submission reads the body of a request about a job that is to be.
@@ -121,35 +122,51 @@ func (s *Server) cancelJob(ctx context.Context, in *jobInput) (*summaryOutput, e
 	return s.showJob(ctx, in)
 }
 
+// WatchError is why the watching of a job has ended before the job: the last
+// event of its stream, and what a problem document would say.
+type WatchError struct {
+	Title  string `json:"title"`
+	Status int    `json:"status" doc:"503 may pass: watch again"`
+	Detail string `json:"detail"`
+}
+
 // watchJob sends the job's state after each record of its log and its progress
-// in between, until the job has ended.
+// in between, until the job has ended. When the log cannot be followed, it says
+// why and ends.
 func (s *Server) watchJob(ctx context.Context, in *jobInput, send sse.Sender) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	j := jobs.New(jobs.ID(in.ID))
 	states := make(chan run.Summary, 16)
 	progress := make(chan Progress, 64)
-	watched := make(chan error, 1)
-	go func() {
-		watched <- s.cfg.Cluster.Watch(ctx, in.ID, func(p Progress) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = s.cfg.Cluster.Watch(ctx, in.ID, func(p Progress) { // without it the states remain
 			select {
 			case progress <- p:
 			default: // the reader is slow: progress may be lost
 			}
 		})
-	}()
-	followed := make(chan error, 1)
-	go func() { followed <- s.follow(ctx, j, states) }()
+	})
+	var broken error // set before states is closed
+	wg.Go(func() {
+		defer close(states)
+		broken = s.follow(ctx, jobs.New(jobs.ID(in.ID)), states)
+	})
 	defer func() {
 		cancel()
-		<-watched
-		<-followed
+		wg.Wait()
 	}()
 	quiet := s.cfg.Clock.NewTicker(10 * time.Second)
 	defer quiet.Stop()
 	for {
 		select {
-		case state := <-states:
+		case state, ok := <-states:
+			if !ok {
+				if ctx.Err() == nil {
+					status := statusOf(broken)
+					_ = send.Data(WatchError{http.StatusText(status), status, fmt.Sprintf("job %s cannot be followed: %v", in.ID, broken)}) // else the reader is gone
+				}
+				return
+			}
 			if send.Data(state) != nil || ended(state.Status) {
 				return
 			}
@@ -179,7 +196,7 @@ func (s *Server) follow(ctx context.Context, j *jobs.Job, states chan<- run.Summ
 	const pause = 50 * time.Millisecond
 	var sent time.Time
 	stages := -1
-	return s.cfg.Store.Logs.Watch(ctx, joblog.Name(j.ID), 0, func(_ uint64, record []byte) error {
+	take := func(_ uint64, record []byte) error {
 		if err := j.Apply(record); err != nil {
 			return err
 		}
@@ -197,5 +214,18 @@ func (s *Server) follow(ctx context.Context, j *jobs.Job, states chan<- run.Summ
 			return errEnded
 		}
 		return nil
-	})
+	}
+	records, err := s.cfg.Store.Logs.Read(ctx, joblog.Name(j.ID), 0)
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 { // nothing would ever come
+		return fault.New(fault.NotFound, "there is no such job; `troupe jobs list` shows those that are")
+	}
+	for i, record := range records {
+		if err := take(uint64(i), record); err != nil {
+			return err
+		}
+	}
+	return s.cfg.Store.Logs.Watch(ctx, joblog.Name(j.ID), uint64(len(records)), take)
 }

@@ -194,6 +194,22 @@ func TestAnInterruptedWatchSaysSoAndKnowsTheNewestState(t *testing.T) {
 	assert.Equal(t, "survey", last.Stage)
 }
 
+func TestAJobThatCannotBeFollowedIsSaidToBeSo(t *testing.T) {
+	t.Parallel()
+	c := start(t, 1, nil)
+	cl := c.client(c.servers[0].URL)
+	sum, err := cl.Submit(t.Context(), someSpec(t))
+	require.NoError(t, err)
+	seen := 0
+	_, err = cl.Watch(t.Context(), sum.Job, func(u backend.Update) {
+		if seen++; seen == 1 {
+			require.NoError(t, c.store.Logs.Append(t.Context(), joblog.Name(jobs.ID(sum.Job)), 1, []byte("no record")))
+		}
+	})
+	require.ErrorContains(t, err, "cannot be followed")
+	assert.Equal(t, exit.Failed, exit.Of(err))
+}
+
 func TestErrorsKeepTheirKind(t *testing.T) {
 	t.Parallel()
 	c := start(t, 1, nil)

@@ -107,6 +107,9 @@ func (c *Client) listen(ctx context.Context, base, id string, hear func(backend.
 			return unreachable(base, err)
 		}
 		silence.Reset(c.cfg.Quiet)
+		if event == "error" {
+			return refusal(base, data)
+		}
 		u, err := update(event, data)
 		if err != nil {
 			return fault.New(fault.Unavailable, "%s does not answer as Troupe does: %w", base, err)
@@ -141,6 +144,15 @@ func nextEvent(r *bufio.Reader) (event string, data []byte, err error) {
 			data = append(append(data, value...), '\n')
 		}
 	}
+}
+
+// refusal reads why a node cannot go on with a stream.
+func refusal(base string, data []byte) error {
+	var e api.WatchError
+	if err := json.Unmarshal(data, &e); err != nil {
+		return fault.New(fault.Unavailable, "%s does not answer as Troupe does: %w", base, err)
+	}
+	return fault.New(kinds[e.Status], "%s", e.Detail)
 }
 
 func update(event string, data []byte) (backend.Update, error) {
