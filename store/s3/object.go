@@ -19,8 +19,8 @@ type Range struct {
 }
 
 // Object is an open object of one version. It is an io.ReaderAt: any number of
-// goroutines may read, but only one that reads what Plan has announced, in that
-// order, profits from the announcement.
+// goroutines may read, but only one that reads what Plan has announced, about in
+// that order, profits from the announcement.
 type Object struct {
 	c    *Client
 	ctx  context.Context // of all that is fetched, because ReadAt takes none
@@ -30,14 +30,14 @@ type Object struct {
 
 	mu      sync.Mutex
 	ahead   []*segment // announced and not yet read, in order
-	started int        // of ahead, how many are being fetched or have been
-	held    int64      // bytes of those
+	held    int64      // bytes of those that are being fetched or have been
 	working sync.WaitGroup
 }
 
 // segment is a range that is fetched with one request.
 type segment struct {
 	Range
+	step    int // the last step of the plan that wants it
 	b       []byte
 	err     error
 	done    chan struct{} // closed when b or err stands; nil before it is fetched
@@ -67,50 +67,52 @@ var errClosed = fault.New(fault.Canceled, "the object has been closed")
 func (o *Object) Close() error {
 	o.stop(errClosed)
 	o.mu.Lock()
-	o.drop(len(o.ahead))
+	o.drop(0, len(o.ahead))
 	o.mu.Unlock()
 	o.working.Wait()
 	return nil
 }
 
-// Plan announces what will be read, in that order, and begins to fetch it as far
-// ahead as the configuration allows. Ranges that are near each other are fetched
-// together. It replaces an earlier plan.
-func (o *Object) Plan(ranges []Range) {
+// Plan announces what will be read, step by step, such as the columns of one row
+// group after the other, and begins to fetch it in that order as far ahead as
+// the configuration allows. Ranges that are near each other are fetched
+// together. The ranges of a step may be read in any order and in part; a read
+// that belongs to a later step ends those before. It replaces an earlier plan.
+func (o *Object) Plan(steps ...[]Range) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.drop(len(o.ahead))
-	for _, r := range o.c.coalesce(ranges, o.info.Bytes-int64(len(o.tail))) {
-		o.ahead = append(o.ahead, &segment{Range: r})
-	}
+	o.drop(0, len(o.ahead))
+	o.ahead = o.c.coalesce(steps, o.info.Bytes-int64(len(o.tail)))
 	o.start()
 }
 
 // coalesce joins neighbours and cuts what is longer than a segment. What lies at
 // or beyond end need not be fetched.
-func (c *Client) coalesce(ranges []Range, end int64) []Range {
-	var joined []Range
-	for _, r := range ranges {
-		r.End = min(r.End, end)
-		if r.Start >= r.End {
-			continue
-		}
-		if n := len(joined); n > 0 {
-			last := &joined[n-1]
-			if r.Start >= last.Start && r.Start-last.End <= c.cfg.GapBytes {
-				last.End = max(last.End, r.End)
+func (c *Client) coalesce(steps [][]Range, end int64) []*segment {
+	var joined []*segment
+	for step, ranges := range steps {
+		for _, r := range ranges {
+			r.End = min(r.End, end)
+			if r.Start < 0 || r.Start >= r.End {
 				continue
 			}
+			if n := len(joined); n > 0 {
+				last := joined[n-1]
+				if r.Start >= last.Start && r.Start-last.End <= c.cfg.GapBytes {
+					last.End, last.step = max(last.End, r.End), step
+					continue
+				}
+			}
+			joined = append(joined, &segment{Range: r, step: step})
 		}
-		joined = append(joined, r)
 	}
-	var out []Range
+	var out []*segment
 	size := int64(c.cfg.SegmentBytes)
 	for _, r := range joined {
 		pieces := (r.End - r.Start + size - 1) / size
 		each := (r.End - r.Start + pieces - 1) / pieces
 		for at := r.Start; at < r.End; at += each {
-			out = append(out, Range{at, min(at+each, r.End)})
+			out = append(out, &segment{Range: Range{at, min(at+each, r.End)}, step: r.step})
 		}
 	}
 	return out
@@ -119,19 +121,24 @@ func (c *Client) coalesce(ranges []Range, end int64) []Range {
 // start fetches segments from the front on while there is room, and at least
 // the first of them.
 func (o *Object) start() {
-	for o.started < len(o.ahead) {
-		s := o.ahead[o.started]
+	for _, s := range o.ahead {
+		if s.done != nil {
+			continue
+		}
 		n := s.End - s.Start
-		if o.started > 0 && (o.held+n > o.c.cfg.AheadBytes || o.c.ahead.Load()+n > o.c.cfg.MaxAheadBytes) {
+		if o.held > 0 && (o.held+n > o.c.cfg.AheadBytes || o.c.ahead.Load()+n > o.c.cfg.MaxAheadBytes) {
 			return
 		}
-		o.started++
-		o.held += n
-		o.c.ahead.Add(n)
-		s.done = make(chan struct{})
-		o.working.Add(1)
-		go o.fetch(s)
+		o.launch(s)
 	}
+}
+
+func (o *Object) launch(s *segment) {
+	o.held += s.End - s.Start
+	o.c.ahead.Add(s.End - s.Start)
+	s.done = make(chan struct{})
+	o.working.Add(1)
+	go o.fetch(s)
 }
 
 func (o *Object) fetch(s *segment) {
@@ -146,17 +153,34 @@ func (o *Object) fetch(s *segment) {
 	close(s.done)
 }
 
-// drop forgets the first n segments.
-func (o *Object) drop(n int) {
-	for _, s := range o.ahead[:n] {
+// drop forgets the segments from i up to j.
+func (o *Object) drop(i, j int) {
+	for _, s := range o.ahead[i:j] {
 		s.dropped, s.b = true, nil
 		if s.done != nil {
-			o.started--
 			o.held -= s.End - s.Start
 			o.c.ahead.Add(s.Start - s.End)
 		}
 	}
-	o.ahead = slices.Delete(o.ahead, 0, n)
+	o.ahead = slices.Delete(o.ahead, i, j)
+}
+
+// reach makes sure that segment i is being fetched: what earlier steps have left
+// goes, and of its own step the first ones where there is no room else.
+func (o *Object) reach(i int) {
+	s := o.ahead[i]
+	for i > 0 && o.ahead[0].step < s.step {
+		o.drop(0, 1)
+		i--
+	}
+	for i > 0 && s.done == nil && o.held+s.End-s.Start > o.c.cfg.AheadBytes {
+		o.drop(0, 1)
+		i--
+	}
+	if s.done == nil {
+		o.launch(s)
+	}
+	o.start()
 }
 
 // ReadAt reads from what has been fetched ahead or, where nothing has, asks for
@@ -190,14 +214,11 @@ func (o *Object) some(p []byte, at int64) (int, error) {
 		if at < s.Start || at >= s.End {
 			continue
 		}
-		o.drop(i) // the reader has passed them by
-		o.start()
-		for s.done != nil && !isClosed(s.done) {
-			done := s.done
-			o.mu.Unlock()
-			<-done
-			o.mu.Lock()
-		}
+		o.reach(i)
+		done := s.done
+		o.mu.Unlock()
+		<-done
+		o.mu.Lock()
 		if s.dropped {
 			break // another reader has gone on
 		}
@@ -205,8 +226,8 @@ func (o *Object) some(p []byte, at int64) (int, error) {
 			return 0, s.err
 		}
 		n := copy(p, s.b[at-s.Start:])
-		if at+int64(n) == s.End && len(o.ahead) > 0 && o.ahead[0] == s {
-			o.drop(1)
+		if i := slices.Index(o.ahead, s); at+int64(n) == s.End && i >= 0 {
+			o.drop(i, i+1)
 			o.start()
 		}
 		return n, nil
@@ -229,13 +250,4 @@ func (o *Object) direct(p []byte, at int64) (int, error) {
 		return 0, err
 	}
 	return int(end - at), nil
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }

@@ -61,7 +61,7 @@ func TestAnObjectReadsAsItsBytesInAnyOrder(t *testing.T) {
 	put(t, s, "a/b.bin", b)
 	o := open(t, s.Client(t, func(c *s3.Config) { c.SegmentBytes, c.AheadBytes = 5<<20, 12<<20 }), "a/b.bin")
 	require.EqualValues(t, len(b), o.Info().Bytes)
-	o.Plan([]s3.Range{{Start: 0, End: 3 << 20}, {Start: 3<<20 + 5, End: 6 << 20}, {Start: 9 << 20, End: 19 << 20}})
+	o.Plan([]s3.Range{{Start: 0, End: 3 << 20}, {Start: 3<<20 + 5, End: 6 << 20}}, []s3.Range{{Start: 9 << 20, End: 19 << 20}})
 	r := rng.New(2, "reads")
 	for range 40 {
 		from := r.Int64N(int64(len(b)))
@@ -117,6 +117,30 @@ func TestOpeningTakesOneRequestAndNeighboursAnother(t *testing.T) {
 	}
 	// A gap of less than 1 MiB is fetched, one of 4 MiB is not, and the end is there.
 	require.ElementsMatch(t, []string{"bytes=100-1048585", "bytes=5242880-5242889"}, ranges)
+}
+
+// A row group's columns may be read in another order than they lie in.
+func TestTheRangesOfAStepMayBeReadInAnyOrder(t *testing.T) {
+	t.Parallel()
+	s := s3test.Start(t)
+	b := noise(40 << 20)
+	put(t, s, "x", b)
+	o := open(t, s.Client(t, func(c *s3.Config) { c.SegmentBytes = 5 << 20 }), "x")
+	s.Set(nil)
+	step := func(from int64) []s3.Range {
+		return []s3.Range{{Start: from, End: from + 1000}, {Start: from + 5<<20, End: from + 5<<20 + 1000}, {Start: from + 8<<20, End: from + 8<<20 + 1000}}
+	}
+	o.Plan(step(0), step(12<<20), step(24<<20))
+	for _, from := range []int64{0, 12 << 20, 24 << 20} {
+		for _, i := range []int{2, 0} { // and the one between is not read at all
+			r := step(from)[i]
+			p := make([]byte, r.End-r.Start)
+			_, err := o.ReadAt(p, r.Start)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(b[r.Start:r.End], p))
+		}
+	}
+	require.Len(t, s.Requests(), 9)
 }
 
 func TestReadingAheadIsBounded(t *testing.T) {
