@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -38,7 +39,9 @@ func (w *work) train() (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	options := models.Options{Threads: w.threads(), CheckpointEvery: 200, Checkpoint: w.checkpoint, Progress: w.progress}
+	kept := newKeeper(w)
+	defer kept.close()
+	options := models.Options{Threads: w.threads(), CheckpointEvery: 200, Checkpoint: kept.keep, Progress: w.progress}
 	if w.task.Checkpoint != "" {
 		if options.Resume, err = w.Store.Blobs.Get(w.ctx, store.Digest(w.task.Checkpoint)); err != nil {
 			return jobs.Result{}, fmt.Errorf("checkpoint: %w", err)
@@ -103,11 +106,26 @@ func (w *work) preparation(s *Survey) (*learner, *prepared, error) {
 	return l, &p, w.input(plan.Pass(plan.Fit, passes-1), &p)
 }
 
+// threads is how many cores this rank may use: those of the machine are divided
+// among its ranks.
 func (w *work) threads() int {
 	if n := w.spec.Train.Threads; n > 0 {
 		return n
 	}
-	return max(w.Threads, 1)
+	return max(w.Threads/neighbours(w.task.Peers, w.task.Rank), 1)
+}
+
+// neighbours returns how many ranks there are on the machine of one of them,
+// itself among them: those whose address has the same host.
+func neighbours(peers []string, rank int) int {
+	host := func(address string) string { return address[:max(strings.LastIndexByte(address, ':'), 0)] }
+	n := 1
+	for i, p := range peers {
+		if i != rank && rank < len(peers) && host(p) == host(peers[rank]) {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *work) comm() (collective.Comm, func() error, error) {
@@ -118,15 +136,6 @@ func (w *work) comm() (collective.Comm, func() error, error) {
 		return nil, nil, fault.New(fault.Internal, "task %s: a gang of %d, but there are no links", w.task.ID, w.task.WorldSize)
 	}
 	return w.Comm(w.ctx, w.task)
-}
-
-func (w *work) checkpoint(ctx context.Context, state []byte) error {
-	d, err := w.Store.Blobs.Put(ctx, state)
-	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	w.report.Checkpoint(string(d))
-	return nil
 }
 
 func (w *work) progress(rows, total int64, loss float64) {
