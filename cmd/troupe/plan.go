@@ -71,8 +71,7 @@ func (p jobPlan) Sections() []render.Section {
 		plan *api.InputPlan
 	}{{"input", p.Input}, {"reference", p.Reference}} {
 		if in.plan != nil {
-			facts = append(facts, render.Fact{Name: in.name, Value: fmt.Sprintf("%s rows in %s and %s, %s on disk, %s decoded", progress.Thousands(in.plan.Rows),
-				count(in.plan.Files, "file"), count(in.plan.Shards, "shard"), bytesText(in.plan.FileBytes), bytesText(in.plan.Bytes))})
+			facts = append(facts, inputFacts(in.name, in.plan)...)
 		}
 	}
 	if p.Model != "" {
@@ -91,6 +90,16 @@ func (p jobPlan) Sections() []render.Section {
 		t.Rows = append(t.Rows, []string{st.Name, st.Shape, strconv.Itoa(st.Tasks), memory})
 	}
 	return []render.Section{{Facts: facts}, t}
+}
+
+// inputFacts says what is there, and what of it is read.
+func inputFacts(name string, p *api.InputPlan) []render.Fact {
+	facts := []render.Fact{{Name: name, Value: fmt.Sprintf("%s rows in %s and %s, %s on disk, %s decoded", progress.Thousands(p.Rows),
+		count(p.Files, "file"), count(p.Shards, "shard"), bytesText(p.FileBytes), bytesText(p.Bytes))}}
+	if p.Where != "" {
+		facts = append(facts, render.Fact{Name: "  where", Value: fmt.Sprintf("%s; rules out the row groups of %s rows", p.Where, progress.Thousands(p.PrunedRows))})
+	}
+	return append(facts, render.Fact{Name: "  read", Value: fmt.Sprintf("%s of %s in one pass", bytesText(p.ReadBytes), bytesText(p.TotalBytes))})
 }
 
 // memory says what the job asks of a worker.

@@ -26,12 +26,16 @@ type Plan struct {
 
 // InputPlan is what would be read.
 type InputPlan struct {
-	Files     int    `json:"files"`
-	Rows      int64  `json:"rows"`
-	Shards    int    `json:"shards"`
-	FileBytes int64  `json:"file_bytes" doc:"on disk: what is read at least once"`
-	Bytes     int64  `json:"bytes" doc:"of all columns, decoded"`
-	Digest    string `json:"digest"`
+	Files      int    `json:"files"`
+	Rows       int64  `json:"rows"`
+	Shards     int    `json:"shards"`
+	FileBytes  int64  `json:"file_bytes" doc:"on disk"`
+	Where      string `json:"where,omitempty" doc:"the condition on the rows"`
+	PrunedRows int64  `json:"pruned_rows,omitempty" doc:"rows in row groups whose statistics say that where is true of none: they are not read"`
+	TotalBytes int64  `json:"total_bytes" doc:"of all columns and row groups, as the files store them"`
+	ReadBytes  int64  `json:"read_bytes" doc:"of the columns that the job reads, in the row groups that where does not rule out, as the files store them: what one pass reads"`
+	Bytes      int64  `json:"bytes" doc:"of all columns, decoded"`
+	Digest     string `json:"digest"`
 }
 
 // StagePlan is one step.
@@ -70,7 +74,10 @@ func newInputPlan(d *run.Dataset) *InputPlan {
 	if d == nil {
 		return nil
 	}
-	p := &InputPlan{Files: len(d.Files), Rows: d.Rows, Shards: len(d.Shards), Bytes: d.Bytes, Digest: d.Digest}
+	p := &InputPlan{
+		Files: len(d.Files), Rows: d.Rows, Shards: len(d.Shards), Bytes: d.Bytes, Digest: d.Digest,
+		Where: d.Where, PrunedRows: d.Pruned, TotalBytes: d.TotalBytes, ReadBytes: d.ReadBytes,
+	}
 	for _, f := range d.Files {
 		p.FileBytes += f.Bytes
 	}

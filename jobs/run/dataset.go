@@ -33,7 +33,13 @@ type Dataset struct {
 	Bytes    int64         `json:"bytes"`            // decoded
 	Pruned   int64         `json:"pruned,omitempty"` // of Rows, in row groups whose statistics say that Where is true of none
 
-	filter *data.Filter // Where, while the files are looked at
+	// TotalBytes is what all columns of all row groups take in the files, and
+	// ReadBytes what those take that a job reads; both are for Preview only.
+	TotalBytes int64 `json:"-"`
+	ReadBytes  int64 `json:"-"`
+
+	filter *data.Filter     // Where, while the files are looked at
+	stored map[string]int64 // by column, what row groups that are read take in the files
 }
 
 // DataFile is one file of a dataset.
@@ -97,7 +103,9 @@ func (d *Dataset) look(name string, at int, where *data.Predicate) (DataFile, []
 	for g := range pf.NumRowGroups() {
 		rg := pf.RowGroup(g)
 		d.Rows += rg.Rows
-		if !mayMatch(pf, g, d.filter) {
+		may := mayMatch(pf, g, d.filter)
+		d.measure(pf.Schema(), rg, may)
+		if !may {
 			d.Pruned += rg.Rows
 			groups = append(groups, split.Group{Rows: rg.Rows}) // nothing of it is read
 			continue

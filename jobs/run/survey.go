@@ -285,6 +285,9 @@ func (e *Env) Preview(ctx context.Context, s spec.Spec) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.measure(found); err != nil {
+		return nil, err
+	}
 	return &Preview{Survey: *found, Facts: facts, Stages: stages}, nil
 }
 

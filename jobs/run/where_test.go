@@ -86,6 +86,15 @@ func TestRowGroupsWithoutARowThatCountsAreNotRead(t *testing.T) {
 	require.EqualValues(t, 4*700, late.Pruned, "times ascend: the last 1400 s are in the last two groups")
 	require.InDelta(t, all.Bytes/3, late.Bytes, float64(all.Bytes)/50)
 	require.Equal(t, all.Rows, late.Rows)
+
+	require.Equal(t, all.ReadBytes, all.TotalBytes, "the job reads every column")
+	require.Equal(t, all.TotalBytes, late.TotalBytes)
+	require.InDelta(t, all.TotalBytes/3, late.ReadBytes, float64(all.TotalBytes)/20)
+	p, err := w.env.Preview(t.Context(), w.parse("kind: drift\nname: d\nreference: in\ncurrent: {path: in, where: count > 2}\ncolumns: {include: [kind]}\n"))
+	require.NoError(t, err)
+	kind, count := p.Survey.Input.stored["kind"], p.Survey.Input.stored["count"]
+	require.Equal(t, kind+count, p.Survey.Input.ReadBytes)
+	require.Equal(t, kind, p.Survey.Reference.ReadBytes)
 }
 
 func TestAConditionThatDoesNotFitTheDataIsRefused(t *testing.T) {
