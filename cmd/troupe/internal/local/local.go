@@ -16,11 +16,13 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/rng"
 )
 
 // Config says what cluster to start.
@@ -190,6 +192,24 @@ func (c *Cluster) spawn(i int, ready chan<- Record) error {
 	return nil
 }
 
+// minPort and maxPort bound the ports that choose picks: below those that systems
+// give to outgoing connections, any of which could take a port between the time
+// it is found free and the time its node listens.
+const (
+	minPort = 10_000
+	maxPort = 32_000
+)
+
+// tried is the port that was tried last. Every cluster of this process goes on
+// from there, and every process starts somewhere else.
+var tried = func() *atomic.Uint32 {
+	var a atomic.Uint32
+	a.Store(uint32(rng.Mix(uint64(os.Getpid()), 0) % (maxPort - minPort)))
+	return &a
+}()
+
+func nextPort() int { return minPort + int(tried.Add(1)%(maxPort-minPort)) }
+
 // choose picks the ports of n nodes: those of the first are the default ones as
 // far as they are free, unless any will do. They are all different, though another program may
 // take one before its node does.
@@ -200,17 +220,16 @@ func choose(n int, anyPort bool) ([]ports, error) {
 			_ = h.Close() // nothing was sent
 		}
 	}()
-	pick := func(want int, udp bool) (int, error) {
-		for range 100 {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(want)))
+	pick := func(port int, udp bool) (int, error) {
+		for range maxPort - minPort {
+			if port == 0 {
+				port = nextPort()
+			}
+			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 			if err != nil {
-				if want == 0 {
-					return 0, fault.New(fault.Unavailable, "no free port: %w", err)
-				}
-				want = 0
+				port = 0
 				continue
 			}
-			port := l.Addr().(*net.TCPAddr).Port
 			held = append(held, l)
 			if !udp {
 				return port, nil
@@ -220,9 +239,9 @@ func choose(n int, anyPort bool) ([]ports, error) {
 				held = append(held, u)
 				return port, nil
 			}
-			want = 0
+			port = 0
 		}
-		return 0, fault.New(fault.Unavailable, "no free port")
+		return 0, fault.New(fault.Unavailable, "no free port from %d to %d", minPort, maxPort-1)
 	}
 	all := make([]ports, n)
 	for i := range all {
