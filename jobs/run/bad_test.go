@@ -137,12 +137,25 @@ func allNull(t *testing.T, folder string) {
 
 func TestRowsWhoseTargetIsNaNAreLeftOut(t *testing.T) {
 	t.Parallel()
+	missing := 0
 	folder := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(folder, "in"), 0o755))
 	changed(t, folder, "part-00.parquet", func(b *data.Batch) *data.Batch {
-		b.Column("amount").Float64s[0] = math.NaN()
-		b.Column("amount").Float64s[7] = math.NaN()
+		amount := b.Column("amount")
+		amount.Valid.Set(0)
+		amount.Valid.Set(7)
+		amount.Float64s[0], amount.Float64s[7] = math.NaN(), math.NaN()
+		missing = 2
+		for i := range b.NumRows {
+			if !amount.Valid.Get(i) {
+				missing++
+			}
+		}
 		return b
 	})
-	bench(t, folder).succeed("kind: train\nname: raw\ninput: in\ntarget: amount\ntask: regression\nmodel: {type: mlp, hidden: [4]}\nepochs: 1\n")
+	s := bench(t, folder).succeed("kind: train\nname: raw\ninput: in\ntarget: amount\ntask: regression\nmodel: {type: mlp, hidden: [4]}\nepochs: 1\n")
+	require.Greater(t, missing, 2, "some are null")
+	assert.EqualValues(t, missing, s.RowsRejected)
+	assert.EqualValues(t, missing, s.Rejections["no target"])
+	assert.Equal(t, s.RowsIn, s.RowsOut+s.RowsRejected)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/troupe-ml/troupe/data"
@@ -125,25 +124,13 @@ func (w *work) record(s *Survey, r jobs.Result, o Outcome, more func(*runs.Run))
 		Started: time.UnixMilli(j.SubmittedAt).UTC(), Ended: w.Clock.Now().UTC(), Spec: w.task.Spec, Digest: store.Digest(r.Output),
 		Params: params(w.task.Spec), Metrics: map[string][]runs.Point{}, Code: w.Code,
 	}
-	if w.spec.Train != nil {
-		run.Experiment = w.spec.Train.Experiment
-	}
+	run.Experiment = experimentOf(w.spec)
 	for part, metrics := range o.Metrics {
 		for name, v := range metrics {
 			run.Metrics[part+"."+name] = []runs.Point{{Value: runs.Value(v)}}
 		}
 	}
-	for role, d := range map[string]*Dataset{"input": s.Input, "reference": s.Reference} {
-		if d != nil {
-			run.Data = append(run.Data, runs.Dataset{Role: role, Path: d.Path, Where: d.Where, Digest: store.Digest(d.Digest), Rows: d.Rows})
-		}
-	}
-	slices.SortFunc(run.Data, func(a, b runs.Dataset) int {
-		if a.Role < b.Role {
-			return -1
-		}
-		return 1
-	})
+	run.Data = datasets(s)
 	if more != nil {
 		more(&run)
 	}

@@ -3,6 +3,7 @@ package run
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
@@ -146,9 +147,11 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 	return w.keep(rows, o)
 }
 
+// count adds the rows of a batch to those of their parts. A target that is no
+// number is none.
 func (o *observation) count(target *data.Column, parts []split.Part) {
 	for i, p := range parts {
-		if target.Valid.Get(i) {
+		if target.Valid.Get(i) && (target.Type != data.Float64 || !math.IsNaN(target.Float64s[i])) {
 			o.Rows[p.String()]++
 		} else {
 			o.Rows[unlabelled]++
