@@ -1,12 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/troupe-ml/troupe/data/generate"
-	"github.com/troupe-ml/troupe/data/parquet"
 )
 
 // ours starts this program as a contender.
@@ -80,70 +76,4 @@ func benchTrain(c Config) ([]Row, error) {
 		rows = append(rows, found...)
 	}
 	return rows, nil
-}
-
-// benchRead measures rows per second read from a generated file of ten million
-// transactions, against DuckDB and Polars.
-func benchRead(c Config) ([]Row, error) {
-	rows := int64(10_000_000)
-	if c.Quick {
-		rows = 500_000
-	}
-	dir, err := os.MkdirTemp("", "troupe-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "transactions.parquet")
-	if err := writeTransactions(path, rows); err != nil {
-		return nil, err
-	}
-	script, err := filepath.Abs(filepath.Join(c.Peers, "read.mjs"))
-	if err != nil {
-		return nil, err
-	}
-	cases := []map[string]any{
-		{"path": path, "rows": rows, "columns": []string{}},
-		{"path": path, "rows": rows, "columns": []string{"amount", "user_id"}},
-	}
-	var out []Row
-	for _, threads := range []int{1, 2} {
-		peer := func(name string) func() (*contender, error) {
-			return func() (*contender, error) { return start(name, threads, c.Node, "node", script, name) }
-		}
-		found, err := withContenders(threads, []func() (*contender, error){peer("duckdb"), peer("polars")}, func(all []*contender) ([]Row, error) {
-			return compare(c, "read", "rows/s", threads, cases, all)
-		})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, found...)
-	}
-	return out, nil
-}
-
-func writeTransactions(path string, rows int64) error {
-	cfg := generate.DefaultConfig()
-	cfg.Rows = rows
-	g, err := generate.New(cfg)
-	if err != nil {
-		return err
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	w, err := parquet.NewWriter(f, g.Schema(), parquet.DefaultWriterConfig())
-	if err != nil {
-		return err
-	}
-	for i := range g.NumBatches() {
-		if err := w.Write(g.Batch(i)); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return f.Close()
 }

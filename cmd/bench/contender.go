@@ -90,8 +90,12 @@ func compare(c Config, bench, unit string, threads int, cases []map[string]any, 
 	var rows []Row
 	for _, params := range cases {
 		values := make([][]float64, len(contenders))
+		only, _ := params["only"].(string) // the peer that this case is for
 		for range c.Runs {
 			for i, who := range contenders {
+				if i > 0 && only != "" && only != who.name {
+					continue
+				}
 				v, err := who.ask(params)
 				if err != nil {
 					return nil, err
@@ -101,10 +105,13 @@ func compare(c Config, bench, unit string, threads int, cases []map[string]any, 
 		}
 		ours := median(values[0])
 		for i, who := range contenders[1:] {
+			if len(values[i+1]) == 0 {
+				continue
+			}
 			peer := median(values[i+1])
 			shown := map[string]any{}
 			for k, v := range params {
-				if k != "path" && k != "seconds" {
+				if k != "path" && k != "out" && k != "seconds" && k != "only" {
 					shown[k] = v
 				}
 			}

@@ -53,7 +53,7 @@ type Config struct {
 	Node  string // folder with node_modules
 }
 
-var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead}
+var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-worker" {

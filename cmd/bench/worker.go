@@ -6,13 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/ml/collective"
 	"github.com/troupe-ml/troupe/ml/metrics"
@@ -28,13 +24,18 @@ type request struct {
 	Batch   int      `json:"batch"`
 	Dropout float64  `json:"dropout"`
 	Seconds float64  `json:"seconds"`
+	Mode    string   `json:"mode"` // of tables: stream, keep or write
 	Path    string   `json:"path"`
+	Out     string   `json:"out"`
+	Rows    int64    `json:"rows"`
 	Columns []string `json:"columns"`
+	Where   string   `json:"where"`
 }
 
 // work answers requests until there are no more: the same protocol as the peers'.
 func work(in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
+	var t tables
 	for lines.Scan() {
 		var r request
 		err := json.Unmarshal(lines.Bytes(), &r)
@@ -42,7 +43,7 @@ func work(in io.Reader, out io.Writer) error {
 		switch {
 		case err != nil:
 		case r.Path != "":
-			v, err = readAll(r)
+			v, err = t.run(r)
 		default:
 			v, err = trainLoop(r)
 		}
@@ -100,35 +101,4 @@ func trainLoop(r request) (float64, error) {
 		return 0, err
 	}
 	return float64(epochs*rows) / seconds, nil
-}
-
-// readAll returns the rows per second of reading a file's columns into batches,
-// one row group a thread.
-func readAll(r request) (float64, error) {
-	start := time.Now()
-	f, err := os.Open(r.Path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	pf, err := parquet.Open(f, info.Size(), r.Path)
-	if err != nil {
-		return 0, err
-	}
-	g, ctx := errgroup.WithContext(context.Background())
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range pf.NumRowGroups() {
-		g.Go(func() error {
-			_, err := pf.ReadRowGroup(ctx, i, r.Columns)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return 0, err
-	}
-	return float64(pf.NumRows()) / time.Since(start).Seconds(), nil
 }
