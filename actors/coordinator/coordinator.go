@@ -127,6 +127,7 @@ type Core struct {
 // tracked is a job with its place in its log.
 type tracked struct {
 	job       *jobs.Job
+	tasks     index
 	records   uint64 // in the log
 	pending   []jobs.Event
 	effects   []jobs.Effect
@@ -212,7 +213,7 @@ func (c *Core) adopt(ctx context.Context, id jobs.ID) error {
 		if err != nil {
 			return fmt.Errorf("coordinator: take over %s: %w", id, err)
 		}
-		t := &tracked{job: j, records: n + 1, notBefore: map[jobs.TaskID]time.Time{}, sent: map[jobs.TaskID]time.Time{}, broken: map[jobs.TaskID]broken{}}
+		t := &tracked{job: j, tasks: newIndex(j), records: n + 1, notBefore: map[jobs.TaskID]time.Time{}, sent: map[jobs.TaskID]time.Time{}, broken: map[jobs.TaskID]broken{}}
 		t.effects = j.Resume()
 		c.jobs[id] = t
 		c.order = append(c.order, id)

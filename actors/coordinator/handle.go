@@ -96,6 +96,7 @@ func (c *Core) emit(t *tracked, e jobs.Event) {
 		c.log.Error("event refused", slog.String("job", string(t.job.ID)), slog.Any("err", err))
 		return
 	}
+	t.tasks.update(t.job, e)
 	t.pending = append(t.pending, e)
 	t.effects = append(t.effects, effects...)
 }
@@ -309,7 +310,7 @@ func (c *Core) waiting(now time.Time, most int) []place.Want {
 			continue
 		}
 		found := 0
-		for _, task := range tasks {
+		for _, task := range t.tasks.waiting(tasks) {
 			if found == most {
 				break
 			}

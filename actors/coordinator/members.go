@@ -43,10 +43,9 @@ func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 	}
 	for _, id := range c.order {
 		t := c.jobs[id]
-		_, tasks := t.job.Current()
-		for _, task := range tasks {
+		for _, task := range t.tasks.running {
 			ref := jobs.Ref{Job: id, Task: task.ID, Attempt: task.Attempt}
-			if task.Phase == jobs.Running && slices.Contains(task.Members, h.Member) && !running[ref] && now.Sub(t.sent[task.ID]) >= c.cfg.ResendAfter {
+			if slices.Contains(task.Members, h.Member) && !running[ref] && now.Sub(t.sent[task.ID]) >= c.cfg.ResendAfter {
 				c.start(t, task.ID, task.Members)
 			}
 		}
@@ -79,9 +78,8 @@ func (c *Core) Gone(ctx context.Context, m jobs.MemberID) error {
 	delete(c.members, m)
 	for _, id := range c.order {
 		t := c.jobs[id]
-		_, tasks := t.job.Current()
-		for _, task := range tasks {
-			if task.Phase == jobs.Running && slices.Contains(task.Members, m) {
+		for _, task := range slices.Clone(t.tasks.running) {
+			if slices.Contains(task.Members, m) {
 				c.log.Warn("member gone, task is given to another", slog.String("job", string(id)), slog.String("task", string(task.ID)), slog.String("member", string(m)))
 				c.emit(t, jobs.Event{Kind: jobs.TaskLost, Task: task.ID, Attempt: task.Attempt, Members: []jobs.MemberID{m}})
 			}
@@ -116,9 +114,8 @@ func (c *Core) silent(now time.Time) []jobs.MemberID {
 	}
 	for _, id := range c.order {
 		t := c.jobs[id]
-		_, tasks := t.job.Current()
-		for _, task := range tasks {
-			if task.Phase != jobs.Running || now.Sub(t.sent[task.ID]) < c.cfg.GoneAfter {
+		for _, task := range t.tasks.running {
+			if now.Sub(t.sent[task.ID]) < c.cfg.GoneAfter {
 				continue
 			}
 			for _, m := range task.Members {
@@ -146,11 +143,8 @@ func (c *Core) room(now time.Time) []place.Member {
 	}
 	for _, id := range c.order {
 		t := c.jobs[id]
-		stage, tasks := t.job.Current()
-		for _, task := range tasks {
-			if task.Phase != jobs.Running {
-				continue
-			}
+		stage, _ := t.job.Current()
+		for _, task := range t.tasks.running {
 			for _, m := range task.Members {
 				if p := free[m]; p != nil {
 					p.FreeSlots--
