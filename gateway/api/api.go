@@ -84,6 +84,7 @@ type Server struct {
 	mux     *http.ServeMux
 	api     huma.API
 	metrics predictMetrics
+	list    Lister
 }
 
 // New returns the door with all its routes.

@@ -1,18 +1,15 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
-	"github.com/troupe-ml/troupe/jobs/run"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
 )
@@ -91,29 +88,4 @@ func logLine(e jobs.Event) LogLine {
 		line.Text = fmt.Sprintf("%d rows in, %d rows out", e.Result.RowsIn, e.Result.RowsOut)
 	}
 	return line
-}
-
-// Jobs returns what users see of every job in the store, the newest first; now,
-// in milliseconds since 1970, ends the clocks of those that still run.
-func Jobs(ctx context.Context, st store.Store, now int64) ([]run.Summary, error) {
-	ids, err := joblog.List(ctx, st)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]*jobs.Job, 0, len(ids))
-	for _, id := range ids {
-		j, err := joblog.Load(ctx, st, id)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, j)
-	}
-	slices.SortFunc(all, func(a, b *jobs.Job) int {
-		return cmp.Or(cmp.Compare(b.SubmittedAt, a.SubmittedAt), cmp.Compare(a.ID, b.ID))
-	})
-	out := make([]run.Summary, len(all))
-	for i, j := range all {
-		out[i] = run.Summarise(j, now)
-	}
-	return out, nil
 }

@@ -97,7 +97,7 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, e
 }
 
 func (s *Server) listJobs(ctx context.Context, _ *struct{}) (*listOutput, error) {
-	all, err := Jobs(ctx, s.cfg.Store, s.cfg.Clock.Now().UnixMilli())
+	all, err := s.list.Jobs(ctx, s.cfg.Store, s.cfg.Clock.Now().UnixMilli())
 	if err != nil {
 		return nil, problem(err)
 	}

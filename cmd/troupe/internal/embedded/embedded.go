@@ -169,7 +169,7 @@ func (e *Engine) List(ctx context.Context) ([]run.Summary, error) {
 	if err := e.endCutOff(ctx); err != nil {
 		return nil, err
 	}
-	return api.Jobs(ctx, e.store.Store, e.now())
+	return new(api.Lister).Jobs(ctx, e.store.Store, e.now())
 }
 
 // endCutOff ends the jobs whose process has ended before them.
