@@ -53,8 +53,8 @@ func (c *Column) keep(rows Bitmap, numRows, n int, old *Column) *Column {
 		out.Valid = pickBits(c.Valid, rows, numRows, n)
 	}
 	if c.Type == String {
-		out.Dict = old.Dict[:0]
-		out.compactDict(c.Dict)
+		out.Dict = old.Dict
+		out.UseStrings(c.Dict)
 	}
 	return out
 }
@@ -106,10 +106,12 @@ func pickBits(valid, rows Bitmap, numRows, n int) Bitmap {
 	return out
 }
 
-// compactDict gives c the strings of dict that its codes have, and new codes.
-// Nulls have code 0.
-func (c *Column) compactDict(dict []string) {
+// UseStrings takes the codes of c for places in dict, and gives c a dictionary
+// of those strings that occur, in order of first appearance, in the memory of
+// its old one. Nulls have code 0.
+func (c *Column) UseStrings(dict []string) {
 	codes := make([]uint32, len(dict)) // code+1, 0: not yet seen
+	c.Dict = c.Dict[:0]
 	for i, old := range c.Codes {
 		if !c.Valid.Get(i) {
 			c.Codes[i] = 0

@@ -29,7 +29,7 @@ type bloomReader struct {
 // bloom returns the filter of a chunk, or nil when there is none that can be
 // used: what a filter says is never needed.
 func (f *File) bloom(l *leaf, c *chunk) (*bloomReader, error) {
-	if c.bloom.at < int64(len(magic)) || c.bloom.at > f.foot.end-bloomBlock {
+	if l.part != whole || c.bloom.at < int64(len(magic)) || c.bloom.at > f.foot.end-bloomBlock {
 		return nil, nil
 	}
 	b := make([]byte, min(bloomHeader, f.foot.end-c.bloom.at))

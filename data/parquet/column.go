@@ -17,8 +17,9 @@ type scratch struct {
 	unpacker
 	fetched  []byte // chunks as in the file
 	pages    []page
-	rows     data.Bitmap        // those that are wanted, nil: all
-	columns  []*data.Column     // of a filtered read, before the filter
+	rows     data.Bitmap    // those that are wanted, nil: all
+	columns  []*data.Column // of a filtered read, before the filter
+	list     elements
 	indexes  map[int]*pageIndex // by chunk, those that rows were ruled out by
 	body     []byte             // a decompressed page
 	dict     []byte             // a decompressed dictionary page, which the chunk's views point into
@@ -133,33 +134,27 @@ func (r *columnReader) dataPage(p *page) error {
 		r.row += n
 		return nil
 	}
-	numValid, values := n, p.body
+	body, numValid := p.body, n
 	var err error
 	if p.kind == format.DataPage {
-		if values, err = r.unpack(r.codec, p.body, p.plain, &r.body); err != nil {
+		if body, err = r.unpack(r.codec, p.body, p.plain, &r.body); err != nil {
 			return err
 		}
-		if r.leaf.maxDef > 0 {
-			if p.levelsKind != format.RLE {
-				return fmt.Errorf("definition levels as %v are not supported", p.levelsKind)
-			}
-			var levels []byte
-			if levels, values, err = prefixed(values); err != nil {
-				return fmt.Errorf("definition levels: %w", err)
-			}
-			numValid, err = r.definitionLevels(levels, n)
-		}
-	} else {
+	}
+	reps, defs, values, err := r.levelsOf(p, body)
+	if err == nil && r.leaf.maxRep > 0 {
+		err = r.repetition(reps, defs, n)
+	}
+	if err == nil && r.leaf.maxDef > 0 {
+		numValid, err = r.definitionLevels(defs, n)
+	}
+	if err == nil && p.kind == format.DataPageV2 {
 		codec := r.codec
 		if !p.compressed {
 			codec = format.Uncompressed
 		}
-		if r.leaf.maxDef > 0 {
-			numValid, err = r.definitionLevels(p.body[:p.levels], n)
-		}
-		if err == nil {
-			values, err = r.unpack(codec, p.body[p.levels:], p.plain-p.levels, &r.body)
-		}
+		levels := p.reps + p.levels
+		values, err = r.unpack(codec, p.body[levels:], p.plain-levels, &r.body)
 	}
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,7 @@ func maxRatio(codec format.CompressionCodec) int {
 	switch codec {
 	case format.Snappy:
 		return 64
-	case format.Lz4Raw:
+	case format.Lz4Raw, format.Lz4:
 		return 256
 	case format.Gzip:
 		return 1040
@@ -74,11 +75,9 @@ func (u *unpacker) unpack(codec format.CompressionCodec, src []byte, size int, b
 	case format.Snappy:
 		out, err = unsnappy(src, size, buf)
 	case format.Lz4Raw:
-		out = grow(buf, size)
-		var n int
-		if n, err = lz4.UncompressBlock(src, out); err == nil {
-			out = out[:n]
-		}
+		out, err = unlz4(src, grow(buf, size))
+	case format.Lz4:
+		out, err = unlz4Hadoop(src, grow(buf, size))
 	case format.Gzip:
 		if u.gzip == nil {
 			u.gzip = new(gzip.Reader)
@@ -112,6 +111,36 @@ func (u *unpacker) unzstd(src []byte, size int, buf *[]byte) ([]byte, error) {
 		u.zstd = d
 	}
 	return u.zstd.DecodeAll(src, grow(buf, size+zstdSlack)[:0])
+}
+
+func unlz4(src, dst []byte) ([]byte, error) {
+	n, err := lz4.UncompressBlock(src, dst)
+	if err != nil {
+		return nil, err
+	}
+	return dst[:n], nil
+}
+
+// unlz4Hadoop undoes the older LZ4 codec, which the format left open: blocks
+// behind their two lengths as Hadoop writes them, or, from some writers, one
+// bare block.
+func unlz4Hadoop(src, dst []byte) ([]byte, error) {
+	rest, n := src, 0
+	for len(rest) >= 8 {
+		plain, packed := binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:])
+		if uint64(packed) > uint64(len(rest)-8) || uint64(plain) > uint64(len(dst)-n) {
+			break
+		}
+		out, err := unlz4(rest[8:8+packed], dst[n:n+int(plain)])
+		if err != nil || len(out) != int(plain) {
+			break
+		}
+		n += len(out)
+		if rest = rest[8+packed:]; len(rest) == 0 {
+			return dst[:n], nil
+		}
+	}
+	return unlz4(src, dst)
 }
 
 func unsnappy(src []byte, size int, buf *[]byte) ([]byte, error) {

@@ -79,7 +79,7 @@ func (f *File) checkSize(g int, want []int) error {
 	for _, k := range want {
 		l := &f.leaves[k]
 		c := &group.chunks[l.at]
-		if c.numValues != group.numRows {
+		if c.numValues != group.numRows && l.part == whole {
 			return fmt.Errorf("column %q: row group %d: %d values in %d rows", l.field.Name, g, c.numValues, group.numRows)
 		}
 		if group.numRows > plausibleRows && group.numRows/plausibleRatio > c.packed {
@@ -139,6 +139,12 @@ func (f *File) readSpan(s *scratch, group *rowGroup, sp span, want []int, into [
 		var err error
 		if s.pages, err = splitPages(b[c.start-sp.start:][:c.packed], s.pages); err != nil {
 			return i, err
+		}
+		if l.part != whole {
+			if into[i], err = s.readList(l, c, s.pages, int(group.numRows), into[i]); err != nil {
+				return i, err
+			}
+			continue
 		}
 		if n := numRows(s.pages); n != group.numRows {
 			return i, fmt.Errorf("its pages hold %d rows, the row group claims %d", n, group.numRows)

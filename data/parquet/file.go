@@ -4,9 +4,10 @@
 // pages are decoded here, because no length in a file may be believed before it
 // has been held against the bytes that are there.
 //
-// What is read: columns that are not lists or maps, whatever their encoding,
-// with codecs none, snappy, gzip, zstd, lz4_raw and brotli. Leaves of structs
-// are columns named by path (address.city).
+// What is read: columns of any type and encoding, with codecs none, snappy,
+// gzip, zstd, lz4, lz4_raw and brotli. Leaves of structs are columns named by
+// path (address.city); lists become three columns each (tags.count, tags.first,
+// tags.last), maps and lists within lists one (map.count).
 //
 //	BOOLEAN                          bool
 //	INT32, INT(8|16|32), UINT(8|16)  int32

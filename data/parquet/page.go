@@ -19,7 +19,8 @@ type page struct {
 	numValues  int
 	body       []byte // levels and values, as in the file
 	plain      int    // bytes of body when decompressed
-	levels     int    // v2: bytes of definition levels, before the values and never compressed
+	reps       int    // v2: bytes of repetition levels, which come first and are never compressed
+	levels     int    // v2: bytes of definition levels, the same
 	compressed bool   // v2 pages may be left as they are
 	levelsKind format.Encoding
 }
@@ -31,7 +32,6 @@ type pageHeader struct {
 	crc       uint32
 	hasCRC    bool
 	hasDetail bool
-	repBytes  int32
 }
 
 func (r *compact) pageHeader() pageHeader {
@@ -75,7 +75,7 @@ func (r *compact) pageDetail(kind int16, h *pageHeader) {
 		case id == 5 && kind == 8:
 			h.levels = int(r.int(t, 0, maxPage))
 		case id == 6 && kind == 8:
-			h.repBytes = r.i32(t)
+			h.reps = int(r.int(t, 0, maxPage))
 		case id == 7 && kind == 8:
 			h.compressed = r.bool(t)
 		default:
@@ -124,10 +124,8 @@ func (h *pageHeader) check(left int) error {
 		return fmt.Errorf("page type %d", h.kind)
 	case !h.hasDetail:
 		return errors.New("header without a count of values")
-	case h.repBytes != 0:
-		return errors.New("repetition levels in a column that does not repeat")
-	case h.kind == format.DataPageV2 && (h.levels > h.packed || h.levels > h.plain):
-		return fmt.Errorf("levels of %d bytes in a page of %d", h.levels, min(h.packed, h.plain))
+	case h.kind == format.DataPageV2 && (h.reps+h.levels > h.packed || h.reps+h.levels > h.plain):
+		return fmt.Errorf("levels of %d bytes in a page of %d", h.reps+h.levels, min(h.packed, h.plain))
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func (f *File) matchingRows(ctx context.Context, g int, filter *data.Filter) (sp
 			return nil, nil, context.Cause(ctx)
 		}
 		k, ok := f.byName[name]
-		if !ok || !comparesAs(f.leaves[k].field.Type, filter.Type(name)) {
+		if !ok || f.leaves[k].part != whole || !comparesAs(f.leaves[k].field.Type, filter.Type(name)) {
 			continue
 		}
 		index, err := f.pageIndex(g, &f.leaves[k])

@@ -86,7 +86,7 @@ func (f *File) decode(ctx context.Context, s *scratch, g int, want []int, sel da
 	if err := f.checkSize(g, want); err != nil {
 		return nil, err
 	}
-	s.rows = sel
+	s.rows, s.list.at = sel, -1
 	into := make([]*data.Column, len(want))
 	copy(into, old)
 	for _, span := range f.spans(group, want) {

@@ -12,6 +12,8 @@ import (
 // Fields of the union LogicalType in parquet.thrift.
 const (
 	logicalString    = 1
+	logicalMap       = 2
+	logicalList      = 3
 	logicalEnum      = 4
 	logicalDecimal   = 5
 	logicalDate      = 6
@@ -26,6 +28,9 @@ const (
 // Values of the older enum ConvertedType in parquet.thrift.
 const (
 	convertedUTF8            = 0
+	convertedMap             = 1
+	convertedMapKeyValue     = 2
+	convertedList            = 3
 	convertedEnum            = 4
 	convertedDecimal         = 5
 	convertedDate            = 6
@@ -67,113 +72,13 @@ type leaf struct {
 	width    int // bytes of a FIXED_LEN_BYTE_ARRAY
 	maxDef   int // definition level of a value that is there
 	conv     conversion
-	scale    int32 // of a decimal
-	unsigned bool  // INT32 or INT64 without sign
-	at       int   // place among a row group's chunks
-}
-
-// Unsupported is a column of a file that cannot be read, and why.
-type Unsupported struct {
-	Name   string // path of the column, parts joined with dots
-	Reason string
-}
-
-// maxDepth bounds the nesting of structs, which is walked by recursion.
-const maxDepth = 64
-
-// schemaWalk turns the flattened tree into leaves.
-type schemaWalk struct {
-	elements []element
-	next     int
-	numLeaf  int
-	leaves   []leaf
-	refused  []Unsupported
-	physical []format.Type // by chunk
-}
-
-// leavesOf lists the columns of the schema: leaves of structs are named by
-// path (a.b); columns below a list or map, and types that have no counterpart,
-// are refused one by one.
-func leavesOf(elements []element) (*schemaWalk, error) {
-	if len(elements) == 0 {
-		return nil, fmt.Errorf("the schema is empty")
-	}
-	if len(elements) > maxSchemaSize {
-		return nil, fmt.Errorf("%d schema elements are too many", len(elements))
-	}
-	w := &schemaWalk{elements: elements, next: 1}
-	if err := w.children(elements[0].children, "", 0, false, 0); err != nil {
-		return nil, err
-	}
-	if w.next != len(elements) {
-		return nil, fmt.Errorf("%d schema elements are no children of anything", len(elements)-w.next)
-	}
-	seen := make(map[string]bool, len(w.leaves))
-	for _, l := range w.leaves {
-		if seen[l.field.Name] {
-			return nil, fmt.Errorf("column %q occurs twice", l.field.Name)
-		}
-		seen[l.field.Name] = true
-	}
-	return w, nil
-}
-
-func (w *schemaWalk) children(n int32, path string, def int, repeated bool, depth int) error {
-	if n < 0 || int(n) > len(w.elements)-w.next {
-		return fmt.Errorf("schema element %q claims %d children, %d follow", path, n, len(w.elements)-w.next)
-	}
-	if depth > maxDepth {
-		return fmt.Errorf("schema element %q is nested too deeply", path)
-	}
-	for range n {
-		if w.next >= len(w.elements) {
-			return fmt.Errorf("schema element %q lacks children", path)
-		}
-		e := &w.elements[w.next]
-		w.next++
-		name := e.name
-		if depth > 0 {
-			name = path + "." + e.name
-		}
-		d, rep := def, repeated
-		switch e.repetition {
-		case format.Required:
-		case format.Optional:
-			d++
-		case format.Repeated:
-			d, rep = d+1, true
-		default:
-			return fmt.Errorf("column %q: repetition %d", name, e.repetition)
-		}
-		if !e.isLeaf {
-			if err := w.children(e.children, name, d, rep, depth+1); err != nil {
-				return err
-			}
-			continue
-		}
-		if e.physical < format.Boolean || e.physical > format.FixedLenByteArray {
-			return fmt.Errorf("column %q: physical type %d", name, e.physical)
-		}
-		w.leaf(e, name, d, rep)
-	}
-	return nil
-}
-
-func (w *schemaWalk) leaf(e *element, name string, def int, repeated bool) {
-	at := w.numLeaf
-	w.numLeaf++
-	w.physical = append(w.physical, e.physical)
-	if repeated {
-		w.refused = append(w.refused, Unsupported{name, "it is a list or a map, or lies within one; only flat columns and structs are supported"})
-		return
-	}
-	l := leaf{physical: e.physical, width: int(e.width), maxDef: def, at: at}
-	l.field = data.Field{Name: name, Nullable: def > 0}
-	if reason := l.interpret(e); reason != "" {
-		w.refused = append(w.refused, Unsupported{name, reason})
-		return
-	}
-	w.leaves = append(w.leaves, l)
+	scale    int32     // of a decimal
+	unsigned bool      // INT32 or INT64 without sign
+	at       int       // place among a row group's chunks
+	part     part      // what of a list the column is
+	maxRep   int       // repetition level of an element of the innermost list, 0: no list
+	element  data.Type // of a list
+	listDef  int       // definition level of an element of the outermost list
 }
 
 // interpret decides the type in memory from physical, logical and converted

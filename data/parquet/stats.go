@@ -71,7 +71,10 @@ func (f *File) widenUnsigned(l *leaf) {
 		s := &f.foot.groups[g].chunks[l.at].stats
 		for _, b := range [][]byte{s.bounds.min, s.bounds.max, s.old.min, s.old.max} {
 			if len(b) == 8 && b[7] >= 0x80 {
-				l.conv, l.field.Type = fromUint64Text, data.String
+				l.conv, l.element = fromUint64Text, data.String
+				if l.part != listCount {
+					l.field.Type = data.String
+				}
 				return
 			}
 		}
@@ -91,6 +94,9 @@ func (f *File) Statistics(g int, column string) (data.Range, bool) {
 	l := &f.leaves[k]
 	group := &f.foot.groups[g]
 	c := &group.chunks[l.at]
+	if l.part != whole { // what is said is of the elements
+		return data.Range{Rows: group.numRows, Nulls: -1}, true
+	}
 	r := data.Range{Rows: group.numRows, Nulls: l.nulls(c.stats.nulls(), group.numRows)}
 	b := c.stats.bounds
 	if !b.there || !f.orderKnown(l) {

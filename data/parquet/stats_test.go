@@ -1,0 +1,84 @@
+package parquet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"testing"
+
+	"github.com/parquet-go/parquet-go/format"
+	"github.com/pierrec/lz4/v4"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/data"
+)
+
+func TestTheOlderLZ4IsReadInBothItsForms(t *testing.T) {
+	t.Parallel()
+	plain := bytes.Repeat([]byte("rows and rows of the same, "), 200)
+	block := make([]byte, lz4.CompressBlockBound(len(plain)))
+	n, err := lz4.CompressBlock(plain, block, nil)
+	require.NoError(t, err)
+	block = block[:n]
+	framed := func(parts ...[]byte) (out []byte) {
+		for _, p := range parts {
+			out = binary.BigEndian.AppendUint32(out, uint32(len(plain)))
+			out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
+			out = append(out, p...)
+		}
+		return out
+	}
+	for name, src := range map[string][]byte{"bare": block, "one": framed(block), "two": framed(block, block)} {
+		want := plain
+		if name == "two" {
+			want = append(bytes.Clone(plain), plain...)
+		}
+		var u unpacker
+		var buf []byte
+		got, err := u.unpack(format.Lz4, src, len(want), &buf)
+		require.NoError(t, err, name)
+		require.Equal(t, want, got, name)
+		_, err = u.unpack(format.Lz4, src[:len(src)-1], len(want), &buf)
+		require.Error(t, err, name)
+	}
+}
+
+// Bounds are used only where it is sure what they mean.
+func TestWhichBoundsCount(t *testing.T) {
+	t.Parallel()
+	i32 := func(v int32) []byte { return binary.LittleEndian.AppendUint32(nil, uint32(v)) }
+	f64 := func(v float64) []byte { return binary.LittleEndian.AppendUint64(nil, math.Float64bits(v)) }
+	integer := leaf{physical: format.Int32, field: data.Field{Name: "c", Type: data.Int32}}
+	unsigned := leaf{physical: format.Int32, field: data.Field{Name: "c", Type: data.Int64}, conv: fromUint32, unsigned: true}
+	double := leaf{physical: format.Double, field: data.Field{Name: "c", Type: data.Float64}}
+	text := leaf{physical: format.ByteArray, field: data.Field{Name: "c", Type: data.String}, conv: fromText}
+	between := func(lo, hi []byte) bounds { return bounds{true, lo, hi} }
+	for name, c := range map[string]struct {
+		leaf    leaf
+		stats   statistics
+		ordered bool
+		lo, hi  data.Value // equal: no bounds
+	}{
+		"new":                 {integer, statistics{bounds: between(i32(-1), i32(5))}, true, data.IntValue(-1), data.IntValue(5)},
+		"order not said":      {integer, statistics{bounds: between(i32(-1), i32(5))}, false, data.Value{}, data.Value{}},
+		"old, signed":         {integer, statistics{old: between(i32(-1), i32(5))}, false, data.IntValue(-1), data.IntValue(5)},
+		"old, unsigned":       {unsigned, statistics{old: between(i32(1), i32(5))}, true, data.Value{}, data.Value{}},
+		"new, unsigned":       {unsigned, statistics{bounds: between(i32(1), i32(-1))}, true, data.IntValue(1), data.IntValue(math.MaxUint32)},
+		"old, text":           {text, statistics{old: between([]byte("a"), []byte("b"))}, true, data.Value{}, data.Value{}},
+		"new, text":           {text, statistics{bounds: between([]byte("a"), []byte("b"))}, true, data.StringValue("a"), data.StringValue("b")},
+		"the wrong way round": {integer, statistics{bounds: between(i32(5), i32(-1))}, true, data.Value{}, data.Value{}},
+		"too short":           {integer, statistics{bounds: between([]byte{1}, i32(5))}, true, data.Value{}, data.Value{}},
+		"NaN":                 {double, statistics{bounds: between(f64(1), f64(math.NaN()))}, true, data.Value{}, data.Value{}},
+		"floats":              {double, statistics{bounds: between(f64(-1), f64(2))}, true, data.FloatValue(-1), data.FloatValue(2)},
+		"a list":              {leaf{physical: format.Int32, part: listFirst}, statistics{bounds: between(i32(1), i32(5))}, true, data.Value{}, data.Value{}},
+	} {
+		f := &File{leaves: []leaf{c.leaf}, byName: map[string]int{"c": 0}, foot: &footer{
+			groups: []rowGroup{{numRows: 10, chunks: []chunk{{stats: c.stats}}}}, ordered: []bool{c.ordered},
+		}}
+		r, ok := f.Statistics(0, "c")
+		require.True(t, ok, name)
+		require.Equal(t, c.lo != c.hi, r.Bounded, name)
+		require.Equal(t, c.lo, r.Min, name)
+		require.Equal(t, c.hi, r.Max, name)
+	}
+}
