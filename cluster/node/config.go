@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
 // The ports of a node, unless its Config names others.
@@ -101,6 +102,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Coordinator are the settings of the coordinator and of the heartbeats.
 	Coordinator coordinator.Config
+
+	// Files opens what specs name. nil: disks only, no object store.
+	Files *files.Files
 
 	Log   *slog.Logger
 	Clock clock.Clock

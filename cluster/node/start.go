@@ -154,7 +154,7 @@ func (n *Node) openDoors(context.Context) (err error) {
 // openActors begins to work, and on servers to stand for coordinator.
 func (n *Node) openActors(context.Context) (err error) {
 	n.env = &run.Env{
-		Store: n.store, Registry: n.registry, Clock: n.cfg.Clock, Code: n.cfg.Version,
+		Store: n.store, Registry: n.registry, Files: n.cfg.Files, Clock: n.cfg.Clock, Code: n.cfg.Version,
 		Threads: runtime.GOMAXPROCS(0), Comm: trainer.New(n.ring).Comm,
 	}
 	self := worker.Self{Member: jobs.MemberID(n.id), DataAddr: net.JoinHostPort(n.host, strconv.Itoa(portOf(n.ring.Address())))}

@@ -23,6 +23,7 @@ import (
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/settings"
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/kernels"
 )
@@ -34,6 +35,7 @@ type app struct {
 	terminal       bool // stderr is one: progress may move the cursor
 	env            func(string) (string, bool)
 	clock          clock.Clock
+	files          *files.Files // opens what specs name
 
 	output   string
 	address  string
@@ -47,7 +49,7 @@ type app struct {
 
 func newApp() *app {
 	return &app{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, clock: clock.Real{}, env: os.LookupEnv,
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, clock: clock.Real{}, env: os.LookupEnv, files: newFiles(os.LookupEnv),
 		terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb",
 	}
 }

@@ -17,7 +17,7 @@ import (
 func (a *app) dataCommand() *cobra.Command {
 	var scan bool
 	show := a.verb("show PATH", "Show the columns of Parquet files and, with --scan, what is in them", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		v, err := dataview.Look(ctx, args[0], scan)
+		v, err := dataview.Look(ctx, a.files, args[0], scan)
 		if err != nil {
 			return err
 		}

@@ -43,8 +43,8 @@ func (a *app) schemaCommand() *cobra.Command {
 }
 
 func (a *app) verifyCommand() *cobra.Command {
-	return a.verb("verify DIR", "Recompute every digest of an output", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
-		m, errs := run.Verify(args[0])
+	return a.verb("verify DIR", "Recompute every digest of an output", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		m, errs := run.Verify(ctx, a.files, args[0])
 		if m == nil && len(errs) == 1 && fault.Of(errs[0]) != fault.Corrupt {
 			return exit.With(exit.Usage, errs[0])
 		}

@@ -57,7 +57,7 @@ func (n *nodeFlags) flags(f *pflag.FlagSet) {
 // config returns the node's settings, with what they name read from files.
 func (n *nodeFlags) config(a *app) (node.Config, error) {
 	c := n.cfg
-	c.Version, c.Clock = version, a.clock
+	c.Version, c.Clock, c.Files = version, a.clock, a.files
 	var errs []error
 	if n.roles != nil {
 		c.Roles = nil

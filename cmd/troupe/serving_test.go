@@ -27,7 +27,7 @@ import (
 // firstGroup reads the first row group of a folder's first file.
 func firstGroup(t *testing.T, dir string) *data.Batch {
 	t.Helper()
-	files, err := run.List(dir)
+	files, err := run.List(t.Context(), nil, dir)
 	require.NoError(t, err)
 	f, err := os.Open(files[0])
 	require.NoError(t, err)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
 // Dataset is the files of one input as the survey has found them: what is read,
@@ -38,32 +37,34 @@ type Dataset struct {
 	TotalBytes int64 `json:"-"`
 	ReadBytes  int64 `json:"-"`
 
+	files  *files.Files     // opens the files
 	filter *data.Filter     // Where, while the files are looked at
 	stored map[string]int64 // by column, what row groups that are read take in the files
 }
 
 // DataFile is one file of a dataset.
 type DataFile struct {
-	Path   string `json:"path"`
-	Bytes  int64  `json:"bytes"`
-	Digest string `json:"digest"`
+	Path    string `json:"path"`
+	Bytes   int64  `json:"bytes"`
+	Digest  string `json:"digest"`
+	Version string `json:"version,omitempty"` // of an object: its ETag, which must stay
 }
 
 // openDataset looks at the files of a path: their footers, and a digest of all
 // their bytes. Only rows count for which where is true; nil is true of all.
-func openDataset(ctx context.Context, path string, where *data.Predicate) (*Dataset, error) {
-	files, err := List(path)
+func openDataset(ctx context.Context, fs *files.Files, path string, where *data.Predicate) (*Dataset, error) {
+	names, err := List(ctx, fs, path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataset{Path: path}
+	d := &Dataset{Path: path, files: fs}
 	var cut []split.File
 	all := xxh3.New()
-	for i, name := range files {
+	for i, name := range names {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		f, groups, err := d.look(name, i, where)
+		f, groups, err := d.look(ctx, name, i, where)
 		if err != nil {
 			return nil, err
 		}
@@ -74,20 +75,20 @@ func openDataset(ctx context.Context, path string, where *data.Predicate) (*Data
 	sum := all.Sum128().Bytes()
 	d.Digest = "xxh3:" + hex.EncodeToString(sum[:])
 	d.Shards = split.Shards(cut, split.Target(d.Bytes))
-	if m, err := ReadManifest(path); err == nil {
+	if m, err := ReadManifest(ctx, fs, path); err == nil {
 		d.Features = m.Features
 	}
 	return d, nil
 }
 
 // look reads one file's footer and bytes, and adds it to the dataset's sums.
-func (d *Dataset) look(name string, at int, where *data.Predicate) (DataFile, []split.Group, error) {
-	f, size, err := openFile(name)
+func (d *Dataset) look(ctx context.Context, name string, at int, where *data.Predicate) (DataFile, []split.Group, error) {
+	f, err := d.files.Open(ctx, name, "")
 	if err != nil {
-		return DataFile{}, nil, err
+		return DataFile{}, nil, fmt.Errorf("input: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it is only read
-	pf, err := parquet.Open(f, size, name)
+	pf, err := parquet.Open(f, f.Size(), name)
 	if err != nil {
 		return DataFile{}, nil, err
 	}
@@ -113,12 +114,11 @@ func (d *Dataset) look(name string, at int, where *data.Predicate) (DataFile, []
 		groups = append(groups, split.Group{Rows: rg.Rows, Bytes: rg.DecodedBytes()})
 		d.Bytes += rg.DecodedBytes()
 	}
-	h := xxh3.New()
-	if _, err := io.Copy(h, io.NewSectionReader(f, 0, size)); err != nil {
-		return DataFile{}, nil, diskFault(fmt.Errorf("read %s: %w", name, err))
+	digest, err := digestOfInput(f)
+	if err != nil {
+		return DataFile{}, nil, files.DiskFault(fmt.Errorf("read %s: %w", name, err))
 	}
-	sum := h.Sum128().Bytes()
-	return DataFile{Path: name, Bytes: size, Digest: "xxh3:" + hex.EncodeToString(sum[:])}, groups, nil
+	return DataFile{Path: name, Bytes: f.Size(), Digest: digest, Version: f.Version()}, groups, nil
 }
 
 // unify adds a file's columns to the schema: all files must have the same,
@@ -150,16 +150,15 @@ func (d *Dataset) unify(f *parquet.File, name string, at int) error {
 	return nil
 }
 
-func openFile(name string) (*os.File, int64, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, 0, diskFault(fmt.Errorf("input: %w", err))
+// digestOfInput reads all bytes of a file.
+func digestOfInput(f files.File) (string, error) {
+	announceAll(f)
+	h := xxh3.New()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(f, 0, f.Size())}, make([]byte, 1<<20)); err != nil {
+		return "", err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(diskFault(err), f.Close())
-	}
-	return f, info.Size(), nil
+	sum := h.Sum128().Bytes()
+	return "xxh3:" + hex.EncodeToString(sum[:]), nil
 }
 
 // readShard calls fn with the row groups of a shard, in order, holding the named
@@ -193,16 +192,20 @@ func (d *Dataset) readShard(ctx context.Context, shard int, columns []string, fn
 // number, and returns the number of the row that follows them.
 func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string, filter *data.Filter, row int64, fn func(b *data.Batch, at rowNumbers) error) (int64, error) {
 	file := d.Files[r.File]
-	f, size, err := openFile(file.Path)
+	f, err := d.files.Open(ctx, file.Path, file.Version)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("input: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it is only read
+	size := f.Size()
 	if size != file.Bytes {
 		return 0, fault.New(fault.Conflict, "input %s: has %d bytes, had %d when the job began: it must not change while the job runs", file.Path, size, file.Bytes)
 	}
 	pf, err := parquet.Open(f, size, file.Path)
 	if err != nil {
+		return 0, err
+	}
+	if err := announce(f, pf, r, wanted(columns, filter), filter); err != nil {
 		return 0, err
 	}
 	b, _ := batches.Get().(*data.Batch)

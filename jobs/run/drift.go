@@ -1,8 +1,7 @@
 package run
 
 import (
-	"os"
-	"path/filepath"
+	"fmt"
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
@@ -183,15 +182,12 @@ func (w *work) writeReport(r *drift.Report) error {
 	if path == "" {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return diskFault(err)
-	}
 	page, err := r.HTML(w.spec.Name)
 	if err != nil {
 		return err
 	}
-	return writeFile(path, func(f *os.File) error {
-		_, err := f.Write(page)
-		return err
-	})
+	if err := w.Files.Write(w.ctx, path, page); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
 }

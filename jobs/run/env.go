@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/bundle"
@@ -23,12 +24,16 @@ import (
 type Env struct {
 	Store    store.Store
 	Registry *registry.Registry
+	Files    *files.Files // opens what specs name; nil: disks only
 	Clock    clock.Clock
 	// Code is the version of the program: another version does not take over
 	// what an earlier one has finished.
 	Code string
 	// Threads is how many cores a gang's rank may use when its spec does not say.
 	Threads int
+	// Cache is the folder of tables that ranks of one machine share, in one or in
+	// several processes; with none each rank has its own in memory.
+	Cache string
 	// Comm connects a rank of a gang to the others; the function that it returns
 	// closes the links. nil serves gangs of one only.
 	Comm func(ctx context.Context, t Task) (collective.Comm, func() error, error)
@@ -124,7 +129,17 @@ func (w *work) input(stage string, into any) error {
 	if !ok {
 		return fault.New(fault.Internal, "task %s: stage %s has left nothing", w.task.ID, stage)
 	}
-	return w.get(digest, into)
+	if err := w.get(digest, into); err != nil {
+		return err
+	}
+	if s, ok := into.(*Survey); ok {
+		for _, d := range []*Dataset{s.Input, s.Reference} {
+			if d != nil {
+				d.files = w.Files
+			}
+		}
+	}
+	return nil
 }
 
 // results returns what the tasks of an earlier stage have left, in shard order.

@@ -200,9 +200,8 @@ func (w *work) ready(s *Survey) (*features.Pipeline, error) {
 
 // stagePart maps one shard's row groups to those of a part of the output.
 func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply func(b *data.Batch) (*data.Batch, error)) (jobs.Result, error) {
-	out := output{outputOf(w.spec), string(w.task.Job)}
 	var rows, filtered int64
-	part, err := out.stage(w.ctx, w.task.Index, func(f io.Writer) error {
+	part, err := w.output().stage(w.ctx, w.task.Index, func(f io.Writer) error {
 		pw, err := parquet.NewWriter(f, schema, parquet.DefaultWriterConfig())
 		if err != nil {
 			return err

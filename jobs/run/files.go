@@ -1,8 +1,8 @@
 package run
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
 // List returns the Parquet files that a path of a spec stands for, in the order
@@ -19,7 +20,10 @@ import (
 // only what its manifest lists counts.
 //
 // Errors: NotFound when nothing is there, Invalid when there is no Parquet file.
-func List(path string) ([]string, error) {
+func List(ctx context.Context, f *files.Files, path string) ([]string, error) {
+	if files.Remote(path) {
+		return listObjects(ctx, f, path)
+	}
 	if strings.ContainsAny(path, "*?[") {
 		return glob(path)
 	}
@@ -32,7 +36,7 @@ func List(path string) ([]string, error) {
 	case !info.IsDir():
 		return []string{path}, nil
 	}
-	return folder(path)
+	return folder(ctx, path)
 }
 
 func glob(pattern string) ([]string, error) {
@@ -53,8 +57,8 @@ func glob(pattern string) ([]string, error) {
 	return files, nil
 }
 
-func folder(path string) ([]string, error) {
-	m, err := ReadManifest(path)
+func folder(ctx context.Context, path string) ([]string, error) {
+	m, err := ReadManifest(ctx, nil, path)
 	if err == nil {
 		var files []string
 		for _, p := range m.Parts {
@@ -62,11 +66,11 @@ func folder(path string) ([]string, error) {
 		}
 		return files, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !isNone(err) {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(path, stagingName)); err == nil {
-		return nil, fault.New(fault.Invalid, "input %s: the job that writes it has not ended: it has no %s yet", path, ManifestName)
+		return nil, unfinished(path)
 	}
 	var files []string
 	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
@@ -97,36 +101,9 @@ func visible(path string) bool {
 	return !strings.HasPrefix(name, "_") && !strings.HasPrefix(name, ".")
 }
 
-// writeFile makes a file appear whole or not at all: it is written under
-// another name, synced, and renamed. A full disk is kind Exhausted.
-func writeFile(path string, write func(f *os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return diskFault(fmt.Errorf("write %s: %w", path, err))
-	}
-	defer func() {
-		if err != nil {
-			err = diskFault(fmt.Errorf("write %s: %w", path, err))
-			_ = os.Remove(f.Name()) //nolint:errcheck // the first error is the one that matters
-		}
-	}()
-	if err := write(f); err != nil {
-		_ = f.Close() //nolint:errcheck // the first error is the one that matters
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
+// isNone reports whether an error says that there is no such file.
+func isNone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+func unfinished(path string) error {
+	return fault.New(fault.Invalid, "input %s: it has no %s: the job that writes it has not ended, or has failed", path, ManifestName)
 }

@@ -100,7 +100,7 @@ func TestTheFourJobsGiveWhatTheyPromise(t *testing.T) {
 	features, train, predict, drift := fourJobs(t, w)
 
 	require.EqualValues(t, 4200, features.RowsOut)
-	m, errs := Verify(w.path("out/features"))
+	m, errs := Verify(t.Context(), nil, w.path("out/features"))
 	require.Empty(t, errs)
 	require.Equal(t, features.Digest, m.Digest)
 	require.Equal(t, []string{"ts", "label"}, m.Schema.Names()[:2])

@@ -33,20 +33,22 @@ func (w *work) manifest() (jobs.Result, error) {
 	}
 	var r jobs.Result
 	var filtered int64
+	var staged []stagedPart
 	for i, part := range results {
-		var p Part
+		var p stagedPart
 		if err := json.Unmarshal(part.Meta, &p); err != nil {
 			return jobs.Result{}, fault.New(fault.Corrupt, "task %s: part %d: %w", w.task.ID, i, err)
 		}
-		m.Parts = append(m.Parts, p)
+		staged = append(staged, p)
+		m.Parts = append(m.Parts, p.Part)
 		r.RowsIn, r.RowsOut, r.RowsRejected = r.RowsIn+p.RowsIn, r.RowsOut+p.RowsOut, r.RowsRejected+p.RowsRejected
 		filtered += p.RowsFiltered
 	}
 	if r.RowsIn+filtered != s.Input.Rows || r.RowsOut+r.RowsRejected != r.RowsIn {
 		return jobs.Result{}, fault.New(fault.Internal, "the input has %d rows, of which the parts have read %d, left out %d, written %d and rejected %d", s.Input.Rows, r.RowsIn, filtered, r.RowsOut, r.RowsRejected)
 	}
-	out := output{outputOf(w.spec), string(w.task.Job)}
-	if err := out.publish(m); err != nil {
+	out := w.output()
+	if err := out.publish(w.ctx, m, staged); err != nil {
 		return jobs.Result{}, err
 	}
 	r.Output = m.Digest

@@ -18,6 +18,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
 // Names in an output folder.
@@ -92,8 +93,11 @@ func digestOf(b []byte) string {
 
 // ReadManifest reads the manifest of an output folder. The error is
 // fs.ErrNotExist when there is none, kind Corrupt when it cannot be read.
-func ReadManifest(dir string) (*Manifest, error) {
-	b, err := os.ReadFile(filepath.Join(dir, ManifestName))
+func ReadManifest(ctx context.Context, f *files.Files, dir string) (*Manifest, error) {
+	b, err := f.Read(ctx, files.Join(dir, ManifestName), maxManifestBytes)
+	if err == nil && string(b) == pending {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return nil, fmt.Errorf("manifest of %s: %w", dir, err)
 	}
@@ -107,11 +111,30 @@ func ReadManifest(dir string) (*Manifest, error) {
 	return &m, nil
 }
 
+// maxManifestBytes bounds a manifest: some hundred thousand parts.
+const maxManifestBytes = 256 << 20
+
 // output is the folder that one job writes. Parts are staged under names of
-// their content, so that two attempts at a shard write the same file.
+// their content, so that two attempts at a shard write the same file. In an
+// object store it is a bucket.
 type output struct {
-	dir string
-	job string
+	dir     string
+	job     string
+	attempt int // of the task that stages
+	files   *files.Files
+}
+
+// stagedPart is a part on its way, as its task leaves it to the one that
+// publishes. The rest says which object it is in a bucket.
+type stagedPart struct {
+	Part
+	At      string `json:"staged,omitempty"` // below the folder
+	Version string `json:"version,omitempty"`
+}
+
+// output is the folder that this task's job writes.
+func (w *work) output() output {
+	return output{dir: outputOf(w.spec), job: string(w.task.Job), attempt: w.task.Attempt, files: w.Files}
 }
 
 func (o output) stagingRoot() string { return filepath.Join(o.dir, stagingName) }
@@ -122,37 +145,60 @@ func partName(shard int) string { return fmt.Sprintf("part-%05d.parquet", shard)
 
 // prepare makes the staging folder, after a look at what is in the way: a
 // folder that holds anything but an output of Troupe is not touched.
-func (o output) prepare() error {
+func (o output) prepare(ctx context.Context) error {
+	if files.Remote(o.dir) {
+		b, err := o.bucket()
+		if err != nil {
+			return err
+		}
+		return b.prepare(ctx)
+	}
 	entries, err := os.ReadDir(o.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.Invalid, "output %s: %w", o.dir, err)
 	}
 	for _, e := range entries {
 		n := e.Name()
-		ours := n == ManifestName || n == stagingName || n == RejectedName || strings.HasPrefix(n, ".tmp-") || strings.HasPrefix(n, "part-") && strings.HasSuffix(n, ".parquet")
-		if !ours {
+		if !ours(n) {
 			return fault.New(fault.Conflict, "output %s: the folder holds %q, which Troupe has not written; name an empty folder", o.dir, n)
 		}
 	}
 	if err := os.MkdirAll(o.staging(), 0o755); err != nil {
-		return diskFault(fmt.Errorf("output %s: %w", o.dir, err))
+		return files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
 	return nil
 }
 
+// ours reports whether a name in an output folder is one that Troupe gives.
+func ours(name string) bool {
+	return name == ManifestName || name == stagingName || isPart(name) || strings.HasPrefix(name, ".tmp-")
+}
+
+// isPart reports whether a name is one of a file that a manifest lists.
+func isPart(name string) bool {
+	return name == RejectedName || strings.HasPrefix(name, "part-") && strings.HasSuffix(name, ".parquet")
+}
+
 // stage writes one part under the staging folder and returns what it is.
-func (o output) stage(ctx context.Context, shard int, write func(w io.Writer) error) (Part, error) {
+func (o output) stage(ctx context.Context, shard int, write func(w io.Writer) error) (stagedPart, error) {
 	return o.stageFile(ctx, partName(shard), write)
 }
 
-func (o output) stageFile(ctx context.Context, name string, write func(w io.Writer) error) (Part, error) {
-	p := Part{Name: name}
+func (o output) stageFile(ctx context.Context, name string, write func(w io.Writer) error) (stagedPart, error) {
+	p := stagedPart{Part: Part{Name: name}}
+	if files.Remote(o.dir) {
+		b, err := o.bucket()
+		if err != nil {
+			return p, err
+		}
+		return b.stageFile(ctx, name, write)
+	}
 	if err := os.MkdirAll(o.staging(), 0o755); err != nil {
-		return p, diskFault(fmt.Errorf("output %s: %w", o.dir, err))
+		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
 	tmp, err := os.CreateTemp(o.staging(), ".tmp-*")
 	if err != nil {
-		return p, diskFault(fmt.Errorf("output %s: %w", o.dir, err))
+		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // it is gone already when all went well
 	w := &meter{w: tmp, hash: sha256.New()}
@@ -164,13 +210,13 @@ func (o output) stageFile(ctx context.Context, name string, write func(w io.Writ
 		err = errors.Join(tmp.Sync(), tmp.Chmod(0o644))
 	}
 	if err := errors.Join(err, tmp.Close()); err != nil {
-		return p, diskFault(fmt.Errorf("output %s: %s: %w", o.dir, p.Name, err))
+		return p, files.DiskFault(fmt.Errorf("output %s: %s: %w", o.dir, p.Name, err))
 	}
 	p.Bytes, p.Digest = w.n, "sha256:"+hex.EncodeToString(w.hash.Sum(nil))
-	if err := os.Rename(tmp.Name(), o.staged(p)); err != nil {
-		return p, diskFault(fmt.Errorf("output %s: %w", o.dir, err))
+	if err := os.Rename(tmp.Name(), o.staged(p.Part)); err != nil {
+		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
-	return p, syncDir(o.staging())
+	return p, files.SyncDir(o.staging())
 }
 
 func (o output) staged(p Part) string {
@@ -193,7 +239,7 @@ func (m *meter) Write(b []byte) (int, error) {
 
 // publish makes the parts visible: the old manifest goes, the parts move to
 // their places, the new manifest is written. It may be repeated at any point.
-func (o output) publish(m *Manifest) error {
+func (o output) publish(ctx context.Context, m *Manifest, staged []stagedPart) error {
 	if err := m.seal(); err != nil {
 		return err
 	}
@@ -202,42 +248,49 @@ func (o output) publish(m *Manifest) error {
 		return fmt.Errorf("output %s: %w", o.dir, err)
 	}
 	text = append(text, '\n')
+	if files.Remote(o.dir) {
+		b, err := o.bucket()
+		if err != nil {
+			return err
+		}
+		return b.publish(ctx, text, staged)
+	}
 	if old, err := os.ReadFile(filepath.Join(o.dir, ManifestName)); err == nil && bytes.Equal(old, text) {
-		return diskFault(os.RemoveAll(filepath.Join(o.dir, stagingName)))
+		return files.DiskFault(os.RemoveAll(filepath.Join(o.dir, stagingName)))
 	}
 	if err := os.Remove(filepath.Join(o.dir, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return diskFault(fmt.Errorf("output %s: %w", o.dir, err))
+		return files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
-	if err := o.move(m.files()); err != nil {
+	if err := o.move(ctx, m.files()); err != nil {
 		return err
 	}
 	if err := o.sweep(m.files()); err != nil {
-		return diskFault(fmt.Errorf("output %s: %w", o.dir, err))
+		return files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
-	err = writeFile(filepath.Join(o.dir, ManifestName), func(f *os.File) error {
+	err = files.WriteDisk(filepath.Join(o.dir, ManifestName), func(f *os.File) error {
 		_, err := f.Write(text)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return diskFault(os.RemoveAll(filepath.Join(o.dir, stagingName)))
+	return files.DiskFault(os.RemoveAll(filepath.Join(o.dir, stagingName)))
 }
 
 // move puts every staged part in its place; one that is there already, from an
 // attempt that was cut short, must have the right bytes.
-func (o output) move(parts []Part) error {
+func (o output) move(ctx context.Context, parts []Part) error {
 	for _, p := range parts {
 		to := filepath.Join(o.dir, p.Name)
 		err := os.Rename(o.staged(p), to)
 		if errors.Is(err, fs.ErrNotExist) {
-			err = checkPart(to, p)
+			err = checkPart(ctx, nil, to, p)
 		}
 		if err != nil {
-			return diskFault(fmt.Errorf("output %s: %s: %w", o.dir, p.Name, err))
+			return files.DiskFault(fmt.Errorf("output %s: %s: %w", o.dir, p.Name, err))
 		}
 	}
-	return syncDir(o.dir)
+	return files.SyncDir(o.dir)
 }
 
 // sweep removes parts of an earlier output that the new one does not have.
@@ -247,7 +300,7 @@ func (o output) sweep(parts []Part) error {
 		return err
 	}
 	for _, e := range entries {
-		stale := strings.HasPrefix(e.Name(), "part-") || strings.HasPrefix(e.Name(), ".tmp-") || e.Name() == RejectedName
+		stale := isPart(e.Name()) || strings.HasPrefix(e.Name(), ".tmp-")
 		if stale && !slices.ContainsFunc(parts, func(p Part) bool { return p.Name == e.Name() }) {
 			if err := os.Remove(filepath.Join(o.dir, e.Name())); err != nil {
 				return err
@@ -258,8 +311,8 @@ func (o output) sweep(parts []Part) error {
 }
 
 // checkPart compares a file with what the manifest says of it.
-func checkPart(path string, p Part) error {
-	digest, size, err := digestFile(path)
+func checkPart(ctx context.Context, f *files.Files, path string, p Part) error {
+	digest, size, err := digestFile(ctx, f, path)
 	if err != nil {
 		return err
 	}
@@ -269,14 +322,15 @@ func checkPart(path string, p Part) error {
 	return nil
 }
 
-func digestFile(path string) (digest string, size int64, err error) {
-	f, err := os.Open(path)
+func digestFile(ctx context.Context, fs *files.Files, path string) (digest string, size int64, err error) {
+	f, err := fs.Open(ctx, path, "")
 	if err != nil {
 		return "", 0, err
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
+	announceAll(f)
 	h := sha256.New()
-	if size, err = io.Copy(h, f); err != nil {
+	if size, err = io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(f, 0, f.Size())}, make([]byte, 1<<20)); err != nil {
 		return "", 0, fmt.Errorf("read %s: %w", path, err)
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), size, nil
@@ -284,8 +338,8 @@ func digestFile(path string) (digest string, size int64, err error) {
 
 // Verify recomputes every digest of an output folder's manifest and returns one
 // error, of kind Corrupt or NotFound, for each part that differs.
-func Verify(dir string) (*Manifest, []error) {
-	m, err := ReadManifest(dir)
+func Verify(ctx context.Context, f *files.Files, dir string) (*Manifest, []error) {
+	m, err := ReadManifest(ctx, f, dir)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fault.New(fault.NotFound, "%s has no %s: it is not an output of Troupe, or its job has not ended", dir, ManifestName)
@@ -294,13 +348,13 @@ func Verify(dir string) (*Manifest, []error) {
 	}
 	var errs []error
 	for _, p := range m.files() {
-		if err := checkPart(filepath.Join(dir, p.Name), p); err != nil {
+		if err := checkPart(ctx, f, files.Join(dir, p.Name), p); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	sealed := *m
 	if err := sealed.seal(); err != nil || sealed.Digest != m.Digest || sealed.Rows != m.Rows {
-		errs = append(errs, fault.New(fault.Corrupt, "%s: the digest of the manifest itself does not match", filepath.Join(dir, ManifestName)))
+		errs = append(errs, fault.New(fault.Corrupt, "%s: the digest of the manifest itself does not match", files.Join(dir, ManifestName)))
 	}
 	return m, errs
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/parquet"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
 // sharedData returns the folder of real data beside the repository, or skips.
@@ -30,9 +31,10 @@ func readTable(t *testing.T, paths ...string) []*data.Batch {
 	t.Helper()
 	var out []*data.Batch
 	for _, p := range paths {
-		f, size, err := openFile(p)
+		var disks *files.Files
+		f, err := disks.Open(t.Context(), p, "")
 		require.NoError(t, err)
-		pf, err := parquet.Open(f, size, p)
+		pf, err := parquet.Open(f, f.Size(), p)
 		require.NoError(t, err)
 		for g := range pf.NumRowGroups() {
 			b, err := pf.ReadRowGroup(context.Background(), g, nil)

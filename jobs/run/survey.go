@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -42,8 +41,8 @@ func (w *work) survey() (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	if facts.Finished = w.finished(s); facts.Finished == nil {
-		if dir := outputOf(w.spec); dir != "" {
-			if err := (output{dir, string(w.task.Job)}).prepare(); err != nil {
+		if out := w.output(); out.dir != "" {
+			if err := out.prepare(w.ctx); err != nil {
 				return jobs.Result{}, err
 			}
 		}
@@ -97,7 +96,7 @@ func (w *work) open(path string, a, b spec.Where) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openDataset(w.ctx, path, where)
+	return openDataset(w.ctx, w.Files, path, where)
 }
 
 func largest(shards []split.Shard) int64 {
@@ -156,9 +155,9 @@ func (w *work) model(s *Survey, address string) (*bundle.Bundle, error) {
 		}
 		s.Model = &ModelRef{URI: found.URI.String(), Digest: found.Digest}
 	} else {
-		raw, err := os.ReadFile(address)
+		raw, err := w.Files.Read(w.ctx, address, store.MaxBlobBytes)
 		if err != nil {
-			return nil, diskFault(fmt.Errorf("model: %w", err))
+			return nil, fmt.Errorf("model: %w", err)
 		}
 		if _, err := bundle.Decode(raw); err != nil {
 			return nil, fmt.Errorf("model %s: %w", address, err)
@@ -224,10 +223,10 @@ func (w *work) stands(o Outcome) bool {
 		if o.Output == "" {
 			return true
 		}
-		_, err := os.Stat(o.Output)
-		return err == nil
+		there, err := w.Files.Exists(w.ctx, o.Output)
+		return err == nil && there
 	default:
-		m, errs := Verify(o.Output)
+		m, errs := Verify(w.ctx, w.Files, o.Output)
 		return len(errs) == 0 && m.Digest == o.Digest
 	}
 }

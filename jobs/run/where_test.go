@@ -35,7 +35,7 @@ func TestRowsThatWhereLeavesOutAreAsIfTheyWereNotThere(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	sales(t, filepath.Join(folder, "in"), 2, 3, 700, 0)
-	parts, err := List(filepath.Join(folder, "in"))
+	parts, err := List(t.Context(), nil, filepath.Join(folder, "in"))
 	require.NoError(t, err)
 	twin := t.TempDir()
 	sales(t, filepath.Join(twin, "in"), 1, 1, 1, 0) // makes the folder
@@ -46,9 +46,9 @@ func TestRowsThatWhereLeavesOutAreAsIfTheyWereNotThere(t *testing.T) {
 	require.Less(t, features.RowsIn, int64(4200))
 	require.Equal(t, expected.RowsOut, features.RowsOut)
 	require.Equal(t, features.RowsIn, features.RowsOut)
-	m, errs := Verify(w.path("out/features"))
+	m, errs := Verify(t.Context(), nil, w.path("out/features"))
 	require.Empty(t, errs)
-	n, errs := Verify(other.path("out/features"))
+	n, errs := Verify(t.Context(), nil, other.path("out/features"))
 	require.Empty(t, errs)
 	require.Equal(t, n.Parts[0].Digest, m.Parts[0].Digest, "the same bytes")
 	require.Equal(t, int64(4200), m.Parts[0].RowsIn+m.Parts[0].RowsFiltered)
@@ -67,7 +67,7 @@ func TestRowsThatWhereLeavesOutAreAsIfTheyWereNotThere(t *testing.T) {
 
 	none := w.succeed(strings.Replace(predictSpec(train.ModelURI), "out/scored", "out/none", 1) + "where: amount < -5\n")
 	require.Zero(t, none.RowsOut)
-	_, errs = Verify(w.path("out/none"))
+	_, errs = Verify(t.Context(), nil, w.path("out/none"))
 	require.Empty(t, errs)
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
 // View is what was seen.
@@ -43,8 +43,8 @@ type Column struct {
 
 // Look reads the footers of the files that a path of a spec stands for and,
 // when scan is set, every value. Files whose columns differ are of kind Invalid.
-func Look(ctx context.Context, path string, scan bool) (*View, error) {
-	names, err := run.List(path)
+func Look(ctx context.Context, fs *files.Files, path string, scan bool) (*View, error) {
+	names, err := run.List(ctx, fs, path)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func Look(ctx context.Context, path string, scan bool) (*View, error) {
 		}
 	}()
 	for _, name := range names {
-		r, err := open(name)
+		r, err := open(ctx, fs, name)
 		if err != nil {
 			return nil, err
 		}
@@ -74,20 +74,16 @@ func Look(ctx context.Context, path string, scan bool) (*View, error) {
 // reading is one open file.
 type reading struct {
 	name string
-	file *os.File
+	file files.File
 	*parquet.File
 }
 
-func open(name string) (*reading, error) {
-	f, err := os.Open(name)
+func open(ctx context.Context, fs *files.Files, name string) (*reading, error) {
+	f, err := fs.Open(ctx, name, "")
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "%w", err)
+		return nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(fault.New(fault.Invalid, "%w", err), f.Close())
-	}
-	p, err := parquet.Open(f, info.Size(), name)
+	p, err := parquet.Open(f, f.Size(), name)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -115,11 +111,7 @@ func (v *View) add(r, first *reading) error {
 		}
 		c.Nullable = c.Nullable || f.Nullable
 	}
-	info, err := r.file.Stat()
-	if err != nil {
-		return fault.New(fault.Invalid, "%w", err)
-	}
-	v.FileBytes += info.Size()
+	v.FileBytes += r.file.Size()
 	v.Rows += r.NumRows()
 	v.RowGroups += r.NumRowGroups()
 	for g := range r.NumRowGroups() {

@@ -1,4 +1,4 @@
-package run
+package files
 
 import (
 	"errors"
@@ -8,14 +8,14 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
-// diskFault gives an error of the file system its kind: a full disk may have
+// DiskFault gives an error of the file system its kind: a full disk may have
 // room later, a missing permission will not come by itself.
-func diskFault(err error) error {
+func DiskFault(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fault.Wrap(fault.Exhausted, err)
+		return fault.New(fault.Exhausted, "%w: free some, then run the job again", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fault.Wrap(fault.Invalid, err)
 	case errors.Is(err, fs.ErrNotExist):
