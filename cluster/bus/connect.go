@@ -96,7 +96,7 @@ func (cfg ConnectConfig) options() ([]nats.Option, error) {
 		}),
 	}
 	if cfg.Server != nil {
-		options = append(options, nats.InProcessServer(cfg.Server.nats))
+		options = append(options, nats.InProcessServer(cfg.Server))
 	}
 	if cfg.Trust != nil {
 		tls, err := cfg.Trust.TLS(cfg.Name)

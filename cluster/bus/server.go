@@ -21,6 +21,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -56,10 +58,13 @@ type ServerConfig struct {
 	// MaxMemoryBytes bounds streams in memory. Default 64 MiB.
 	MaxMemoryBytes int64
 	// MaxStoreBytes bounds the state on disk. Default: three quarters of what is
-	// free in Dir when the server starts.
+	// free in Dir when the server starts, or in use by it already.
 	MaxStoreBytes int64
 	// SyncInterval is how often files are synced. Default 10 s.
 	SyncInterval time.Duration
+	// Full hears that the disk has become full, so that nothing can be written,
+	// and that it has room again. It may be nil.
+	Full func(full bool)
 	// Trust are the cluster's credentials; nil lets everybody in.
 	Trust *trust.Trust
 	Log   *slog.Logger
@@ -68,9 +73,12 @@ type ServerConfig struct {
 
 // Server is an embedded server that runs.
 type Server struct {
-	nats      *server.Server
-	advertise string
-	secure    bool
+	cfg     ServerConfig
+	options *server.Options
+	log     *serverLog
+	current atomic.Pointer[server.Server] // another one after a disk was full
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 // StartServer starts a server and returns when it takes connections. Of several
@@ -86,22 +94,36 @@ func StartServer(ctx context.Context, cfg ServerConfig) (*Server, error) {
 			return nil, err
 		}
 	}
-	n, err := server.NewServer(options)
+	if cfg.Advertise == "" {
+		cfg.Advertise = cfg.Host
+	}
+	s := &Server{cfg: cfg, options: options, log: &serverLog{log: cfg.Log, fatal: make(chan string, 1), full: make(chan struct{}, 1)}}
+	n, err := s.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.current.Store(n)
+	s.options.Port = n.Addr().(*net.TCPAddr).Port // the one that others know, should it start again
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.wg.Go(func() { s.watch(watching) })
+	return s, nil
+}
+
+// run starts a server and waits until it takes connections.
+func (s *Server) run(ctx context.Context) (*server.Server, error) {
+	n, err := server.NewServer(s.options.Clone())
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "bus: start the NATS server: %w", err)
 	}
-	log := &serverLog{log: cfg.Log, fatal: make(chan string, 1)}
-	n.SetLoggerV2(log, false, false, false)
+	n.SetLoggerV2(s.log, false, false, false)
 	n.Start()
-	s := &Server{nats: n, advertise: cfg.Advertise, secure: cfg.Trust != nil}
-	if s.advertise == "" {
-		s.advertise = cfg.Host
-	}
-	if err := s.await(ctx, log, cfg.Clock); err != nil {
-		s.Shutdown()
+	if err := await(ctx, n, s.log, s.cfg.Clock); err != nil {
+		n.Shutdown()
+		n.WaitForShutdown()
 		return nil, err
 	}
-	return s, nil
+	return n, nil
 }
 
 func (cfg ServerConfig) options() (*server.Options, error) {
@@ -119,7 +141,7 @@ func (cfg ServerConfig) options() (*server.Options, error) {
 		o.JetStreamMaxMemory = 64 << 20
 	}
 	if o.JetStreamMaxStore == 0 {
-		o.JetStreamMaxStore = freeBytes(cfg.Dir) / 4 * 3
+		o.JetStreamMaxStore = (freeBytes(cfg.Dir) + usedBytes(cfg.Dir)) / 4 * 3
 	}
 	if cfg.Advertise != "" && cfg.Port != 0 {
 		o.ClientAdvertise = net.JoinHostPort(cfg.Advertise, strconv.Itoa(cfg.Port))
@@ -168,7 +190,7 @@ func (cfg ServerConfig) join(o *server.Options) error {
 }
 
 // await waits until the server takes connections or says why it does not.
-func (s *Server) await(ctx context.Context, log *serverLog, c clock.Clock) error {
+func await(ctx context.Context, n *server.Server, log *serverLog, c clock.Clock) error {
 	for {
 		select {
 		case why := <-log.fatal:
@@ -176,7 +198,7 @@ func (s *Server) await(ctx context.Context, log *serverLog, c clock.Clock) error
 		case <-ctx.Done():
 			return fmt.Errorf("bus: start the NATS server: %w", ctx.Err())
 		case <-c.After(time.Millisecond):
-			if s.nats.ReadyForConnections(time.Millisecond) {
+			if n.ReadyForConnections(time.Millisecond) {
 				return nil
 			}
 		}
@@ -184,11 +206,11 @@ func (s *Server) await(ctx context.Context, log *serverLog, c clock.Clock) error
 }
 
 // Address returns HOST:PORT for clients.
-func (s *Server) Address() string { return s.reached(s.nats.Addr()) }
+func (s *Server) Address() string { return s.reached(s.current.Load().Addr()) }
 
 // RouteAddress returns HOST:PORT for other servers, "" when there are none.
 func (s *Server) RouteAddress() string {
-	a := s.nats.ClusterAddr()
+	a := s.current.Load().ClusterAddr()
 	if a == nil {
 		return ""
 	}
@@ -200,11 +222,11 @@ func (s *Server) reached(a net.Addr) string {
 	if !ok {
 		return ""
 	}
-	return net.JoinHostPort(s.advertise, strconv.Itoa(tcp.Port))
+	return net.JoinHostPort(s.cfg.Advertise, strconv.Itoa(tcp.Port))
 }
 
 // URL returns the URL for clients.
-func (s *Server) URL() string { return URL(s.Address(), s.secure) }
+func (s *Server) URL() string { return URL(s.Address(), s.cfg.Trust != nil) }
 
 // URL returns that of a server at HOST:PORT.
 func URL(address string, secure bool) string {
@@ -216,8 +238,11 @@ func URL(address string, secure bool) string {
 
 // Shutdown ends the server and waits until its files are closed.
 func (s *Server) Shutdown() {
-	s.nats.Shutdown()
-	s.nats.WaitForShutdown()
+	s.stop()
+	s.wg.Wait()
+	n := s.current.Load()
+	n.Shutdown()
+	n.WaitForShutdown()
 }
 
 func portOption(port int) int {
@@ -258,6 +283,7 @@ func freeBytes(dir string) int64 {
 type serverLog struct {
 	log   *slog.Logger
 	fatal chan string
+	full  chan struct{} // has an item when the disk is full
 }
 
 func (l *serverLog) say(level slog.Level, format string, args ...any) {
@@ -275,6 +301,14 @@ var usual = []string{
 // warn says a warning, quietly when it is usual.
 func (l *serverLog) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if outOfSpace(text) { // it says so with every write
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
+		l.say(slog.LevelDebug, "%s", text)
+		return
+	}
 	for _, u := range usual {
 		if strings.Contains(text, u) {
 			l.say(slog.LevelDebug, "%s", text)

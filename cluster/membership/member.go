@@ -39,6 +39,7 @@ type Member struct {
 	PID         int    `json:"p,omitempty"`
 	Version     string `json:"v,omitempty"`
 	State       string `json:"st,omitempty"`
+	Full        bool   `json:"f,omitempty"` // of a server whose disk is full
 }
 
 // HTTP returns HOST:PORT of the member's HTTP door, "" when it has none.

@@ -80,7 +80,7 @@ type Config struct {
 	// system's cache of files, and what a task's estimate has missed.
 	MemoryBytes int64
 	// StoreBytes bounds the durable state on a server's disk. Default: three
-	// quarters of what is free when it starts.
+	// quarters of what is free when it starts, or in use by that state already.
 	StoreBytes int64
 	// Secret is shared by all members of a cluster; from it follow the gossip
 	// key, the TLS identities and the store's passwords. At least 16 bytes that

@@ -122,7 +122,7 @@ func (n *Node) settleRole() error {
 func (n *Node) startServer(ctx context.Context) error {
 	sc := bus.ServerConfig{
 		Name: n.cfg.Name, Dir: n.folder.store(), Host: n.cfg.Bind, Port: n.cfg.NATSPort, Advertise: n.host, Replicas: n.cfg.Servers,
-		MaxStoreBytes: n.cfg.StoreBytes, Trust: n.trust, Log: n.cfg.Log, Clock: n.cfg.Clock,
+		MaxStoreBytes: n.cfg.StoreBytes, Full: n.full, Trust: n.trust, Log: n.cfg.Log, Clock: n.cfg.Clock,
 	}
 	m := memo{Server: true, Servers: n.cfg.Servers}
 	if n.cfg.Servers > 1 {
@@ -191,6 +191,13 @@ func (n *Node) awaitServers(ctx context.Context) (map[string]string, error) {
 	}
 }
 
+// full tells the others that this server's disk is full, or has room again.
+func (n *Node) full(full bool) {
+	if err := n.members.Update(func(m *membership.Member) { m.Full = full }); err != nil {
+		n.cfg.Log.Warn("members are not told", slog.Any("err", err))
+	}
+}
+
 // storeURLs returns where the store can be reached now.
 func (n *Node) storeURLs() []string {
 	if n.cfg.NATSURL != "" {
@@ -199,22 +206,28 @@ func (n *Node) storeURLs() []string {
 	return n.serverURLs(n.members.Members())
 }
 
-// missingServers says that too few servers are here for anything to be written,
-// or "" when there are enough, or they are not ours.
+// missingServers says that too few servers are here, or that their disks are
+// full, so that nothing can be written; or "" when there are enough, or they are not ours.
 func (n *Node) missingServers() string {
 	if n.cfg.NATSURL != "" {
 		return ""
 	}
 	here, number := 0, n.cfg.Servers
+	var full []string
 	for _, m := range n.members.Members() {
 		if m.Server && m.NATSPort != 0 {
 			here++
 			number = max(number, m.Servers)
+			if m.Full {
+				full = append(full, m.Name)
+			}
 		}
 	}
 	switch majority := number/2 + 1; {
-	case here >= majority:
+	case here-len(full) >= majority:
 		return ""
+	case here >= majority:
+		return fmt.Sprintf("the disk of the store is full on %s: nothing can be written before there is room; free some", strings.Join(full, ", "))
 	case number == 1:
 		return "the only server is not here: nothing can be written before it is back; start it again"
 	default:
