@@ -17,11 +17,11 @@ import (
 // binary that are inside.
 const insideName = "TROUPE_TEST_INSIDE"
 
-// inside lets a test have mounts and networks of its own, which end with it: it
-// runs the test again in a process in new namespaces, where inside returns
-// true. Outside it returns false when that process has ended. Where the system
+// inside lets a test have mounts, and networks if it asks for that namespace,
+// of its own, which end with it: it runs the test again in a process in new
+// namespaces, where inside returns true. Outside it returns false when that process has ended. Where the system
 // does not permit it the test is skipped.
-func inside(t *testing.T, tools ...string) bool {
+func inside(t *testing.T, namespaces uintptr, tools ...string) bool {
 	t.Helper()
 	if os.Getenv(insideName) == t.Name() {
 		return true
@@ -41,7 +41,7 @@ func inside(t *testing.T, tools ...string) bool {
 	}
 	cmd.Env = append(cmd.Env, insideName+"="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | namespaces,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}

@@ -55,11 +55,17 @@ func (s *syncBuffer) String() string {
 // with the test.
 func startCluster(t *testing.T, nodes, servers int) *testCluster {
 	t.Helper()
+	return startClusterOn(t, t.TempDir(), nodes, servers)
+}
+
+// startClusterOn is startCluster with a folder for the nodes' data.
+func startClusterOn(t *testing.T, dir string, nodes, servers int) *testCluster {
+	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
 	log := &syncBuffer{}
 	c, err := local.Start(t.Context(), local.Config{
-		Program: program, Dir: t.TempDir(), Nodes: nodes, Servers: servers, AnyPort: true, Log: log, Clock: clock.Real{}, StartTimeout: 2 * time.Minute,
+		Program: program, Dir: dir, Nodes: nodes, Servers: servers, AnyPort: true, Log: log, Clock: clock.Real{}, StartTimeout: 2 * time.Minute,
 		Args: []string{"--store-size", "2GiB"},
 	})
 	require.NoError(t, err, "%s", log)

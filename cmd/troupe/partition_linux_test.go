@@ -210,7 +210,7 @@ func TestANetworkThatIsCutChangesNoByte(t *testing.T) {
 		t.Skip("a network takes its time to be missed")
 	}
 	t.Parallel()
-	if !inside(t, "ip", "nsenter") {
+	if !inside(t, syscall.CLONE_NEWNET, "ip", "nsenter") {
 		return
 	}
 	const servers = 3
