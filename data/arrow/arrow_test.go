@@ -1,0 +1,240 @@
+package arrow_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"testing"
+
+	goarrow "github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/arrow"
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+// read returns all batches of a stream or file.
+func read(in []byte, cfg arrow.ReaderConfig) (out []*data.Batch, err error) {
+	r, err := arrow.NewReader(bytes.NewReader(in), cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for {
+		rec, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return out, err
+		}
+		b, err := rec.Batch()
+		if err != nil {
+			return out, err
+		}
+		out = append(out, b)
+	}
+}
+
+// sample is a batch of all types, some rows of it null.
+func sample(t *rapid.T, n int) *data.Batch {
+	b := &data.Batch{NumRows: n}
+	for k := data.Bool; k <= data.Date; k++ {
+		b.Schema.Fields = append(b.Schema.Fields, data.Field{Name: k.String(), Type: k, Nullable: true, UTC: k == data.Timestamp})
+		c := data.NewColumn(k, n)
+		codes := map[string]uint32{}
+		for i := range n {
+			if rapid.IntRange(0, 4).Draw(t, "null") == 0 {
+				if c.Valid == nil {
+					c.Valid = data.NewBitmap(n)
+					for k := range n {
+						c.Valid.Set(k)
+					}
+				}
+				c.Valid.Clear(i)
+				continue
+			}
+			switch k {
+			case data.Bool:
+				c.Bools[i] = rapid.Bool().Draw(t, "v")
+			case data.Int32, data.Date:
+				c.Int32s[i] = rapid.Int32().Draw(t, "v")
+			case data.Int64, data.Timestamp:
+				c.Int64s[i] = rapid.Int64().Draw(t, "v")
+			case data.Float32:
+				c.Float32s[i] = rapid.Float32().Draw(t, "v")
+			case data.Float64:
+				c.Float64s[i] = rapid.Float64().Draw(t, "v")
+			case data.String:
+				s := rapid.StringN(0, 3, -1).Draw(t, "v")
+				if _, ok := codes[s]; !ok {
+					codes[s] = uint32(len(c.Dict))
+					c.Dict = append(c.Dict, s)
+				}
+				c.Codes[i] = codes[s]
+			}
+		}
+		b.Columns = append(b.Columns, c)
+	}
+	return b
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		first := sample(t, rapid.IntRange(1, 20).Draw(t, "rows"))
+		batches := []*data.Batch{first, sample(t, 1)}
+		var buf bytes.Buffer
+		w, err := arrow.NewWriter(&buf, first.Schema, rapid.Bool().Draw(t, "file"))
+		require.NoError(t, err)
+		for _, b := range batches {
+			require.NoError(t, w.Write(b))
+		}
+		require.NoError(t, w.Close())
+		got, err := read(buf.Bytes(), arrow.DefaultReaderConfig())
+		require.NoError(t, err)
+		require.Len(t, got, 2)
+		for i := range got {
+			require.Equal(t, batches[i].Schema, got[i].Schema)
+			for k, c := range batches[i].Columns {
+				require.Equal(t, c, got[i].Columns[k], batches[i].Schema.Fields[k].Name)
+			}
+		}
+		_, err = read(buf.Bytes()[:buf.Len()-rapid.IntRange(9, buf.Len()/2).Draw(t, "cut")], arrow.DefaultReaderConfig())
+		if err != nil { // a stream may end between batches
+			require.Contains(t, []fault.Kind{fault.Corrupt, fault.Invalid}, fault.Of(err))
+		}
+	})
+}
+
+// foreign writes what other programs write: structs, dictionaries, decimals,
+// times of other units, small and unsigned numbers.
+func foreign(t testing.TB, options ...ipc.Option) []byte {
+	t.Helper()
+	inner := goarrow.StructOf(goarrow.Field{Name: "city", Type: goarrow.BinaryTypes.LargeString, Nullable: true}, goarrow.Field{Name: "zip", Type: goarrow.PrimitiveTypes.Uint16})
+	schema := goarrow.NewSchema([]goarrow.Field{
+		{Name: "at", Type: inner, Nullable: true},
+		{Name: "kind", Type: &goarrow.DictionaryType{IndexType: goarrow.PrimitiveTypes.Int8, ValueType: goarrow.BinaryTypes.String}, Nullable: true},
+		{Name: "price", Type: &goarrow.Decimal128Type{Precision: 10, Scale: 2}},
+		{Name: "ns", Type: &goarrow.TimestampType{Unit: goarrow.Nanosecond, TimeZone: "Europe/Berlin"}},
+		{Name: "s", Type: &goarrow.TimestampType{Unit: goarrow.Second}},
+		{Name: "t", Type: goarrow.FixedWidthTypes.Time32ms},
+		{Name: "d", Type: goarrow.FixedWidthTypes.Date64},
+		{Name: "u", Type: goarrow.PrimitiveTypes.Uint64},
+		{Name: "view", Type: goarrow.BinaryTypes.StringView},
+		{Name: "none", Type: goarrow.Null, Nullable: true},
+	}, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	st := b.Field(0).(*array.StructBuilder)
+	st.Append(true)
+	st.FieldBuilder(0).(*array.LargeStringBuilder).Append("Köln")
+	st.FieldBuilder(1).(*array.Uint16Builder).Append(50667)
+	st.AppendNull()
+	require.NoError(t, b.Field(1).(*array.BinaryDictionaryBuilder).AppendString("b"))
+	b.Field(1).AppendNull()
+	b.Field(2).(*array.Decimal128Builder).AppendValues([]decimal128.Num{decimal128.FromI64(1999), decimal128.FromI64(-5)}, nil)
+	b.Field(3).(*array.TimestampBuilder).AppendValues([]goarrow.Timestamp{1500, -1}, nil)
+	b.Field(4).(*array.TimestampBuilder).AppendValues([]goarrow.Timestamp{1, 2}, nil)
+	b.Field(5).(*array.Time32Builder).AppendValues([]goarrow.Time32{1, 2}, nil)
+	b.Field(6).(*array.Date64Builder).AppendValues([]goarrow.Date64{86_400_000, -1}, nil)
+	b.Field(7).(*array.Uint64Builder).AppendValues([]uint64{1, math.MaxInt64}, nil)
+	b.Field(8).(*array.StringViewBuilder).AppendValues([]string{"short", "longer than twelve bytes"}, nil)
+	b.Field(9).AppendNulls(2)
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	var buf bytes.Buffer
+	w := ipc.NewWriter(&buf, append(options, ipc.WithSchema(schema))...)
+	require.NoError(t, w.Write(rec))
+	require.NoError(t, w.Close())
+	return buf.Bytes()
+}
+
+func TestForeignTypes(t *testing.T) {
+	t.Parallel()
+	for _, options := range [][]ipc.Option{nil, {ipc.WithZstd()}, {ipc.WithLZ4()}} {
+		got, err := read(foreign(t, options...), arrow.DefaultReaderConfig())
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+		b := got[0]
+		assert.Equal(t, []string{"at.city", "at.zip", "kind", "price", "ns", "s", "t", "d", "u", "view", "none"}, b.Schema.Names())
+		c := b.Columns
+		assert.Equal(t, []string{"Köln"}, c[0].Dict)
+		assert.False(t, c[0].Valid.Get(1), "the struct around it is null")
+		assert.Equal(t, []int32{50667, 0}, c[1].Int32s)
+		assert.Equal(t, []string{"b"}, c[2].Dict)
+		assert.Equal(t, 1, c[2].NumNulls())
+		assert.Equal(t, []float64{19.99, -0.05}, c[3].Float64s)
+		assert.Equal(t, []int64{1, -1}, c[4].Int64s)
+		assert.True(t, b.Schema.Fields[4].UTC)
+		assert.Equal(t, []int64{1_000_000, 2_000_000}, c[5].Int64s)
+		assert.False(t, b.Schema.Fields[5].UTC)
+		assert.Equal(t, []int64{1000, 2000}, c[6].Int64s)
+		assert.Equal(t, []int32{1, -1}, c[7].Int32s)
+		assert.Equal(t, []int64{1, math.MaxInt64}, c[8].Int64s)
+		assert.Equal(t, []string{"short", "longer than twelve bytes"}, c[9].Dict)
+		assert.Equal(t, 2, c[10].NumNulls())
+	}
+}
+
+func TestWhatIsNotReadIsNamed(t *testing.T) {
+	t.Parallel()
+	var buf bytes.Buffer
+	list := goarrow.NewSchema([]goarrow.Field{{Name: "tags", Type: goarrow.ListOf(goarrow.BinaryTypes.String)}}, nil)
+	require.NoError(t, ipc.NewWriter(&buf, ipc.WithSchema(list)).Close())
+	for in, says := range map[string]string{
+		buf.String():       `column "tags": list<`,
+		"":                 "empty",
+		"FEA1\x00\x00\x00": "Feather version 1",
+		"ARROW1\x00\x00":   "arrow",
+		"a,b\n1,2\n3,4\n":  "arrow",
+	} {
+		_, err := read([]byte(in), arrow.DefaultReaderConfig())
+		require.Error(t, err, "%q", in)
+		assert.ErrorContains(t, err, says)
+		assert.NotEqual(t, fault.Internal, fault.Of(err))
+	}
+	_, err := read(foreign(t), arrow.ReaderConfig{MaxBody: 100, MaxMemory: 1 << 20})
+	assert.Error(t, err, "a body beyond the bound")
+	_, err = read(foreign(t, ipc.WithZstd()), arrow.ReaderConfig{MaxBody: 1 << 20, MaxMemory: 300})
+	assert.Equal(t, fault.Exhausted, fault.Of(err))
+}
+
+// Memory is given back: many batches need no more than a few at a time.
+func TestBatchesGiveTheirMemoryBack(t *testing.T) {
+	t.Parallel()
+	for _, file := range []bool{false, true} {
+		schema := data.Schema{Fields: []data.Field{{Name: "x", Type: data.Int64, Nullable: true}, {Name: "s", Type: data.String, Nullable: true}}}
+		b := &data.Batch{Schema: schema, NumRows: 1000, Columns: []*data.Column{data.NewColumn(data.Int64, 1000), {Type: data.String, Codes: make([]uint32, 1000), Dict: []string{"text"}}}}
+		var buf bytes.Buffer
+		w, err := arrow.NewWriter(&buf, schema, file)
+		require.NoError(t, err)
+		for range 300 {
+			require.NoError(t, w.Write(b))
+		}
+		require.NoError(t, w.Close())
+		got, err := read(buf.Bytes(), arrow.ReaderConfig{MaxBody: 1 << 20, MaxMemory: 100_000})
+		require.NoError(t, err)
+		assert.Len(t, got, 300)
+	}
+}
+
+// FuzzRead: whatever the bytes, a table or an error of a kind, within bounds.
+func FuzzRead(f *testing.F) {
+	f.Add(foreign(f))
+	f.Add(foreign(f, ipc.WithZstd()))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		_, err := read(in, arrow.ReaderConfig{MaxBody: 1 << 20, MaxMemory: 1 << 22})
+		if err != nil && fault.Of(err) == fault.Internal {
+			t.Fatalf("%v has no kind", err)
+		}
+	})
+}
