@@ -134,7 +134,7 @@ func group(use, short string, below ...*cobra.Command) *cobra.Command {
 func (a *app) root() *cobra.Command {
 	root := group("troupe", "Jobs over tables on a cluster of actors, and the models they train",
 		a.runCommand(), a.featuresCommand(), a.trainCommand(), a.predictCommand(), a.driftCommand(),
-		a.deployCommand(), a.rollbackCommand(),
+		a.deployCommand(), a.promoteCommand(), a.rollbackCommand(),
 		a.jobsCommand(), a.nodesCommand(), a.runsCommand(), a.modelsCommand(),
 		a.planCommand(), a.verifyCommand(), a.dataCommand(), a.initCommand(), a.schemaCommand(),
 		a.nodeCommand(), a.upCommand(), a.tokenCommand(), a.demoCommand(), a.doctorCommand(), a.versionCommand())

@@ -108,16 +108,7 @@ func (a *app) jobsCommand() *cobra.Command {
 			return a.result(jobView(s))
 		})
 	})
-	logs := a.verb("logs JOB", "Show what has happened to a job, event by event", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		return a.with(func(b backend.Backend) error {
-			events, err := b.History(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return a.result(history(events))
-		})
-	})
-	return group("jobs", "Look at jobs and cancel them", list, show, a.watchCommand(), cancel, logs)
+	return group("jobs", "Look at jobs and cancel them", list, show, a.watchCommand(), cancel, a.logsCommand())
 }
 
 func (a *app) watchCommand() *cobra.Command {

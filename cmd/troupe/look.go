@@ -4,15 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/progress"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
@@ -111,106 +107,4 @@ func (a *app) versionCommand() *cobra.Command {
 		}
 		return a.result(b)
 	})
-}
-
-// finding is one thing that doctor looked at.
-type finding struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-}
-
-type findings []finding
-
-// Sections is a line for each check.
-func (f findings) Sections() []render.Section {
-	s := render.Section{Columns: render.Left("check", "ok", "detail")}
-	for _, x := range f {
-		s.Rows = append(s.Rows, []string{x.Check, yesNo(x.OK), x.Detail})
-	}
-	return []render.Section{s}
-}
-
-func (a *app) doctorCommand() *cobra.Command {
-	return a.verb("doctor", "Look whether Troupe can work here; exit code 3 when not", cobra.NoArgs, func(ctx context.Context, _ []string) error {
-		all := findings{
-			{"program", true, fmt.Sprintf("%s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
-			{"processor", true, fmt.Sprintf("%d cores, %s", runtime.GOMAXPROCS(0), kernels.Active())},
-			a.checkFolder(),
-		}
-		if a.address == "" {
-			all = append(all, finding{"cluster", true, "none: jobs run in this process; start one with `troupe up`, or pass --address"})
-		} else {
-			all = append(all, a.checkCluster(ctx))
-		}
-		if err := a.result(all); err != nil {
-			return err
-		}
-		for _, f := range all {
-			if !f.OK {
-				return exit.With(exit.Refused, nil)
-			}
-		}
-		return nil
-	})
-}
-
-// checkFolder looks whether the project folder can be written.
-func (a *app) checkFolder() finding {
-	dir, err := filepath.Abs(a.dir)
-	if err != nil {
-		return finding{"project folder", false, err.Error()}
-	}
-	at := dir
-	for { // the folder itself may be made later
-		if info, err := os.Stat(at); err == nil && info.IsDir() {
-			break
-		}
-		up := filepath.Dir(at)
-		if up == at {
-			break
-		}
-		at = up
-	}
-	tmp, err := os.CreateTemp(at, ".troupe-doctor-*")
-	if err != nil {
-		return finding{"project folder", false, fmt.Sprintf("%s cannot be written: %v", at, err)}
-	}
-	_ = tmp.Close() // nothing was written
-	if err := os.Remove(tmp.Name()); err != nil {
-		return finding{"project folder", false, err.Error()}
-	}
-	return finding{"project folder", true, dir}
-}
-
-func (a *app) checkCluster(ctx context.Context) finding {
-	f := finding{Check: "cluster"}
-	err := a.with(func(b backend.Backend) error {
-		nodes, err := b.Nodes(ctx)
-		if err != nil {
-			return err
-		}
-		f.OK = len(nodes) > 0
-		versions := map[string]bool{}
-		slots, leaders := 0, 0
-		for _, n := range nodes {
-			versions[n.Version] = true
-			slots += n.Slots
-			if n.Leader {
-				leaders++
-			}
-		}
-		f.Detail = fmt.Sprintf("%d nodes, %d slots", len(nodes), slots)
-		if leaders != 1 {
-			f.OK, f.Detail = false, f.Detail+fmt.Sprintf("; %d of them coordinate, where one is expected", leaders)
-		}
-		if len(versions) > 1 {
-			f.Detail += "; they run different versions"
-		}
-		return nil
-	})
-	if err != nil {
-		f.OK, f.Detail = false, strings.ReplaceAll(err.Error(), "\n", "; ")
-	}
-	return f
 }

@@ -38,7 +38,20 @@ func (a *app) runsCommand() *cobra.Command {
 			return a.result(r)
 		})
 	})
-	return group("runs", "Look at the records of jobs", list, show)
+	compare := a.verb("compare RUN RUN...", "Show where runs differ: params, data and metrics", cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
+		return a.with(func(b backend.Backend) error {
+			var all []runs.Run
+			for _, id := range args {
+				r, err := b.Run(ctx, id)
+				if err != nil {
+					return err
+				}
+				all = append(all, r)
+			}
+			return a.result(newComparison(all))
+		})
+	})
+	return group("runs", "Look at the records of jobs", list, show, compare)
 }
 
 func (a *app) modelsCommand() *cobra.Command {
@@ -67,7 +80,7 @@ func (a *app) modelsCommand() *cobra.Command {
 			return fault.New(fault.NotFound, "there is no model %q; there is %s", args[0], orNone(names))
 		})
 	})
-	return group("models", "Look at named models", list, show)
+	return group("models", "Look at named models, and name their versions", list, show, a.exportCommand(), a.aliasCommand())
 }
 
 func orNone(names []string) string {

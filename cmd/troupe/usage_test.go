@@ -22,7 +22,7 @@ func TestTheProgramDescribesItself(t *testing.T) {
 	assert.Equal(t, "portable", p.ok("version", "--simd", "portable")["simd"])
 	help := p.run("--help")
 	assert.Equal(t, 0, help.code)
-	for _, verb := range []string{"run", "up", "node", "features", "train", "predict", "drift", "deploy", "rollback", "jobs", "nodes", "runs", "models", "plan", "verify", "data", "init", "schema", "token", "doctor", "version", "completion"} {
+	for _, verb := range []string{"run", "up", "node", "features", "train", "predict", "drift", "deploy", "promote", "rollback", "jobs", "nodes", "runs", "models", "plan", "verify", "data", "init", "schema", "token", "doctor", "version", "completion"} {
 		assert.Contains(t, help.stdout, "\n  "+verb+" ")
 		assert.Equal(t, 0, p.run(verb, "--help").code, verb)
 	}

@@ -147,11 +147,28 @@ func (l runList) Sections() []render.Section {
 	if len(l) == 0 {
 		return []render.Section{{Text: "no runs\n"}}
 	}
-	s := render.Section{Columns: render.Left("run", "kind", "name", "experiment", "status", "started", "metrics")}
+	s := render.Section{Columns: render.Left("run", "kind", "name", "experiment", "status", "started", "result")}
 	for _, r := range l {
-		s.Rows = append(s.Rows, []string{string(r.ID), r.Kind, r.Name, r.Experiment, string(r.Status), r.Started.Local().Format("2006-01-02 15:04:05"), headline(r.Last())})
+		result := headline(r.Last())
+		if r.Error != "" {
+			result = clipped(r.Error)
+		}
+		s.Rows = append(s.Rows, []string{string(r.ID), r.Kind, r.Name, r.Experiment, string(r.Status), r.Started.Local().Format("2006-01-02 15:04:05"), result})
 	}
 	return []render.Section{s}
+}
+
+// clipped is the first line of a reason, as far as it fits into a table.
+func clipped(text string) string {
+	const most = 80
+	line, _, more := strings.Cut(text, "\n")
+	if r := []rune(line); len(r) > most {
+		line, more = string(r[:most]), true
+	}
+	if more {
+		line += "…"
+	}
+	return line
 }
 
 // headline names the metrics of the test rows, or else whatever there is.

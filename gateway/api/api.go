@@ -100,6 +100,7 @@ func New(cfg Config) *Server {
 	s.nodeRoutes()
 	s.modelRoutes()
 	s.rollbackRoute()
+	s.artifactRoutes()
 	s.predictRoutes()
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
 	return s

@@ -45,7 +45,7 @@ type Deployment struct {
 	Environment string `json:"environment"`
 	Version     int    `json:"version"`
 	Previous    int    `json:"previous,omitempty"`
-	ModelURI    string `json:"model_uri"`
+	ModelURI    string `json:"model_uri,omitempty"` // none when no model is left there
 }
 
 type deployInput struct{ Body DeployRequest }

@@ -37,13 +37,17 @@ type Jobs interface {
 	Cancel(ctx context.Context, id string) (run.Summary, error)
 }
 
-// Records are what jobs have left.
+// Records are what jobs have left: the runs, and the models with their names.
 type Records interface {
 	Runs(ctx context.Context) ([]runs.Run, error)
 	Run(ctx context.Context, id string) (runs.Run, error)
 	Models(ctx context.Context) ([]models.Model, error)
 	Deploy(ctx context.Context, req api.DeployRequest) (api.Deployment, error)
 	Rollback(ctx context.Context, req api.RollbackRequest) (api.Deployment, error)
+	// Undeploy lets an environment stand for no model.
+	Undeploy(ctx context.Context, model, environment, reason string) (api.Deployment, error)
+	// Artifact returns the bytes that an address such as models:/NAME/1 stands for.
+	Artifact(ctx context.Context, uri string) ([]byte, error)
 }
 
 // Members are who does the work.

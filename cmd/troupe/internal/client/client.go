@@ -138,6 +138,9 @@ func (c *Client) wasReached() bool {
 	return c.reached
 }
 
+// raw is an answer that is taken as it is.
+type raw []byte
+
 // call asks node after node until one answers and decodes its answer.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	var body []byte
@@ -156,6 +159,10 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 		if err != nil {
 			return unreachable(base, err)
+		}
+		if bytes, ok := out.(*raw); ok {
+			*bytes = b
+			return nil
 		}
 		if err := json.Unmarshal(b, out); err != nil {
 			return fault.New(fault.Unavailable, "%s does not answer as Troupe does: %w", base, err)

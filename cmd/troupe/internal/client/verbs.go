@@ -122,3 +122,18 @@ func (c *Client) Rollback(ctx context.Context, req api.RollbackRequest) (api.Dep
 	}
 	return out, err
 }
+
+// Undeploy lets an environment stand for no model.
+func (c *Client) Undeploy(ctx context.Context, model, environment, reason string) (api.Deployment, error) {
+	var out api.Deployment
+	path := "/v1/models/" + url.PathEscape(model) + "/aliases/" + url.PathEscape(environment) + "?" + url.Values{"reason": {reason}}.Encode()
+	err := c.call(ctx, http.MethodDelete, path, nil, &out)
+	return out, err
+}
+
+// Artifact returns the bytes that an address stands for.
+func (c *Client) Artifact(ctx context.Context, uri string) ([]byte, error) {
+	var out raw
+	err := c.call(ctx, http.MethodGet, "/v1/artifacts?"+url.Values{"uri": {uri}}.Encode(), nil, &out)
+	return out, err
+}

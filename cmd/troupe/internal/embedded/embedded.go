@@ -247,3 +247,13 @@ func (e *Engine) Deploy(ctx context.Context, req api.DeployRequest) (api.Deploym
 func (e *Engine) Rollback(ctx context.Context, req api.RollbackRequest) (api.Deployment, error) {
 	return api.Rollback(ctx, e.registry, req, e.move(req.Reason))
 }
+
+// Undeploy lets an environment stand for no model.
+func (e *Engine) Undeploy(ctx context.Context, model, environment, reason string) (api.Deployment, error) {
+	return api.Undeploy(ctx, e.registry, model, environment, e.move(reason))
+}
+
+// Artifact returns the bytes that an address stands for.
+func (e *Engine) Artifact(ctx context.Context, uri string) ([]byte, error) {
+	return api.Artifact(ctx, e.registry, e.store.Blobs, uri)
+}
