@@ -5,6 +5,7 @@ GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFILES = $(shell git ls-files '*.go' | grep -v '\.pb\.go$$')
 SEEDS ?= 30
+FUZZTIME ?= 60s
 ROWS ?= 1000000
 FLIGHTS ?= ../shared/data/flights/flights.parquet
 
@@ -33,8 +34,8 @@ chaos: build ## Run SEEDS=30 real clusters under kill -9 and SIGSTOP, and compar
 e2e: ## Run the tests that start real processes
 	$(GO) test -count=1 -timeout 20m ./cmd/troupe
 
-fuzz: ## Fuzz the readers of foreign bytes, a minute each
-	$(GO) test -run '^$$' -fuzz FuzzOpen -fuzztime 60s ./data/parquet
+fuzz: ## Fuzz the readers of foreign bytes, FUZZTIME=60s each
+	@for f in FuzzRead FuzzFooter FuzzPage FuzzDictionary; do $(GO) test -run '^12681' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./data/parquet || exit 1; done
 
 bench: bench-setup ## Measure against the peers; BENCH=train OUT=file.json for one
 	$(GO) build -o bin/bench/bench ./cmd/bench

@@ -28,5 +28,5 @@ func (f *File) Chunks(g int, columns []string) ([]Chunk, error) {
 		out[i] = Chunk{c.start, c.start + c.packed}
 	}
 	slices.SortFunc(out, func(a, b Chunk) int { return cmp.Compare(a.Start, b.Start) })
-	return out, nil
+	return slices.Compact(out), nil // the columns of a list share one
 }

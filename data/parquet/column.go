@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,12 +10,15 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/fault"
 )
 
 // scratch is the memory that decoding needs besides the columns themselves. It
 // is used again for the next column.
 type scratch struct {
 	unpacker
+	maxBytes int64
+	expanded int64  // bytes of strings that share prefixes, of a chunk so far
 	fetched  []byte // chunks as in the file
 	pages    []page
 	rows     data.Bitmap    // those that are wanted, nil: all
@@ -61,19 +65,26 @@ type columnReader struct {
 
 // readColumn decodes a chunk of rows. That its pages claim to hold as many
 // rows is known before. The memory of old, which may be nil, is used again.
-func (s *scratch) readColumn(l *leaf, codec format.CompressionCodec, pages []page, rows int, old *data.Column) (*data.Column, error) {
+func (s *scratch) readColumn(ctx context.Context, l *leaf, codec format.CompressionCodec, pages []page, rows int, old *data.Column) (*data.Column, error) {
 	r := &columnReader{scratch: s, leaf: l, codec: codec, col: columnOf(old, l.field.Type, rows)}
+	s.expanded = 0
 	r.strings = interner{dict: r.col.Dict, table: s.table[:0]}
 	if old != nil {
 		r.marks = old.Valid
 	}
 	for i := range pages {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		var err error
 		switch p := &pages[i]; p.kind {
 		case format.DictionaryPage:
 			err = r.dictionaryPage(p)
 		case format.DataPage, format.DataPageV2:
 			err = r.dataPage(p)
+		}
+		if err == nil && r.strings.size > s.maxBytes {
+			err = errStrings(s.maxBytes)
 		}
 		if err != nil {
 			return nil, atPage(i, err)
@@ -84,6 +95,10 @@ func (s *scratch) readColumn(l *leaf, codec format.CompressionCodec, pages []pag
 	}
 	r.col.Dict, s.table = r.strings.dict, r.strings.table
 	return r.col, nil
+}
+
+func errStrings(maxBytes int64) error {
+	return fault.New(fault.Exhausted, "strings take more than the %d bytes of memory there may be", maxBytes)
 }
 
 func (r *columnReader) dictionaryPage(p *page) error {
@@ -98,8 +113,11 @@ func (r *columnReader) dictionaryPage(p *page) error {
 		return unsupportedEncoding(p.encoding)
 	}
 	n := p.numValues
-	if r.leaf.physical != format.Boolean && n > len(b) { // every value takes a byte or more
+	if r.leaf.physical != format.Boolean && n > len(b)/r.leaf.leastBytes() {
 		return fmt.Errorf("dictionary of %d values claimed in %d bytes", n, len(b))
+	}
+	if n > max(r.col.Len(), plausibleDict) {
+		return fmt.Errorf("dictionary of %d values for %d", n, r.col.Len())
 	}
 	switch r.leaf.physical {
 	case format.Int32:
@@ -204,6 +222,9 @@ func (r *columnReader) values(enc format.Encoding, b []byte, n int) error {
 	}
 	if r.leaf.field.Type == data.String && isDictionary(enc) {
 		return r.dictionaryStrings(c.Codes[from:to], b)
+	}
+	if enc == format.Plain && n > len(b)/r.leaf.leastBytes() {
+		return errShort
 	}
 	vs := scratchOf(&r.scratch.views, n)
 	if err := views(vs, r.leaf, enc, b, r.viewDict, r.scratch); err != nil {

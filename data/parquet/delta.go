@@ -179,6 +179,9 @@ func deltaViews(dst [][]byte, l *leaf, b []byte, s *scratch) error {
 	if shared+own > maxPage {
 		return fmt.Errorf("strings of %d bytes in one page are too many", shared+own)
 	}
+	if s.expanded += shared + own; s.expanded > s.maxBytes {
+		return errStrings(s.maxBytes)
+	}
 	for i, before := 0, int32(0); i < len(dst); i++ {
 		if prefixes[i] > before {
 			return fmt.Errorf("%w: prefix of %d of a string of %d", errDelta, prefixes[i], before)

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -72,8 +73,9 @@ func (f *footer) checkChunks(physical []format.Type) error {
 	return nil
 }
 
-// checkSize refuses what cannot be meant before memory is set aside for it.
-func (f *File) checkSize(g int, want []int) error {
+// checkSize refuses what cannot be meant, or is more than there may be, before
+// memory is set aside for it.
+func (f *File) checkSize(g int, want []int, maxBytes int64) error {
 	group := &f.foot.groups[g]
 	total := int64(0)
 	for _, k := range want {
@@ -85,10 +87,13 @@ func (f *File) checkSize(g int, want []int) error {
 		if group.numRows > plausibleRows && group.numRows/plausibleRatio > c.packed {
 			return fmt.Errorf("column %q: row group %d: %d rows claimed in %d bytes", l.field.Name, g, group.numRows, c.packed)
 		}
+		if c.packed > maxBytes {
+			return fault.New(fault.Exhausted, "column %q: row group %d: its %d bytes are more than the %d of memory there may be: write smaller row groups", l.field.Name, g, c.packed, maxBytes)
+		}
 		total += group.numRows * valueBytes(l.field.Type)
 	}
-	if total > maxBatchBytes {
-		return fault.New(fault.Exhausted, "row group %d takes %d bytes of memory, more than %d: read fewer columns or write smaller row groups", g, total, int64(maxBatchBytes))
+	if total > maxBytes {
+		return fault.New(fault.Exhausted, "row group %d takes %d bytes of memory, more than the %d there may be: read fewer columns or write smaller row groups", g, total, maxBytes)
 	}
 	return nil
 }
@@ -126,7 +131,7 @@ func (f *File) spans(group *rowGroup, want []int) []span {
 
 // readSpan fetches one span and decodes its columns into their places; with an
 // error it returns the place of the column at fault.
-func (f *File) readSpan(s *scratch, group *rowGroup, sp span, want []int, into []*data.Column) (int, error) {
+func (f *File) readSpan(ctx context.Context, s *scratch, group *rowGroup, sp span, want []int, into []*data.Column) (int, error) {
 	b := grow(&s.fetched, int(sp.end-sp.start))
 	if len(b) > 0 {
 		if err := readAt(f.r, b, sp.start); err != nil {
@@ -140,8 +145,11 @@ func (f *File) readSpan(s *scratch, group *rowGroup, sp span, want []int, into [
 		if s.pages, err = splitPages(b[c.start-sp.start:][:c.packed], s.pages); err != nil {
 			return i, err
 		}
+		if n := plainBytes(s.pages); n > s.maxBytes {
+			return i, fault.New(fault.Exhausted, "its pages are of %d bytes without compression, more than the %d of memory there may be", n, s.maxBytes)
+		}
 		if l.part != whole {
-			if into[i], err = s.readList(l, c, s.pages, int(group.numRows), into[i]); err != nil {
+			if into[i], err = s.readList(ctx, l, c, s.pages, int(group.numRows), into[i]); err != nil {
 				return i, err
 			}
 			continue
@@ -154,7 +162,7 @@ func (f *File) readSpan(s *scratch, group *rowGroup, sp span, want []int, into [
 				return i, err
 			}
 		}
-		if into[i], err = s.readColumn(l, c.codec, s.pages, int(group.numRows), into[i]); err != nil {
+		if into[i], err = s.readColumn(ctx, l, c.codec, s.pages, int(group.numRows), into[i]); err != nil {
 			return i, err
 		}
 	}

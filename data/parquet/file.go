@@ -41,6 +41,8 @@ const (
 	// than this, and this many times its compressed size, is no data.
 	plausibleRows  = 1 << 24
 	plausibleRatio = 1 << 16
+	// A dictionary may have more entries than there are values, but not many.
+	plausibleDict = 1 << 20
 )
 
 // File is an open Parquet file. Its methods may be called from any number of

@@ -101,8 +101,10 @@ func requireFiltered(t require.TestingT, f *parquet.File, g int, p *data.Predica
 		want.Schema.Fields = append(want.Schema.Fields, f.Schema().Fields[f.Schema().Index(name)])
 		want.Columns = append(want.Columns, all.Column(name))
 	}
-	got, err := f.Read(context.Background(), g, parquet.ReadOptions{Columns: columns, Filter: filter, Into: into})
+	var kept data.Bitmap
+	got, err := f.Read(context.Background(), g, parquet.ReadOptions{Columns: columns, Filter: filter, Kept: &kept, Into: into})
 	require.NoError(t, err, p.String())
+	require.Equal(t, rows, kept)
 	requireSame(t, want, got)
 	may, err := f.MayMatch(context.Background(), g, filter)
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package parquet
 
 import (
 	"context"
-	"math/bits"
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
@@ -12,65 +11,78 @@ import (
 // readFiltered reads the rows of a row group for which the filter is true:
 // first the filter's own columns, as far as statistics and page index leave
 // something of them, then, of the others, the pages that have such rows.
-func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, filter *data.Filter, into *data.Batch) (*data.Batch, error) {
-	none := &data.Batch{Schema: f.schemaOf(want)}
-	for _, k := range want {
-		none.Columns = append(none.Columns, data.NewColumn(f.leaves[k].field.Type, 0))
-	}
-	tested, err := f.tested(filter)
-	if err != nil {
-		return nil, err
-	}
-	sel, err := f.candidates(ctx, s, g, filter)
-	if err != nil || sel == nil {
-		return none, err
-	}
+func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, o ReadOptions) (*data.Batch, error) {
 	numRows := int(f.foot.groups[g].numRows)
-	columns, err := f.decode(ctx, s, g, tested, sel, s.columns)
+	if o.Kept != nil {
+		*o.Kept = data.NewBitmap(numRows)
+	}
+	all := &data.Batch{Schema: f.schemaOf(want), Columns: make([]*data.Column, len(want))}
+	tested, err := f.tested(o.Filter)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := filter.Eval(&data.Batch{Schema: f.schemaOf(tested), NumRows: numRows, Columns: columns})
+	columns, rows, err := f.test(ctx, s, g, tested, o.Filter)
 	if err != nil {
 		return nil, err
 	}
-	left := 0
-	for i := range rows {
-		rows[i] &= sel[i]
-		left += bits.OnesCount64(rows[i])
-	}
+	left := countBits(rows, 0, 64*len(rows))
 	if left == 0 {
-		s.columns = columns
-		return none, nil
+		for i, k := range want {
+			all.Columns[i] = data.NewColumn(f.leaves[k].field.Type, 0)
+		}
+		return all, nil
 	}
-	others := make([]int, 0, len(want))
+	if o.Kept != nil {
+		*o.Kept = rows
+	}
+	have := slices.Clone(tested)
 	for _, k := range want {
 		if !slices.Contains(tested, k) {
-			others = append(others, k)
+			have = append(have, k)
 		}
 	}
 	var old []*data.Column
 	if len(s.columns) > len(tested) {
 		old = s.columns[len(tested):]
 	}
-	more, err := f.decode(ctx, s, g, others, rows, old)
+	more, err := f.decode(ctx, s, g, have[len(tested):], rows, old)
 	if err != nil {
 		return nil, err
 	}
 	s.columns = append(columns, more...)
-	all := &data.Batch{Schema: none.Schema, NumRows: numRows}
-	have := append(slices.Clone(tested), others...)
-	for _, k := range want {
-		all.Columns = append(all.Columns, s.columns[slices.Index(have, k)])
+	all.NumRows = numRows
+	for i, k := range want {
+		all.Columns[i] = s.columns[slices.Index(have, k)]
 	}
 	if left < numRows {
-		return all.KeepInto(rows, into), nil
+		return all.KeepInto(rows, o.Into), nil
 	}
 	s.columns = nil // they are the caller's now, and the caller's are ours
-	if into != nil {
-		s.columns = into.Columns
+	if o.Into != nil {
+		s.columns = o.Into.Columns
 	}
 	return all, nil
+}
+
+// test reads the columns of a filter and marks the rows for which it is true;
+// there are no marks when statistics leave none.
+func (f *File) test(ctx context.Context, s *scratch, g int, tested []int, filter *data.Filter) ([]*data.Column, data.Bitmap, error) {
+	sel, err := f.candidates(ctx, s, g, filter)
+	if err != nil || sel == nil {
+		return nil, nil, err
+	}
+	columns, err := f.decode(ctx, s, g, tested, sel, s.columns)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := filter.Eval(&data.Batch{Schema: f.schemaOf(tested), NumRows: int(f.foot.groups[g].numRows), Columns: columns})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range rows {
+		rows[i] &= sel[i]
+	}
+	return columns, rows, nil
 }
 
 // tested returns the leaves that a filter looks at.

@@ -16,6 +16,7 @@ type interner struct {
 	dict  []string
 	table []uint32 // code+1 by hash, 0: free; a power of two, at most half full
 	arena []byte
+	size  int64 // about what all strings take
 }
 
 // code returns the code of the string in b, which is copied when it is new.
@@ -32,6 +33,7 @@ func (in *interner) code(b []byte) uint32 {
 		h = (h + 1) & mask
 	}
 	in.dict = append(in.dict, in.keep(b))
+	in.size += int64(len(b)) + 24 // with its header and places in the table
 	in.table[h] = uint32(len(in.dict))
 	return uint32(len(in.dict) - 1)
 }

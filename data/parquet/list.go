@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -8,6 +9,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/fault"
 )
 
 // maxElements bounds the elements of a list column in one row group.
@@ -24,9 +26,9 @@ type elements struct {
 
 // readList decodes a chunk of lists and returns the count, first or last of
 // each row. All three need the same elements, which stay in s for the next.
-func (s *scratch) readList(l *leaf, c *chunk, pages []page, rows int, old *data.Column) (*data.Column, error) {
+func (s *scratch) readList(ctx context.Context, l *leaf, c *chunk, pages []page, rows int, old *data.Column) (*data.Column, error) {
 	if s.list.at != l.at || s.list.values == nil {
-		if err := s.readElements(l, c, pages); err != nil {
+		if err := s.readElements(ctx, l, c, pages); err != nil {
 			return nil, err
 		}
 	}
@@ -114,13 +116,15 @@ func valueOf[T any](vs []T, k int32) (v T) {
 }
 
 // readElements decodes all elements of a chunk.
-func (s *scratch) readElements(l *leaf, c *chunk, pages []page) error {
+func (s *scratch) readElements(ctx context.Context, l *leaf, c *chunk, pages []page) error {
 	n := numRows(pages) // of elements, here
 	switch {
 	case n != c.numValues:
 		return fmt.Errorf("its pages hold %d elements, the row group claims %d", n, c.numValues)
 	case n > maxElements || n > plausibleRows && n/plausibleRatio > c.packed:
 		return fmt.Errorf("%d elements claimed in %d bytes", n, c.packed)
+	case n*(valueBytes(l.element)+2) > s.maxBytes:
+		return fault.New(fault.Exhausted, "its %d elements take more than the %d bytes of memory there may be", n, s.maxBytes)
 	case l.maxDef > 255 || l.maxRep > 255:
 		return errors.New("it is nested too deeply")
 	}
@@ -129,7 +133,7 @@ func (s *scratch) readElements(l *leaf, c *chunk, pages []page) error {
 	flat, rows := *l, s.rows
 	flat.field.Type = l.element
 	s.rows = nil // those are not of elements
-	col, err := s.readColumn(&flat, c.codec, pages, int(n), s.list.values)
+	col, err := s.readColumn(ctx, &flat, c.codec, pages, int(n), s.list.values)
 	s.rows = rows
 	if err != nil {
 		return err

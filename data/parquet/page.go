@@ -143,3 +143,12 @@ func numRows(pages []page) int64 {
 	}
 	return n
 }
+
+// plainBytes adds up what the pages claim to take without compression.
+func plainBytes(pages []page) int64 {
+	n := int64(0)
+	for i := range pages {
+		n += int64(pages[i].plain)
+	}
+	return n
+}

@@ -18,10 +18,17 @@ type ReadOptions struct {
 	// first; pages of which no row is left are not decompressed. It must be bound
 	// to the types that the columns have in this file. nil: all rows.
 	Filter *data.Filter
+	// Kept, with a filter, is where to write which rows of the row group are left.
+	// nil: nobody wants to know.
+	Kept *data.Bitmap
 	// Into is a batch that an earlier Read has returned and nobody looks at any
 	// more: its memory is used again where it fits, which is much quicker than
 	// new memory. Strings of its dictionaries stay valid. nil: all memory is new.
 	Into *data.Batch
+	// MaxBytes bounds what the row group may take in memory: its columns, their
+	// strings, and a chunk as the file has it. More is fault.Exhausted, before the
+	// memory is taken. 0 means 4 GiB.
+	MaxBytes int64
 }
 
 // scratches are used again for the next row group of whatever file.
@@ -45,7 +52,10 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 		return nil, err
 	}
 	s := scratches.Get().(*scratch)
-	s.indexes = nil
+	s.indexes, s.maxBytes = nil, o.MaxBytes
+	if s.maxBytes <= 0 {
+		s.maxBytes = maxBatchBytes
+	}
 	sound := false
 	defer func() {
 		if sound { // after a panic it may be in any state
@@ -57,7 +67,7 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 		old = o.Into.Columns
 	}
 	if o.Filter != nil {
-		b, err = f.readFiltered(ctx, s, g, want, o.Filter, o.Into)
+		b, err = f.readFiltered(ctx, s, g, want, o)
 		sound = true
 		return b, err
 	}
@@ -83,7 +93,7 @@ func (f *File) schemaOf(want []int) data.Schema {
 // whatever there was. A nil sel means all rows.
 func (f *File) decode(ctx context.Context, s *scratch, g int, want []int, sel data.Bitmap, old []*data.Column) ([]*data.Column, error) {
 	group := &f.foot.groups[g]
-	if err := f.checkSize(g, want); err != nil {
+	if err := f.checkSize(g, want, s.maxBytes); err != nil {
 		return nil, err
 	}
 	s.rows, s.list.at = sel, -1
@@ -93,7 +103,7 @@ func (f *File) decode(ctx context.Context, s *scratch, g int, want []int, sel da
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}
-		at, err := f.readSpan(s, group, span, want, into)
+		at, err := f.readSpan(ctx, s, group, span, want, into)
 		if err != nil {
 			return nil, fmt.Errorf("column %q: row group %d: %w", f.leaves[want[at]].field.Name, g, err)
 		}

@@ -81,6 +81,18 @@ type leaf struct {
 	listDef  int       // definition level of an element of the outermost list
 }
 
+// leastBytes returns how few bytes a value takes that is written out.
+func (l *leaf) leastBytes() int {
+	switch l.physical {
+	case format.Int64, format.Double:
+		return 8
+	case format.Int96, format.FixedLenByteArray:
+		return l.width
+	default: // byte arrays have their length before them
+		return 4
+	}
+}
+
 // interpret decides the type in memory from physical, logical and converted
 // type; it returns why it cannot.
 func (l *leaf) interpret(e *element) string {
