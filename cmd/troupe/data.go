@@ -24,7 +24,7 @@ func (a *app) dataCommand() *cobra.Command {
 		return a.result(v)
 	})
 	show.Flags().BoolVar(&scan, "scan", false, "read all values: nulls, distinct values, quantiles, histograms")
-	return group("data", "Look at data, and make some", show, group("generate", "Make sample data", a.transactionsCommand()))
+	return group("data", "Look at data, and make some", a.importCommand(), show, group("generate", "Make sample data", a.transactionsCommand()))
 }
 
 // generated is what was made.

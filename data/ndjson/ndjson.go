@@ -172,9 +172,14 @@ func NewSample() *Sample {
 	return s
 }
 
-// Observe takes one line. One that is no object is an error and adds nothing
-// that matters.
-func (s *Sample) Observe(line []byte) error { return s.walker.record(line, s.root) }
+// Observe takes one line. One that is no object is an error and adds nothing.
+func (s *Sample) Observe(line []byte) error {
+	whole := scanner{buf: line, scratch: s.walker.scratch}
+	if err := whole.skip(0); err != nil {
+		return err
+	}
+	return s.walker.record(line, s.root)
+}
 
 func (s *Sample) see(n *node, t token, value []byte) error {
 	if n.column < 0 {

@@ -1,0 +1,249 @@
+package importer
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/zeebo/xxh3"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+// source is one file, or standard input.
+type source struct {
+	name   string
+	stdin  io.Reader // of standard input
+	head   []byte    // what has been taken from stdin already
+	whole  bool      // head is all of it
+	file   *os.File
+	zstd   *zstd.Decoder
+	hash   *xxh3.Hasher // of the bytes as they are stored
+	empty  bool         // there is nothing in it
+	digest string
+}
+
+// find returns the files that paths and globs stand for, each once.
+func find(c Config) ([]*source, error) {
+	var out []*source
+	for _, name := range c.Files {
+		if name == "-" {
+			out = append(out, &source{name: "standard input", stdin: c.Stdin})
+			continue
+		}
+		matches := []string{name}
+		if _, err := os.Lstat(name); err != nil && strings.ContainsAny(name, "*?[") {
+			if matches, err = filepath.Glob(name); err != nil {
+				return nil, fault.New(fault.Invalid, "import: %s: %w", name, err)
+			}
+			if len(matches) == 0 {
+				return nil, fault.New(fault.NotFound, "import: %s: no file matches", name)
+			}
+			slices.Sort(matches)
+		}
+		for _, m := range matches {
+			info, err := os.Stat(m)
+			switch {
+			case errors.Is(err, os.ErrNotExist):
+				return nil, fault.New(fault.NotFound, "import: %s: there is no such file", m)
+			case err != nil:
+				return nil, fault.New(fault.Invalid, "import: %w", err)
+			case info.IsDir():
+				return nil, fault.New(fault.Invalid, "import: %s is a folder: name its files, such as %s", m, filepath.Join(m, "*.csv"))
+			}
+			out = append(out, &source{name: m})
+		}
+	}
+	seen := map[string]bool{}
+	for _, s := range out {
+		if seen[s.name] {
+			return nil, fault.New(fault.Invalid, "import: %s is named twice", s.name)
+		}
+		seen[s.name] = true
+	}
+	return out, nil
+}
+
+func names(sources []*source) []string {
+	var out []string
+	for _, s := range sources {
+		out = append(out, s.name)
+	}
+	return out
+}
+
+// extension returns what the name says of the format and of the compression.
+func (s *source) extension() (ext, packed string) {
+	name := strings.ToLower(s.name)
+	ext = filepath.Ext(name)
+	switch ext {
+	case ".gz", ".gzip":
+		packed = "gzip"
+	case ".zst", ".zstd":
+		packed = "zstd"
+	default:
+		return ext, ""
+	}
+	return filepath.Ext(strings.TrimSuffix(name, ext)), packed
+}
+
+// open returns the bytes of the file, unpacked.
+func (s *source) open() (io.Reader, error) {
+	s.hash = xxh3.New()
+	if s.stdin != nil {
+		head := io.MultiReader(bytes.NewReader(s.head), s.stdin)
+		return io.TeeReader(head, s.hash), nil
+	}
+	f, err := os.Open(s.name)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "%w", err)
+	}
+	s.file = f
+	return s.unpack(io.TeeReader(f, s.hash))
+}
+
+// unpack undoes the compression.
+func (s *source) unpack(r io.Reader) (io.Reader, error) {
+	switch _, packed := s.extension(); packed {
+	case "gzip":
+		z, err := gzip.NewReader(r)
+		if errors.Is(err, io.EOF) {
+			return bytes.NewReader(nil), nil
+		}
+		return corrupt{z}, fault.Wrap(fault.Corrupt, err)
+	case "zstd":
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(256<<20))
+		s.zstd = z
+		return corrupt{z}, err
+	}
+	return r, nil
+}
+
+// corrupt gives the errors of a decompressor their kind.
+type corrupt struct{ r io.Reader }
+
+func (c corrupt) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fault.New(fault.Corrupt, "the compressed bytes cannot be unpacked: %v", err)
+	}
+	return n, err
+}
+
+// finish is called at the end of the text: what was stored has been read.
+func (s *source) finish(r io.Reader) error {
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	}
+	sum := s.hash.Sum128().Bytes()
+	s.digest = hex.EncodeToString(sum[:])
+	return nil
+}
+
+func (s *source) close() error {
+	if s.zstd != nil {
+		s.zstd.Close()
+		s.zstd = nil
+	}
+	if s.file == nil {
+		return nil
+	}
+	err := s.file.Close()
+	s.file = nil
+	return err
+}
+
+// digestOf names the bytes of all files, in order.
+func digestOf(sources []*source) string {
+	h := xxh3.New()
+	for _, s := range sources {
+		_, _ = h.WriteString(s.digest + "\n") // it never fails
+	}
+	sum := h.Sum128().Bytes()
+	return "xxh3:" + hex.EncodeToString(sum[:])
+}
+
+// Sizes of what is looked at before anything is read.
+const (
+	wholeBytes = 8 << 20 // a file up to here is looked at as a whole
+	headBytes  = 4 << 20
+	laterBytes = 2 << 20 // in the middle and at the end
+	manyBytes  = 256 << 10
+)
+
+// samples returns some of the file's text: its beginning, cut anywhere, and of a
+// long file that is not packed pieces from the middle and the end, which begin
+// with a line. most bounds the beginning; few leaves the others out.
+func (s *source) samples(most int, few bool) (head []byte, later [][]byte, err error) {
+	if s.stdin != nil {
+		if s.head == nil {
+			if s.head, err = io.ReadAll(io.LimitReader(s.stdin, headBytes)); err != nil {
+				return nil, nil, fault.New(fault.Invalid, "import: %s: %w", s.name, err)
+			}
+			s.whole = len(s.head) < headBytes
+		}
+		return closed(s.head, s.whole), nil, nil
+	}
+	r, err := s.open()
+	if err != nil {
+		return nil, nil, named(s, errors.Join(err, s.close()))
+	}
+	defer s.close() //nolint:errcheck // it is only read
+	if _, packed := s.extension(); !few && packed == "" {
+		if info, err := s.file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() <= wholeBytes {
+			most = wholeBytes
+		}
+	}
+	head = make([]byte, most)
+	n, err := io.ReadFull(r, head)
+	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	if err != nil && !whole {
+		return nil, nil, named(s, err)
+	}
+	if head = closed(head[:n], whole); whole || few {
+		return head, nil, nil
+	}
+	later, err = s.later()
+	return head, later, named(s, err)
+}
+
+// closed gives the last line of a whole text its end.
+func closed(b []byte, whole bool) []byte {
+	if whole && len(b) > 0 && b[len(b)-1] != '\n' {
+		return append(b, '\n')
+	}
+	return b
+}
+
+// named puts the file's name before an error.
+func named(s *source, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.New(fault.Of(err), "import: %s: %w", s.name, err)
+}
+
+// later returns pieces from the middle and the end of a file that is not packed.
+func (s *source) later() (out [][]byte, err error) {
+	info, err := s.file.Stat()
+	if _, packed := s.extension(); err != nil || packed != "" || !info.Mode().IsRegular() {
+		return nil, err
+	}
+	for _, at := range []int64{info.Size()/2 - laterBytes/2, info.Size() - laterBytes} {
+		b := make([]byte, laterBytes)
+		n, err := s.file.ReadAt(b, max(at, headBytes))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		b = closed(b[:n], errors.Is(err, io.EOF))
+		out = append(out, b[bytes.IndexByte(b, '\n')+1:])
+	}
+	return out, nil
+}
