@@ -46,7 +46,7 @@ func readTable(t *testing.T, paths ...string) []*data.Batch {
 	return out
 }
 
-func writeTable(t *testing.T, path string, batches []*data.Batch) {
+func writeTable(t testing.TB, path string, batches []*data.Batch) {
 	t.Helper()
 	f, err := os.Create(path)
 	require.NoError(t, err)
