@@ -17,6 +17,7 @@ import (
 // is used again for the next column.
 type scratch struct {
 	unpacker
+	broken   bool // by a panic
 	maxBytes int64
 	expanded int64  // bytes of strings that share prefixes, of a chunk so far
 	fetched  []byte // chunks as in the file
@@ -76,13 +77,7 @@ func (s *scratch) readColumn(ctx context.Context, l *leaf, codec format.Compress
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		var err error
-		switch p := &pages[i]; p.kind {
-		case format.DictionaryPage:
-			err = r.dictionaryPage(p)
-		case format.DataPage, format.DataPageV2:
-			err = r.dataPage(p)
-		}
+		err := r.page(&pages[i])
 		if err == nil && r.strings.size > s.maxBytes {
 			err = errStrings(s.maxBytes)
 		}
@@ -95,6 +90,24 @@ func (s *scratch) readColumn(ctx context.Context, l *leaf, codec format.Compress
 	}
 	r.col.Dict, s.table = r.strings.dict, r.strings.table
 	return r.col, nil
+}
+
+// page decodes one page. A panic is a bug here or in a decompressor, set off by
+// what the page holds; scratch memory is then not used again.
+func (r *columnReader) page(p *page) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			r.broken = true
+			err = fault.New(fault.Corrupt, "cannot be decoded: %v", panicked)
+		}
+	}()
+	switch p.kind {
+	case format.DictionaryPage:
+		return r.dictionaryPage(p)
+	case format.DataPage, format.DataPageV2:
+		return r.dataPage(p)
+	}
+	return nil
 }
 
 func errStrings(maxBytes int64) error {

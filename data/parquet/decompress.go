@@ -59,7 +59,7 @@ func (u *unpacker) unpack(codec format.CompressionCodec, src []byte, size int, b
 	}
 	ratio := maxRatio(codec)
 	if ratio == 0 {
-		return nil, fmt.Errorf("compression codec %v is not supported; write the file with zstd, snappy, gzip, lz4_raw, brotli or none", codec)
+		return nil, fmt.Errorf("compression codec %d (%v) is not supported; write the file with zstd, snappy, gzip, lz4_raw, brotli or none", int(codec), codec)
 	}
 	if size > 1<<16 && size/ratio > len(src)+1 {
 		return nil, fmt.Errorf("%v: %d bytes cannot become %d", codec, len(src), size)

@@ -58,7 +58,7 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 	}
 	sound := false
 	defer func() {
-		if sound { // after a panic it may be in any state
+		if sound && !s.broken { // after a panic it may be in any state
 			scratches.Put(s)
 		}
 	}()

@@ -3,6 +3,8 @@ package parquet_test
 import (
 	"context"
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/parquet"
+	"github.com/troupe-ml/troupe/internal/fault"
 )
 
 // Memory of whatever batch may be used again: what is read is the same.
@@ -69,4 +72,31 @@ func allocated(fn func()) uint64 {
 	fn()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+func TestMemoryHasABound(t *testing.T) {
+	t.Parallel()
+	schema := data.Schema{Fields: []data.Field{{Name: "n", Type: data.Int64}, {Name: "s", Type: data.String}}}
+	b := &data.Batch{Schema: schema, NumRows: 1000, Columns: []*data.Column{data.NewColumn(data.Int64, 1000), data.NewColumn(data.String, 1000)}}
+	for i := range b.NumRows {
+		b.Columns[0].Int64s[i] = int64(mix(1, uint64(i)))
+		b.Columns[1].Codes[i] = uint32(i)
+		b.Columns[1].Dict = append(b.Columns[1].Dict, strings.Repeat("x", 90)+strconv.Itoa(i))
+	}
+	f := open(t, write(t, parquet.DefaultWriterConfig(), schema, b))
+	read := func(column string, maxBytes int64) error {
+		_, err := f.Read(t.Context(), 0, parquet.ReadOptions{Columns: []string{column}, MaxBytes: maxBytes})
+		return err
+	}
+	for column, enough := range map[string]int64{"n": 8200, "s": 120_000} {
+		require.NoError(t, read(column, enough), column)
+		err := read(column, enough*9/10)
+		require.Equal(t, fault.Exhausted, fault.Of(err), "%v", err)
+		require.ErrorContains(t, err, "test.parquet")
+		require.ErrorContains(t, err, "row group 0")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := f.Read(ctx, 0, parquet.ReadOptions{})
+	require.Equal(t, fault.Canceled, fault.Of(err))
 }

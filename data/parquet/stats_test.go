@@ -82,3 +82,32 @@ func TestWhichBoundsCount(t *testing.T) {
 		require.Equal(t, c.hi, r.Max, name)
 	}
 }
+
+// What a few bytes can be made to claim is refused before it is believed.
+func TestBombsOfAFewBytes(t *testing.T) {
+	t.Parallel()
+	text := leaf{physical: format.ByteArray, field: data.Field{Name: "c", Type: data.String}, conv: fromText}
+	// 16,000 strings, each the one before it and nothing more, the first of 16,000 bytes.
+	const n = 16_000
+	prefixes, suffixes := make([]int32, n), make([]int32, n)
+	for i := range prefixes {
+		prefixes[i] = n
+	}
+	prefixes[0], suffixes[0] = 0, n
+	body := append(appendDeltas(appendDeltas(nil, prefixes), suffixes), bytes.Repeat([]byte("x"), n)...)
+	one := page{kind: format.DataPage, encoding: format.DeltaByteArray, numValues: n, body: body, plain: len(body), levelsKind: format.RLE}
+	entries := make([]byte, 4*2_000_000)
+	for name, c := range map[string]struct {
+		pages []page
+		say   string
+	}{
+		"prefixes":   {[]page{one, one, one}, "strings take more than"},
+		"dictionary": {[]page{{kind: format.DictionaryPage, encoding: format.Plain, numValues: 2_000_000, body: entries, plain: len(entries)}}, "dictionary of 2000000 values for 0"},
+		"entries":    {[]page{{kind: format.DictionaryPage, encoding: format.Plain, numValues: 2_000_001, body: entries, plain: len(entries)}}, "dictionary of 2000001 values claimed in 8000000 bytes"},
+	} {
+		s := &scratch{maxBytes: 600 << 20}
+		_, err := s.decodePages(&text, format.Uncompressed, c.pages, 100, int(numRows(c.pages)))
+		require.ErrorContains(t, err, c.say, name)
+		require.ErrorContains(t, err, "page ", name)
+	}
+}
