@@ -1,8 +1,6 @@
 package run
 
 import (
-	"github.com/troupe-ml/troupe/data"
-	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/jobs/run/files"
 	"github.com/troupe-ml/troupe/store/s3"
@@ -10,17 +8,20 @@ import (
 
 // announce tells a file that wants to know which row groups and columns will be
 // read, a step for each row group.
-func announce(f files.File, pf *parquet.File, r split.Range, columns []string, filter *data.Filter) error {
+func (v *view) announce(f files.File, r split.Range, columns []string) error {
 	p, ok := f.(files.Planner)
 	if !ok {
 		return nil
 	}
+	if columns = v.stored(wanted(columns, v.filter)); len(columns) == 0 {
+		return nil
+	}
 	var steps [][]s3.Range
 	for g := r.First; g < r.First+r.Count; g++ {
-		if !mayMatch(pf, g, filter) {
+		if !v.mayMatch(g) {
 			continue
 		}
-		chunks, err := pf.Chunks(g, columns)
+		chunks, err := v.file.Chunks(g, columns)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,6 @@ func TestBadInputIsRefusedByNameAndLeavesNothing(t *testing.T) {
 		{"a target of no column", replace(trainSpec, "target: label", "target: lable"), nil, fault.Invalid, []string{"target", "lable", "label"}},
 		{"a target of one class", trainSpec, oneClass, fault.Invalid, []string{"label", "nothing to learn"}},
 		{"a split that leaves no row", replace(trainSpec, "by: time, column: ts, validation: 0.1, test: 0.2", "by: column, column: kind"), nil, fault.Invalid, []string{"split", "row 0", "validation"}},
-		{"files of different columns", featuresSpec, foreignFile, fault.Invalid, []string{"part-00.parquet", "part-99.parquet", "other"}},
 		{"files of different types", featuresSpec, foreignType, fault.Invalid, []string{"part-00.parquet", "part-99.parquet", "count", "int64", "string"}},
 		{"a model of no run", noModel, nil, fault.NotFound, []string{"0123456789abcdef0123456789abcdef"}},
 		{"a model that is none", predictSpec("in/part-00.parquet"), nil, fault.Corrupt, []string{"part-00.parquet"}},
@@ -115,11 +114,6 @@ func changed(t *testing.T, folder, file string, change func(b *data.Batch) *data
 func oneClass(t *testing.T, folder string) {
 	t.Helper()
 	changed(t, folder, "part-00.parquet", func(b *data.Batch) *data.Batch { return with(b, "label", ints(make([]int64, b.NumRows))) })
-}
-
-func foreignFile(t *testing.T, folder string) {
-	t.Helper()
-	changed(t, folder, "part-99.parquet", func(b *data.Batch) *data.Batch { return with(b, "other", ints(make([]int64, b.NumRows))) })
 }
 
 func foreignType(t *testing.T, folder string) {

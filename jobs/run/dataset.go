@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/zeebo/xxh3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/parquet"
@@ -44,10 +45,12 @@ type Dataset struct {
 
 // DataFile is one file of a dataset.
 type DataFile struct {
-	Path    string `json:"path"`
-	Bytes   int64  `json:"bytes"`
-	Digest  string `json:"digest"`
-	Version string `json:"version,omitempty"` // of an object: its ETag, which must stay
+	Path    string   `json:"path"`
+	Bytes   int64    `json:"bytes"`
+	Digest  string   `json:"digest"`
+	Version string   `json:"version,omitempty"` // of an object: its ETag, which must stay
+	Keys    []string `json:"keys,omitempty"`    // of key=value folders
+	Values  []string `json:"values,omitempty"`
 }
 
 // openDataset looks at the files of a path: their footers, and a digest of all
@@ -58,19 +61,25 @@ func openDataset(ctx context.Context, fs *files.Files, path string, where *data.
 		return nil, err
 	}
 	d := &Dataset{Path: path, files: fs}
+	looks, err := d.lookAll(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.unify(looks); err != nil {
+		return nil, err
+	}
+	if err := d.restrict(where); err != nil {
+		return nil, err
+	}
 	var cut []split.File
 	all := xxh3.New()
-	for i, name := range names {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+	for _, l := range looks {
+		d.Files = append(d.Files, l.DataFile)
+		cut = append(cut, split.File{Path: l.Path, Groups: d.groups(l)})
+		_, _ = all.WriteString(l.Digest) //nolint:errcheck // a hash takes everything
+		for i, k := range l.Keys {
+			_, _ = all.WriteString(k + "=" + l.Values[i] + "/") //nolint:errcheck // a hash takes everything
 		}
-		f, groups, err := d.look(ctx, name, i, where)
-		if err != nil {
-			return nil, err
-		}
-		d.Files = append(d.Files, f)
-		cut = append(cut, split.File{Path: name, Groups: groups})
-		_, _ = all.WriteString(f.Digest) //nolint:errcheck // a hash takes everything
 	}
 	sum := all.Sum128().Bytes()
 	d.Digest = "xxh3:" + hex.EncodeToString(sum[:])
@@ -81,73 +90,74 @@ func openDataset(ctx context.Context, fs *files.Files, path string, where *data.
 	return d, nil
 }
 
-// look reads one file's footer and bytes, and adds it to the dataset's sums.
-func (d *Dataset) look(ctx context.Context, name string, at int, where *data.Predicate) (DataFile, []split.Group, error) {
+// lookAll looks at files, several at a time; of several errors it returns that
+// of the first file.
+func (d *Dataset) lookAll(ctx context.Context, names []string) ([]look, error) {
+	const atATime = 4
+	looks, errs := make([]look, len(names)), make([]error, len(names))
+	var g errgroup.Group
+	g.SetLimit(atATime)
+	for i, name := range names {
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			looks[i], errs[i] = d.look(ctx, name)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return looks, nil
+}
+
+// look reads one file's footer and bytes.
+func (d *Dataset) look(ctx context.Context, name string) (look, error) {
 	f, err := d.files.Open(ctx, name, "")
 	if err != nil {
-		return DataFile{}, nil, fmt.Errorf("input: %w", err)
+		return look{}, fmt.Errorf("input: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it is only read
 	pf, err := parquet.Open(f, f.Size(), name)
 	if err != nil {
-		return DataFile{}, nil, err
-	}
-	if err := d.unify(pf, name, at); err != nil {
-		return DataFile{}, nil, err
-	}
-	if at == 0 {
-		if err := d.restrict(where); err != nil {
-			return DataFile{}, nil, err
-		}
-	}
-	var groups []split.Group
-	for g := range pf.NumRowGroups() {
-		rg := pf.RowGroup(g)
-		d.Rows += rg.Rows
-		may := mayMatch(pf, g, d.filter)
-		d.measure(pf.Schema(), rg, may)
-		if !may {
-			d.Pruned += rg.Rows
-			groups = append(groups, split.Group{Rows: rg.Rows}) // nothing of it is read
-			continue
-		}
-		groups = append(groups, split.Group{Rows: rg.Rows, Bytes: rg.DecodedBytes()})
-		d.Bytes += rg.DecodedBytes()
+		return look{}, err
 	}
 	digest, err := digestOfInput(f)
 	if err != nil {
-		return DataFile{}, nil, files.DiskFault(fmt.Errorf("read %s: %w", name, err))
+		return look{}, files.DiskFault(fmt.Errorf("read %s: %w", name, err))
 	}
-	return DataFile{Path: name, Bytes: f.Size(), Digest: digest, Version: f.Version()}, groups, nil
+	l := look{DataFile: DataFile{Path: name, Bytes: f.Size(), Digest: digest, Version: f.Version()}, file: pf}
+	if l.Keys, l.Values, err = partitionKeys(below(d.Path, name)); err != nil {
+		return look{}, fmt.Errorf("input %s: %w", d.Path, err)
+	}
+	return l, nil
 }
 
-// unify adds a file's columns to the schema: all files must have the same,
-// though some may have nulls where others have none.
-func (d *Dataset) unify(f *parquet.File, name string, at int) error {
-	if at == 0 {
-		d.Schema = f.Schema()
-		d.Schema.Fields = append([]data.Field(nil), d.Schema.Fields...)
-		return nil
-	}
-	first := d.Files[0].Path
-	for i, field := range f.Schema().Fields {
-		k := d.Schema.Index(field.Name)
-		if k < 0 {
-			return fault.New(fault.Invalid, "input %s: %s has a column %q that %s has not: files of one dataset must have the same columns", d.Path, name, field.Name, first)
+// groups returns the sizes of a file's row groups, and adds them to the
+// dataset's.
+func (d *Dataset) groups(l look) []split.Group {
+	v := view{file: l.file, schema: d.Schema, folder: l.DataFile, filter: d.filter}
+	out := make([]split.Group, l.file.NumRowGroups())
+	for g := range out {
+		rg := l.file.RowGroup(g)
+		may := v.mayMatch(g)
+		d.measure(l.file.Schema(), rg, may)
+		d.Rows += rg.Rows
+		out[g].Rows = rg.Rows
+		if !may { // nothing of it is read
+			d.Pruned += rg.Rows
+			continue
 		}
-		have := &d.Schema.Fields[k]
-		if have.Type != field.Type || have.UTC != field.UTC {
-			return fault.New(fault.Invalid, "input %s: column %q is %v in %s and %v in %s: write both files with one type", d.Path, field.Name, have.Type, first, field.Type, name)
-		}
-		have.Nullable = have.Nullable || field.Nullable
-		_ = i
+		out[g].Bytes = rg.DecodedBytes()
+		d.Bytes += out[g].Bytes
 	}
-	for _, field := range d.Schema.Fields {
-		if f.Schema().Index(field.Name) < 0 {
-			return fault.New(fault.Invalid, "input %s: %s lacks the column %q that %s has: files of one dataset must have the same columns", d.Path, name, field.Name, first)
-		}
-	}
-	return nil
+	return out
 }
 
 // digestOfInput reads all bytes of a file.
@@ -205,31 +215,29 @@ func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string
 	if err != nil {
 		return 0, err
 	}
-	if err := announce(f, pf, r, wanted(columns, filter), filter); err != nil {
+	v := &view{file: pf, schema: d.Schema, folder: file, filter: filter}
+	if err := v.announce(f, r, columns); err != nil {
 		return 0, err
 	}
-	b, _ := batches.Get().(*data.Batch)
+	spare, _ := batches.Get().(*data.Batch)
 	for g := r.First; g < r.First+r.Count; g++ {
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
-		if !mayMatch(pf, g, filter) {
-			row += pf.RowGroup(g).Rows
-			continue
+		numRows := pf.RowGroup(g).Rows
+		if v.mayMatch(g) {
+			var rows *data.Batch
+			var kept data.Bitmap
+			if rows, kept, spare, err = v.read(ctx, g, columns, spare); err != nil {
+				return 0, err
+			}
+			if err := fn(rows, rowNumbers{first: row, count: int(numRows), kept: kept}); err != nil {
+				return 0, fmt.Errorf("%s: row group %d: %w", file.Path, g, err)
+			}
 		}
-		if b, err = pf.Read(ctx, g, parquet.ReadOptions{Columns: wanted(columns, filter), Into: b}); err != nil {
-			return 0, err
-		}
-		rows, at, err := pick(b, filter, columns, row)
-		if err == nil {
-			err = fn(rows, at)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("%s: row group %d: %w", file.Path, g, err)
-		}
-		row += int64(b.NumRows)
+		row += numRows
 	}
-	batches.Put(b)
+	batches.Put(spare)
 	return row, nil
 }
 

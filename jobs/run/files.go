@@ -46,7 +46,7 @@ func glob(pattern string) ([]string, error) {
 	}
 	var files []string
 	for _, m := range matches {
-		if info, err := os.Stat(m); err == nil && !info.IsDir() && visible(m) {
+		if info, err := os.Stat(m); err == nil && !info.IsDir() && visibleMatch(pattern, m) {
 			files = append(files, m)
 		}
 	}

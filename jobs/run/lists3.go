@@ -77,7 +77,7 @@ func globObjects(ctx context.Context, c *s3.Client, u s3.URL) ([]string, error) 
 	var names []string
 	fixed := u.Key[:strings.IndexAny(u.Key, "*?[")]
 	err := c.List(ctx, s3.URL{Bucket: u.Bucket, Key: fixed}, func(i s3.Info) bool {
-		if ok, err := path.Match(u.Key, i.URL.Key); err == nil && ok && visibleKey(path.Base(i.URL.Key)) {
+		if ok, err := path.Match(u.Key, i.URL.Key); err == nil && ok && visibleMatch(u.Key, i.URL.Key) {
 			names = append(names, i.URL.String())
 		}
 		return true
@@ -89,6 +89,18 @@ func globObjects(ctx context.Context, c *s3.Client, u s3.URL) ([]string, error) 
 		return nil, fault.New(fault.NotFound, "input %s: no object matches", u)
 	}
 	return names, nil
+}
+
+// visibleMatch reports whether no word of a path that a pattern has found begins
+// with "_" or ".", but where the pattern says so.
+func visibleMatch(pattern, found string) bool {
+	words := strings.Split(found, "/")
+	for i, want := range strings.Split(pattern, "/") {
+		if i < len(words) && words[i] != want && !visibleKey(words[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // visibleKey reports whether no word of a key begins with "_" or ".".

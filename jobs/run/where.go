@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
-	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/spec"
@@ -90,12 +89,6 @@ func noneMeet(where spec.Where) error {
 	return fault.New(fault.Invalid, "where: %s: is true of no row of the input", where)
 }
 
-// mayMatch reports whether a row group may hold a row of the dataset, by its
-// statistics.
-func mayMatch(f *parquet.File, group int, filter *data.Filter) bool {
-	return filter == nil || filter.MayMatch(func(column string) (data.Range, bool) { return f.Statistics(group, column) })
-}
-
 // wanted adds the columns that a filter looks at to those that are read; none
 // stands for all.
 func wanted(columns []string, filter *data.Filter) []string {
@@ -109,38 +102,4 @@ func wanted(columns []string, filter *data.Filter) []string {
 		}
 	}
 	return out
-}
-
-// pick returns the rows of a batch for which the filter is true, with the named
-// columns only, and their numbers.
-func pick(b *data.Batch, filter *data.Filter, columns []string, first int64) (*data.Batch, rowNumbers, error) {
-	at := rowNumbers{first: first, count: b.NumRows}
-	if filter == nil {
-		return b, at, nil
-	}
-	kept, err := filter.Eval(b)
-	if err != nil {
-		return nil, at, err
-	}
-	at.kept = kept
-	if len(columns) > 0 {
-		if b, err = only(b, columns); err != nil {
-			return nil, at, err
-		}
-	}
-	return b.Keep(kept), at, nil
-}
-
-// only returns the named columns of a batch.
-func only(b *data.Batch, columns []string) (*data.Batch, error) {
-	var schema data.Schema
-	var out []*data.Column
-	for _, name := range columns {
-		i := b.Schema.Index(name)
-		if i < 0 {
-			return nil, fault.New(fault.Internal, "the batch has no column %q", name)
-		}
-		schema.Fields, out = append(schema.Fields, b.Schema.Fields[i]), append(out, b.Columns[i])
-	}
-	return data.NewBatch(schema, out)
 }
