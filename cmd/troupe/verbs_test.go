@@ -74,6 +74,12 @@ func lookAndAct(t *testing.T, p *place) {
 	assert.Equal(t, 1, p.run("promote", "fraud", "--from", "nowhere").code)
 	assert.Equal(t, 2, p.run("models", "alias", "fraud", "champion").code)
 
+	lookAtPlansAndBundles(t, p)
+	lookAtJobs(t, p, bads)
+}
+
+func lookAtPlansAndBundles(t *testing.T, p *place) {
+	t.Helper()
 	plan := p.ok("plan", "predict.yaml", "--set", "model=models:/fraud@production")
 	assert.Equal(t, "models:/fraud/1", plan["model"], "who keeps the model makes the plan")
 	assert.InDelta(t, 3000, plan["input"].(map[string]any)["rows"], 0)
@@ -87,6 +93,10 @@ func lookAndAct(t *testing.T, p *place) {
 	scored := p.ok("predict", "--model", "fraud.bundle", "--input", "data/october", "--out", "out/file")
 	assert.Equal(t, scored["digest"], p.ok("predict", "--model", "models:/fraud/1", "--input", "data/october", "--out", "out/name")["digest"])
 
+}
+
+func lookAtJobs(t *testing.T, p *place, bads string) {
+	t.Helper()
 	for _, follow := range [][]string{nil, {"-f"}} {
 		logs := p.run(append([]string{"jobs", "logs", bads}, follow...)...)
 		assert.Equal(t, 0, logs.code, logs.stderr)
