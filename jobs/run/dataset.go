@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"path/filepath"
 	"sync"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run/files"
+	"github.com/troupe-ml/troupe/store"
 )
 
 // Dataset is the files of one input as the survey has found them: what is read,
@@ -39,6 +39,7 @@ type Dataset struct {
 	ReadBytes  int64 `json:"-"`
 
 	files  *files.Files     // opens the files
+	known  store.Refs       // remembers digests of objects, if it is set
 	filter *data.Filter     // Where, while the files are looked at
 	stored map[string]int64 // by column, what row groups that are read take in the files
 }
@@ -56,11 +57,14 @@ type DataFile struct {
 // openDataset looks at the files of a path: their footers, and a digest of all
 // their bytes. Only rows count for which where is true; nil is true of all.
 func openDataset(ctx context.Context, fs *files.Files, path string, where *data.Predicate) (*Dataset, error) {
-	names, err := List(ctx, fs, path)
+	return (&Dataset{Path: path, files: fs}).open(ctx, where)
+}
+
+func (d *Dataset) open(ctx context.Context, where *data.Predicate) (*Dataset, error) {
+	names, err := List(ctx, d.files, d.Path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataset{Path: path, files: fs}
 	looks, err := d.lookAll(ctx, names)
 	if err != nil {
 		return nil, err
@@ -84,7 +88,7 @@ func openDataset(ctx context.Context, fs *files.Files, path string, where *data.
 	sum := all.Sum128().Bytes()
 	d.Digest = "xxh3:" + hex.EncodeToString(sum[:])
 	d.Shards = split.Shards(cut, split.Target(d.Bytes))
-	if m, err := ReadManifest(ctx, fs, path); err == nil {
+	if m, err := ReadManifest(ctx, d.files, d.Path); err == nil {
 		d.Features = m.Features
 	}
 	return d, nil
@@ -128,7 +132,7 @@ func (d *Dataset) look(ctx context.Context, name string) (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	digest, err := digestOfInput(f)
+	digest, err := d.digest(ctx, f, name)
 	if err != nil {
 		return look{}, files.DiskFault(fmt.Errorf("read %s: %w", name, err))
 	}
@@ -158,17 +162,6 @@ func (d *Dataset) groups(l look) []split.Group {
 		d.Bytes += out[g].Bytes
 	}
 	return out
-}
-
-// digestOfInput reads all bytes of a file.
-func digestOfInput(f files.File) (string, error) {
-	announceAll(f)
-	h := xxh3.New()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(f, 0, f.Size())}, make([]byte, 1<<20)); err != nil {
-		return "", err
-	}
-	sum := h.Sum128().Bytes()
-	return "xxh3:" + hex.EncodeToString(sum[:]), nil
 }
 
 // readShard calls fn with the row groups of a shard, in order, holding the named

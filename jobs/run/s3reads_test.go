@@ -120,3 +120,32 @@ func BenchmarkReadsOfAnObject(b *testing.B) {
 		})
 	}
 }
+
+// An object that has been digested is known again by its version: the second job
+// over it reads what it needs, the first one everything.
+func TestAnObjectIsDigestedOnce(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	path := filepath.Join(folder, "in", "wide.parquet")
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	wide(t, path, 10, 40_000)
+	server := s3test.Start(t)
+	server.Fill(t, "in", filepath.Dir(path))
+	w := bench(t, folder)
+	remote(t, w, server, nil)
+	server.Set(nil)
+	first, err := w.env.Preview(t.Context(), w.parse(inBucket("kind: drift\nname: d\nreference: in\ncurrent: in\n")))
+	require.NoError(t, err)
+	before := len(server.Requests())
+	server.Set(nil)
+	again, err := w.env.Preview(t.Context(), w.parse(inBucket("kind: drift\nname: e\nreference: in\ncurrent: in\n")))
+	require.NoError(t, err)
+	require.Equal(t, first.Survey.Input.Digest, again.Survey.Input.Digest)
+	require.Greater(t, before-len(server.Requests()), 3, "38 MB are not read again")
+	require.NoError(t, os.Remove(path))
+	wide(t, path, 9, 40_000)
+	server.Fill(t, "in", filepath.Dir(path))
+	changed, err := w.env.Preview(t.Context(), w.parse(inBucket("kind: drift\nname: e\nreference: in\ncurrent: in\n")))
+	require.NoError(t, err)
+	require.NotEqual(t, first.Survey.Input.Digest, changed.Survey.Input.Digest)
+}

@@ -96,7 +96,7 @@ func (w *work) open(path string, a, b spec.Where) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openDataset(w.ctx, w.Files, path, where)
+	return (&Dataset{Path: path, files: w.Files, known: w.Store.Refs}).open(w.ctx, where)
 }
 
 func largest(shards []split.Shard) int64 {
