@@ -8,10 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/troupe-ml/troupe/data/generate"
-	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
@@ -26,15 +23,13 @@ func (a *app) generate(ctx context.Context, cfg generate.Config, dir string, fil
 		return fault.New(fault.Invalid, "generate: %w", err)
 	}
 	files = max(1, min(files, g.NumBatches()))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range files {
-		group.Go(func() error {
-			from, to := i*g.NumBatches()/files, (i+1)*g.NumBatches()/files
-			return writeBatches(ctx, g, from, to, filepath.Join(dir, fmt.Sprintf("part-%03d.parquet", i)))
-		})
+		from, to := i*g.NumBatches()/files, (i+1)*g.NumBatches()/files
+		if err := writeBatches(ctx, g, from, to, filepath.Join(dir, fmt.Sprintf("part-%03d.parquet", i))); err != nil {
+			return err
+		}
 	}
-	return group.Wait()
+	return nil
 }
 
 // writeBatches writes a run of batches as one file, which appears whole or not
@@ -49,21 +44,7 @@ func writeBatches(ctx context.Context, g *generate.Generator, from, to int, path
 			err = fmt.Errorf("generate %s: %w", path, errors.Join(err, os.Remove(f.Name())))
 		}
 	}()
-	err = func() error {
-		w, err := parquet.NewWriter(f, g.Schema(), parquet.DefaultWriterConfig())
-		if err != nil {
-			return err
-		}
-		for i := from; i < to; i++ {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if err := w.Write(g.Batch(i)); err != nil {
-				return err
-			}
-		}
-		return w.Close()
-	}()
+	err = g.WriteParquet(ctx, f, from, to, runtime.GOMAXPROCS(0))
 	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}

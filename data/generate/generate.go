@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/rng"
 )
 
 // Config describes a table of transactions.
@@ -76,6 +77,10 @@ type Generator struct {
 	dayparts   [25]float64 // share of a day's rows before each hour
 	inflation  float64
 	bias       float64 // log-odds that give the fraud rate
+
+	ofRow, ofUser, ofTime rng.Mixer // the seed, by purpose
+	usual                 []float64 // of the busiest users, by number
+	home                  []uint8
 }
 
 // New checks the configuration and prepares to make its table.
@@ -84,9 +89,11 @@ func New(cfg Config) (*Generator, error) {
 		return nil, err
 	}
 	g := &Generator{cfg: cfg, start: cfg.Start.UTC().Truncate(24 * time.Hour).UnixMicro()}
+	g.ofRow, g.ofUser, g.ofTime = rng.NewMixer(cfg.Seed, ofRow), rng.NewMixer(cfg.Seed, ofUser), rng.NewMixer(cfg.Seed, ofTime)
 	g.inflation = 1
 	g.categories = lottery(len(categories), func(i int) float64 { return categories[i].share })
 	g.countries = lottery(len(countries), func(i int) float64 { return countries[i].share })
+	g.remember()
 	sum := 0.0
 	for h, w := range busyness {
 		sum += w
@@ -135,8 +142,21 @@ func (g *Generator) Batch(i int) *data.Batch {
 	if i < 0 || i >= g.NumBatches() {
 		panic(fmt.Sprintf("generate: batch %d of %d", i, g.NumBatches()))
 	}
+	return g.batch(i, nil)
+}
+
+// batch makes batch i in the memory of another one, if that has as many rows.
+func (g *Generator) batch(i int, old *data.Batch) *data.Batch {
 	first := int64(i) * int64(g.cfg.RowsPerGroup)
 	n := int(min(int64(g.cfg.RowsPerGroup), g.cfg.Rows-first))
+	if old != nil && old.NumRows == n {
+		for _, c := range old.Columns {
+			clear(c.Valid)
+			c.Dict = nil
+		}
+		g.fill(old.Columns, first)
+		return old
+	}
 	b := &data.Batch{Schema: g.Schema(), NumRows: n}
 	for _, f := range b.Schema.Fields {
 		c := data.NewColumn(f.Type, n)
@@ -154,11 +174,13 @@ func (g *Generator) fill(cs []*data.Column, first int64) {
 	ids, users, ts, amounts, totals := cs[0].Int64s, cs[1].Int64s, cs[2].Int64s, cs[3], cs[4].Float64s
 	counts, hours, kinds, places, frauds := cs[5].Int64s, cs[6].Int64s, cs[7], cs[8], cs[9].Int64s
 	kind, place := coder{column: kinds}, coder{column: places}
+	hour := 0
 	for i := range ids {
 		number := first + int64(i)
-		r := g.row(number, g.time(number))
+		r := g.row(number, g.time(number, &hour))
 		ids[i], users[i], ts[i], hours[i] = number, r.user, r.ts, int64(r.hour)
 		totals[i], counts[i] = r.total, r.count
+		amounts.Float64s[i], kinds.Codes[i], frauds[i] = 0, 0, 0
 		if !r.noAmount {
 			amounts.Float64s[i] = r.amount
 			amounts.Valid.Set(i)

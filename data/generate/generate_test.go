@@ -1,7 +1,11 @@
 package generate_test
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -11,6 +15,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/generate"
+	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
@@ -264,4 +269,37 @@ var golden = [][]any{
 	{int64(0), int64(8527), int64(1704073699051837), 14.45, 51.27, int64(3), int64(1), "entertainment", "IT", int64(0)},
 	{int64(500), int64(58276), int64(1705364179386500), 20.39, 149.36, int64(8), int64(0), "pharmacy", "FR", int64(0)},
 	{int64(999), int64(80890), int64(1706655644759431), 26.01, 1901.27, int64(23), int64(23), "groceries", "PL", int64(0)},
+}
+
+// The bytes of the file are the same for any number of threads.
+func TestTheFileDoesNotDependOnThreads(t *testing.T) {
+	t.Parallel()
+	g := newGenerator(t, func(c *generate.Config) { c.Rows, c.RowsPerGroup = 20_500, 1000 })
+	var want bytes.Buffer
+	pw, err := parquet.NewWriter(&want, g.Schema(), parquet.DefaultWriterConfig())
+	require.NoError(t, err)
+	for i := range g.NumBatches() {
+		require.NoError(t, pw.Write(g.Batch(i)))
+	}
+	require.NoError(t, pw.Close())
+	for _, threads := range []int{1, 2, 5} {
+		var got bytes.Buffer
+		require.NoError(t, g.WriteParquet(t.Context(), &got, 0, g.NumBatches(), threads))
+		require.True(t, bytes.Equal(want.Bytes(), got.Bytes()), "%d threads", threads)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, g.WriteParquet(ctx, io.Discard, 0, g.NumBatches(), 2), context.Canceled)
+}
+
+func BenchmarkWriteParquet(b *testing.B) {
+	g := newGenerator(b, func(c *generate.Config) { c.Rows = 1 << 30 })
+	const batches = 20
+	n := 0
+	for ; b.Loop(); n++ {
+		if err := g.WriteParquet(context.Background(), io.Discard, n%1000*batches, (n%1000+1)*batches, runtime.GOMAXPROCS(0)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n*batches*131_072)/b.Elapsed().Seconds(), "rows/s")
 }

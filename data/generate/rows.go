@@ -2,8 +2,6 @@ package generate
 
 import (
 	"math"
-
-	"github.com/troupe-ml/troupe/internal/rng"
 )
 
 // What the rows are made of. A risk is in powers of two of the odds of fraud.
@@ -118,16 +116,20 @@ const (
 )
 
 // time returns when a row happens. Later rows are not earlier: each has a slot
-// of its own in the day, and nights have few.
-func (g *Generator) time(number int64) int64 {
-	s := stream(rng.Mix(g.cfg.Seed, ofTime, uint64(number)))
+// of its own in the day, and nights have few. hint is the hour of a row nearby.
+func (g *Generator) time(number int64, hint *int) int64 {
+	s := stream(g.ofTime.Mix(uint64(number)))
 	days := float64(float64(number)+s.uniform()) / float64(g.cfg.Rows) * float64(g.cfg.Days)
 	day := math.Floor(days)
 	part := days - day
-	h := 0
+	h := *hint
+	for h > 0 && part < g.dayparts[h] {
+		h--
+	}
 	for h < 23 && part >= g.dayparts[h+1] {
 		h++
 	}
+	*hint = h
 	within := min((part-g.dayparts[h])/(g.dayparts[h+1]-g.dayparts[h]), 0.9999999)
 	return g.start + int64(day)*dayMicros + int64(float64(float64(h)+within)*(dayMicros/24))
 }
@@ -136,7 +138,7 @@ func (g *Generator) time(number int64) int64 {
 func (g *Generator) row(number, ts int64) (r transaction) {
 	r.ts = ts
 	r.hour = int((ts - g.start) % dayMicros / (dayMicros / 24))
-	s := stream(rng.Mix(g.cfg.Seed, ofRow, uint64(number)))
+	s := stream(g.ofRow.Mix(uint64(number)))
 	risk := g.draw(&r, &s)
 	r.fraud = s.uniform() < odds(float64(risk*riskScale)+g.bias)
 	missing := s.next()
@@ -151,9 +153,7 @@ func (g *Generator) row(number, ts int64) (r transaction) {
 func (g *Generator) draw(r *transaction, s *stream) (risk float64) {
 	u := s.uniform()
 	r.user = 1 + int64(float64(u*u)*float64(g.cfg.Users)) // the first are the busiest
-	of := stream(rng.Mix(g.cfg.Seed, ofUser, uint64(r.user)))
-	usual := 32 * pow2(float64(1.1*of.normal()))
-	home := g.countries[of.next()%tableSize]
+	usual, home := g.habits(r.user)
 
 	v := s.next()
 	r.category = g.categories[v%tableSize]
@@ -167,6 +167,28 @@ func (g *Generator) draw(r *transaction, s *stream) (risk float64) {
 	r.count = 1 + int64(60*float64(c*c))
 	r.total = cents(float64(usual*float64(r.count)) * (0.8 + float64(0.4*s.uniform())))
 	return riskOf(r, more)
+}
+
+// habits are what a user usually pays, and where.
+func (g *Generator) habits(user int64) (usual float64, home uint8) {
+	if user < int64(len(g.usual)) {
+		return g.usual[user], g.home[user]
+	}
+	s := stream(g.ofUser.Mix(uint64(user)))
+	return 32 * pow2(float64(1.1*s.normal())), g.countries[s.next()%tableSize]
+}
+
+// maxRemembered is how many users' habits are kept: the busiest ones', in 2 MiB.
+const maxRemembered = 1 << 18
+
+// remember works out the habits of the busiest users.
+func (g *Generator) remember() {
+	n := min(g.cfg.Users+1, maxRemembered, g.cfg.Rows)
+	usual, home := make([]float64, n), make([]uint8, n)
+	for i := range usual {
+		usual[i], home[i] = g.habits(int64(i))
+	}
+	g.usual, g.home = usual, home
 }
 
 // riskOf is the rule behind the label: what is unusual for the user, kind and
@@ -201,7 +223,7 @@ func (g *Generator) calibrate() {
 	const sample = 1 << 13
 	risks := make([]float64, sample)
 	for i := range risks {
-		s := stream(rng.Mix(g.cfg.Seed, ofRow, 1<<60+uint64(i)))
+		s := stream(g.ofRow.Mix(1<<60 + uint64(i)))
 		var r transaction
 		part := float64(i) / sample
 		for r.hour < 23 && part >= g.dayparts[r.hour+1] {
