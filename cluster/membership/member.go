@@ -38,6 +38,7 @@ type Member struct {
 	MemoryBytes int64  `json:"m,omitempty"`
 	PID         int    `json:"p,omitempty"`
 	Version     string `json:"v,omitempty"`
+	Protocol    int    `json:"pv,omitempty"` // major version of what members say to each other
 	State       string `json:"st,omitempty"`
 	Full        bool   `json:"f,omitempty"` // of a server whose disk is full
 }
@@ -95,6 +96,9 @@ func decode(b []byte) (Member, error) {
 
 // fits returns why two members cannot be in one cluster.
 func fits(self, other Member) error {
+	if self.Protocol != other.Protocol {
+		return fault.New(fault.Invalid, "membership: this node speaks version %d of the protocol (troupe %s), member %s version %d (troupe %s): they do not work together; install one version on all nodes", self.Protocol, self.Version, other.Name, other.Protocol, other.Version)
+	}
 	if !Compatible(self.Version, other.Version) {
 		return fault.New(fault.Invalid, "membership: this is version %s, member %s is %s: they do not work together; install one version on all nodes", self.Version, other.Name, other.Version)
 	}

@@ -156,6 +156,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 		{"another secret", Member{Name: "b"}, key(t, "0123456789abcdeX"), a.Address(), fault.Invalid, "secret"},
 		{"no secret", Member{Name: "b"}, nil, a.Address(), fault.Invalid, "secret"},
 		{"another version", Member{Name: "b", Version: "2.0.0"}, k, a.Address(), fault.Invalid, "version"},
+		{"another protocol", Member{Name: "b", Version: "1.2.3", Protocol: 2}, k, a.Address(), fault.Invalid, "this node speaks version 2 of the protocol (troupe 1.2.3), member a version 0"},
 		{"another number of servers", Member{Name: "b", Server: true, Servers: 1}, k, a.Address(), fault.Invalid, "--servers"},
 		{"nobody there", Member{Name: "b"}, k, "127.0.0.1:1", fault.Unavailable, "nobody answers"},
 	} {

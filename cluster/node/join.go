@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-ml/troupe/actors/wire"
 	"github.com/troupe-ml/troupe/cluster/bus"
 	"github.com/troupe-ml/troupe/cluster/membership"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -34,7 +35,7 @@ func (n *Node) join(ctx context.Context) (err error) {
 	self := membership.Member{
 		ID: n.id, Name: n.cfg.Name, Host: n.host, Worker: n.cfg.has(Worker), Server: n.serving, Servers: n.cfg.Servers,
 		HTTPPort: portOf(n.web.Addr().String()), ActorPort: portOf(n.system.Address()), DataPort: portOf(n.ring.Address()), RoutePort: route,
-		PID: pid(), Version: n.cfg.Version,
+		PID: pid(), Version: n.cfg.Version, Protocol: wire.Protocol,
 	}
 	if !n.folder.memo.Server && len(n.cfg.Join) > 0 {
 		self.Servers = 0 // the others may know better
