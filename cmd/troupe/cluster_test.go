@@ -58,15 +58,16 @@ func startCluster(t *testing.T, nodes, servers int) *testCluster {
 	return startClusterOn(t, t.TempDir(), nodes, servers)
 }
 
-// startClusterOn is startCluster with a folder for the nodes' data.
-func startClusterOn(t *testing.T, dir string, nodes, servers int) *testCluster {
+// startClusterOn is startCluster with a folder for the nodes' data and more flags
+// for all of them.
+func startClusterOn(t *testing.T, dir string, nodes, servers int, flags ...string) *testCluster {
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
 	log := &syncBuffer{}
 	c, err := local.Start(t.Context(), local.Config{
 		Program: program, Dir: dir, Nodes: nodes, Servers: servers, AnyPort: true, Log: log, Clock: clock.Real{}, StartTimeout: 2 * time.Minute,
-		Args: []string{"--store-size", "2GiB"},
+		Args: append([]string{"--store-size", "2GiB"}, flags...),
 	})
 	require.NoError(t, err, "%s", log)
 	tc := &testCluster{Cluster: c, t: t, log: log}

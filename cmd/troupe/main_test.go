@@ -10,8 +10,14 @@ import (
 // they are.
 const asProgram = "TROUPE_TEST_AS_PROGRAM"
 
+// asVersion is the version that such a process has, other than a developer's.
+const asVersion = "TROUPE_TEST_AS_PROGRAM_VERSION"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if v := os.Getenv(asVersion); v != "" {
+			version = v
+		}
 		main()
 		return
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -142,44 +141,6 @@ func (p *place) read(name string) string {
 	text, err := os.ReadFile(filepath.Join(p.dir, name))
 	require.NoError(p.t, err)
 	return string(text)
-}
-
-// Bad data is a job that fails, with code 1, a reason that names what is wrong
-// and no output that anybody could take for one.
-func TestBadDataFailsTheJobAndLeavesNoOutput(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	p.examples(2000)
-	require.NoError(t, os.MkdirAll(filepath.Join(p.dir, "empty"), 0o755))
-	part := p.read("data/september/part-000.parquet")
-	p.write("short/part-000.parquet", part[:len(part)/2])
-	p.write("text/part-000.parquet", "a,b\n1,2\n")
-	const features = "kind: features\nname: f\ninput: %s\noutput: out\nfeatures: [{name: a, op: log1p, of: %s}]\n"
-	const train = "kind: train\nname: t\ninput: data/september\nfeatures: [{name: a, op: log1p, of: amount}]\ntask: %s\ntarget: %s\nmodel: {type: mlp, hidden: [4]}\nepochs: 2\nsplit: {by: random}\noptimizer: {learning_rate: %s}\n"
-	for _, c := range []struct {
-		name, spec string
-		says       []string
-	}{
-		{"a missing file", fmt.Sprintf(features, "nowhere.parquet", "x"), []string{"nowhere.parquet", "no such file"}},
-		{"a folder without Parquet", fmt.Sprintf(features, "empty", "x"), []string{"empty", "no Parquet"}},
-		{"a truncated file", fmt.Sprintf(features, "short", "amount"), []string{"part-000.parquet"}},
-		{"a text file", fmt.Sprintf(features, "text", "amount"), []string{"part-000.parquet"}},
-		{"a wrong column", fmt.Sprintf(features, "data/september", "amuont"), []string{"amuont", `"amount"`}},
-		{"a wrong target", fmt.Sprintf(train, "binary", "is_fruad", "0.001"), []string{"is_fruad"}},
-		{"a target of many classes", fmt.Sprintf(train, "binary", "hour", "0.001"), []string{"hour", "24"}},
-	} {
-		p.write("spec.yaml", c.spec)
-		r := p.run("run", "spec.yaml", "-o", "json")
-		assert.Equal(t, 1, r.code, "%s: %s", c.name, r.stderr)
-		assert.Equal(t, "failed", one(t, r.stdout)["status"], c.name)
-		for _, says := range c.says {
-			assert.Contains(t, r.stderr, says, c.name)
-		}
-		assert.NoFileExists(t, filepath.Join(p.dir, "out", "_manifest.json"), c.name)
-		parts, err := filepath.Glob(filepath.Join(p.dir, "out", "part-*"))
-		require.NoError(t, err)
-		assert.Empty(t, parts, c.name)
-	}
 }
 
 // endless is a job that somebody has to end.
