@@ -48,6 +48,10 @@ type Config struct {
 	// DataDir is the folder of the node's durable state; a worker keeps nothing
 	// but its name there.
 	DataDir string
+	// Cache is the folder of the prepared tables of training, on a disk of this
+	// machine. Nodes of one machine may share it: then a table is there once.
+	// Default: cache in DataDir.
+	Cache string
 	// Name is what people call the node: letters, digits, "-", "_" and ".". It
 	// is kept across restarts and must be the node's alone. Default: the host.
 	Name string

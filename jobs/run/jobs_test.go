@@ -152,7 +152,7 @@ func gang(w *workbench, world int) Body {
 			wg.Go(func() {
 				one := t
 				one.Rank, one.WorldSize = rank, world
-				env := &Env{Store: w.store, Registry: w.env.Registry, Clock: w.env.Clock, Code: w.env.Code, Threads: 1}
+				env := &Env{Store: w.store, Registry: w.env.Registry, Clock: w.env.Clock, Code: w.env.Code, Threads: 1, Cache: w.env.Cache}
 				env.Comm = func(context.Context, Task) (collective.Comm, func() error, error) {
 					return comms[rank], func() error { return nil }, nil
 				}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -15,83 +16,151 @@ import (
 // learned are the parts of a table that a model reads, in the order of Part.
 var learned = []split.Part{split.Train, split.Validation, split.Test}
 
-// tables reads all rows into memory, by part and in the order of the input.
-// How many rows every shard has of each part is known, so that every row is
-// written once, to its place.
-func (w *work) tables(l *learner, p *prepared) (map[split.Part]models.Table, error) {
+// tables are the rows of a train job as its model reads them.
+type tables struct {
+	parts map[split.Part]models.Table
+	// release lets go of the memory. When the job is done with, nobody will want
+	// the tables again.
+	release func(done bool)
+}
+
+// tables reads all rows, by part and in the order of the input: into a file that
+// the ranks of this machine share if there is a folder for that, else into
+// memory. A folder that cannot be written, or is full, is done without.
+func (w *work) tables(l *learner, p *prepared) (*tables, error) {
 	if len(p.Shards) != len(l.data.Shards) {
 		return nil, fault.New(fault.Corrupt, "task %s: rows were counted in %d shards of %d", w.task.ID, len(p.Shards), len(l.data.Shards))
 	}
-	rooms := make([]*room, len(learned))
-	for i, part := range learned {
-		rooms[i] = newRoom(p, part)
+	y := newLayout(p)
+	if w.Cache != "" && y.bytes() >= leastShared {
+		t, err := w.shared(l, p, y)
+		if !errors.Is(err, errNoCache) {
+			return t, err
+		}
 	}
-	g, ctx := errgroup.WithContext(w.ctx)
+	r := newRooms(y, func(_, numbers int) place { return make(floats, numbers) })
 	var next atomic.Int64
-	for range min(w.threads(), len(p.Shards)) {
-		g.Go(func() error {
-			f := &filler{learner: l, prepared: p, rooms: rooms}
-			for shard := int(next.Add(1)) - 1; shard < len(p.Shards); shard = int(next.Add(1)) - 1 {
-				if err := f.shard(ctx, shard); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+	err := w.fill(l, p, r, func(context.Context) (int, func(error) error, error) {
+		return int(next.Add(1)) - 1, nil, nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	out := map[split.Part]models.Table{}
 	for i, part := range learned {
-		out[part] = rooms[i].close()
+		x, _ := r[i].x.(floats)
+		y, _ := r[i].y.(floats)
+		out[part] = models.Table{NumRows: len(y), NumFeatures: r[i].width, X: x, Y: y}
 	}
-	return out, nil
+	return &tables{out, func(bool) {}}, nil
+}
+
+// fill writes the rows of shards to their places. next says which shard is to be
+// written, at or beyond the last when none is, and whom to tell how that went, if
+// anybody.
+func (w *work) fill(l *learner, p *prepared, r []*room, next func(context.Context) (shard int, tell func(error) error, err error)) error {
+	g, ctx := errgroup.WithContext(w.ctx)
+	for range min(w.threads(), len(p.Shards)) {
+		g.Go(func() error {
+			f := &filler{learner: l, prepared: p, rooms: r}
+			for {
+				shard, tell, err := next(ctx)
+				if err != nil || shard >= len(p.Shards) {
+					return err
+				}
+				err = f.shard(ctx, shard)
+				if tell != nil {
+					err = tell(err)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// layout says how many rows every shard has of each part.
+type layout struct {
+	first [][]int // by part, of each shard; then the number of rows
+	width int
+}
+
+func newLayout(p *prepared) *layout {
+	y := &layout{width: p.Encoder.NumFeatures()}
+	for _, part := range learned {
+		first := make([]int, len(p.Shards)+1)
+		for i, rows := range p.Shards {
+			first[i+1] = first[i] + int(rows[part.String()])
+		}
+		y.first = append(y.first, first)
+	}
+	return y
+}
+
+func (y *layout) rows(part int) int { return y.first[part][len(y.first[part])-1] }
+
+// bytes is the size of all parts.
+func (y *layout) bytes() int64 {
+	var rows int64
+	for i := range y.first {
+		rows += int64(y.rows(i))
+	}
+	return 4 * rows * int64(y.width+1)
+}
+
+// place is where numbers are put, from the at-th on.
+type place interface {
+	put(at int, v []float32) error
+}
+
+// floats are a place in the memory of this process.
+type floats []float32
+
+func (f floats) put(at int, v []float32) error {
+	copy(f[at:], v)
+	return nil
 }
 
 // room is a part's table on its way. A shard's rows have a place of their own.
 type room struct {
-	models.Table
-	first []int // of each shard's rows
+	first []int // of each shard
 	rows  []int // that each shard has written
+	width int
+	x, y  place
 }
 
-func newRoom(p *prepared, part split.Part) *room {
-	r := &room{first: make([]int, len(p.Shards)+1), rows: make([]int, len(p.Shards))}
-	for i, rows := range p.Shards {
-		r.first[i+1] = r.first[i] + int(rows[part.String()])
+// newRooms makes a room for each part, from places for so many numbers that
+// begin after so many others.
+func newRooms(y *layout, open func(before, numbers int) place) []*room {
+	var rooms []*room
+	before := 0
+	add := func(numbers int) place {
+		p := open(before, numbers)
+		before += numbers
+		return p
 	}
-	r.NumRows, r.NumFeatures = r.first[len(p.Shards)], p.Encoder.NumFeatures()
-	r.X = make([]float32, r.NumRows*r.NumFeatures)
-	r.Y = make([]float32, r.NumRows)
-	return r
+	for i, first := range y.first {
+		r := &room{first: first, rows: make([]int, len(first)-1), width: y.width}
+		r.x, r.y = add(y.rows(i)*y.width), add(y.rows(i))
+		rooms = append(rooms, r)
+	}
+	return rooms
 }
 
-// take returns the place of a shard's next rows.
-func (r *room) take(shard, numRows int) (x, y []float32, err error) {
+// put writes a shard's next rows.
+func (r *room) put(shard int, x, y []float32) error {
 	from := r.first[shard] + r.rows[shard]
-	to := from + numRows
-	if to > r.first[shard+1] {
-		return nil, nil, fault.New(fault.Conflict, "input: shard %d has more rows than were counted: it must not change while the job runs", shard)
+	if from+len(y) > r.first[shard+1] {
+		return recount(shard)
 	}
-	r.rows[shard] += numRows
-	return r.X[from*r.NumFeatures : to*r.NumFeatures], r.Y[from:to], nil
+	r.rows[shard] += len(y)
+	return errors.Join(r.x.put(from*r.width, x), r.y.put(from, y))
 }
 
-// close returns the table. A target that is NaN was counted and is left out, so
-// rows may have to move up.
-func (r *room) close() models.Table {
-	n := 0
-	for i, rows := range r.rows {
-		if from := r.first[i]; from != n {
-			copy(r.X[n*r.NumFeatures:], r.X[from*r.NumFeatures:(from+rows)*r.NumFeatures])
-			copy(r.Y[n:], r.Y[from:from+rows])
-		}
-		n += rows
-	}
-	t := r.Table
-	t.NumRows, t.X, t.Y = n, t.X[:n*t.NumFeatures], t.Y[:n]
-	return t
+func recount(shard int) error {
+	return fault.New(fault.Conflict, "input: shard %d has other rows than were counted: it must not change while the job runs", shard)
 }
 
 // filler writes the rows of shards, one after the other, to their places.
@@ -99,12 +168,13 @@ type filler struct {
 	*learner
 	prepared *prepared
 	rooms    []*room   // of each part
-	x, y     []float32 // of a batch whose rows go to several places
+	x, y     []float32 // of a batch
+	px, py   []float32 // of those of its rows that go to one part
 }
 
 // shard writes one shard's rows; those without a target are left out.
 func (f *filler) shard(ctx context.Context, shard int) error {
-	return f.data.readShard(ctx, shard, f.columns(f.signature().Names()), func(b *data.Batch, at rowNumbers) error {
+	err := f.data.readShard(ctx, shard, f.columns(f.signature().Names()), func(b *data.Batch, at rowNumbers) error {
 		parts, err := f.parts(b, at)
 		if err != nil {
 			return err
@@ -113,25 +183,28 @@ func (f *filler) shard(ctx context.Context, shard int) error {
 		if err != nil {
 			return err
 		}
-		f.y = resize(f.y, b.NumRows)
+		f.x, f.y = resize(f.x, b.NumRows*f.prepared.Encoder.NumFeatures()), resize(f.y, b.NumRows)
 		labelled, err := f.prepared.Target.Encode(b, f.y)
 		if err != nil {
 			return err
 		}
-		if whole(parts, labelled) {
-			x, y, err := f.rooms[parts[0]].take(shard, b.NumRows)
-			if err != nil {
-				return err
-			}
-			copy(y, f.y)
-			return f.prepared.Encoder.Encode(seen, x)
-		}
-		f.x = resize(f.x, b.NumRows*f.prepared.Encoder.NumFeatures())
 		if err := f.prepared.Encoder.Encode(seen, f.x); err != nil {
 			return err
 		}
+		if whole(parts, labelled) {
+			return f.rooms[parts[0]].put(shard, f.x, f.y)
+		}
 		return f.scatter(shard, parts, labelled)
 	})
+	if err != nil {
+		return err
+	}
+	for _, r := range f.rooms {
+		if r.first[shard]+r.rows[shard] != r.first[shard+1] {
+			return recount(shard)
+		}
+	}
+	return nil
 }
 
 // whole reports whether all rows of a batch go to one part.
@@ -144,24 +217,19 @@ func whole(parts []split.Part, labelled data.Bitmap) bool {
 	return len(parts) > 0
 }
 
-// scatter writes the rows of a batch to the places of their parts, runs of
-// neighbours at once.
+// scatter writes the rows of a batch to the places of their parts.
 func (f *filler) scatter(shard int, parts []split.Part, labelled data.Bitmap) error {
 	width := f.prepared.Encoder.NumFeatures()
-	for from := 0; from < len(parts); {
-		to := from + 1
-		for to < len(parts) && parts[to] == parts[from] && labelled.Get(to) == labelled.Get(from) {
-			to++
-		}
-		if labelled.Get(from) {
-			x, y, err := f.rooms[parts[from]].take(shard, to-from)
-			if err != nil {
-				return err
+	for part, r := range f.rooms {
+		f.px, f.py = f.px[:0], f.py[:0]
+		for i, p := range parts {
+			if int(p) == part && labelled.Get(i) {
+				f.px, f.py = append(f.px, f.x[i*width:(i+1)*width]...), append(f.py, f.y[i])
 			}
-			copy(x, f.x[from*width:to*width])
-			copy(y, f.y[from:to])
 		}
-		from = to
+		if err := r.put(shard, f.px, f.py); err != nil {
+			return err
+		}
 	}
 	return nil
 }

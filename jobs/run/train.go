@@ -26,7 +26,7 @@ type trained struct {
 }
 
 // train is one rank of the gang that fits the model.
-func (w *work) train() (jobs.Result, error) {
+func (w *work) train() (_ jobs.Result, err error) {
 	var s Survey
 	if err := w.input(plan.Survey, &s); err != nil {
 		return jobs.Result{}, err
@@ -35,10 +35,11 @@ func (w *work) train() (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	tables, err := w.tables(l, p)
+	t, err := w.tables(l, p)
 	if err != nil {
 		return jobs.Result{}, err
 	}
+	defer func() { t.release(err == nil) }()
 	kept := newKeeper(w)
 	defer kept.close()
 	options := models.Options{Threads: w.threads(), CheckpointEvery: 200, Checkpoint: kept.keep, Progress: w.progress}
@@ -61,18 +62,12 @@ func (w *work) train() (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	model, err := estimator.Fit(w.ctx, comm, tables[split.Train], tables[split.Validation], options)
+	model, err := estimator.Fit(w.ctx, comm, t.parts[split.Train], t.parts[split.Validation], options)
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	out.Metrics = map[string]metrics.Report{}
-	for _, part := range []split.Part{split.Validation, split.Test} {
-		if tables[part].NumRows == 0 {
-			continue
-		}
-		if out.Metrics[part.String()], err = evaluate(w.ctx, comm, model, tables[part]); err != nil {
-			return jobs.Result{}, fmt.Errorf("%s metrics: %w", part, err)
-		}
+	if out.Metrics, err = w.measures(comm, model, t); err != nil {
+		return jobs.Result{}, err
 	}
 	if comm.Rank() > 0 {
 		return jobs.Result{}, nil // rank 0 has the same, and says so
@@ -82,6 +77,21 @@ func (w *work) train() (jobs.Result, error) {
 	}
 	digest, err := w.put(out)
 	return jobs.Result{Output: digest, RowsIn: s.Input.Rows}, err
+}
+
+// measures returns the metrics of a model by part.
+func (w *work) measures(comm collective.Comm, m models.Model, t *tables) (map[string]metrics.Report, error) {
+	out := map[string]metrics.Report{}
+	for _, part := range []split.Part{split.Validation, split.Test} {
+		if t.parts[part].NumRows == 0 {
+			continue
+		}
+		var err error
+		if out[part.String()], err = evaluate(w.ctx, comm, m, t.parts[part]); err != nil {
+			return nil, fmt.Errorf("%s metrics: %w", part, err)
+		}
+	}
+	return out, nil
 }
 
 // history returns the epochs before a checkpoint, none without one.

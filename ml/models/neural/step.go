@@ -212,4 +212,7 @@ func canceled(ctx context.Context) error {
 }
 
 // isNumber reports whether v is finite.
-func isNumber(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
+func isNumber(v float32) bool {
+	const exponent = 0x7f800000 // all ones in NaN and infinities
+	return math.Float32bits(v)&exponent != exponent
+}
