@@ -81,6 +81,7 @@ func TestBadInputEndsTheJobAndLeavesNoOutput(t *testing.T) {
 		{"a target of one class", fmt.Sprintf(train, "binary", "same", "carat", "0.001"), 1, []string{"same", "nothing to learn"}},
 		{"a target of too many classes", fmt.Sprintf(train, "binary", "carat", "price", "0.001"), 1, []string{"carat"}},
 		{"a learning rate that cannot work", fmt.Sprintf(train, "regression", "price", "carat", "1.0e+30"), 2, []string{"learning_rate", "at most 10"}},
+		{"a training that diverges", fmt.Sprintf(train, "regression", "price", "carat", "10, weight_decay: 10"), 1, []string{"diverged in epoch 1", "lower the learning rate (now 10)"}},
 		{"a model of no run", fmt.Sprintf(predict, "runs:/0123456789abcdef0123456789abcdef/model"), 1, []string{"0123456789abcdef0123456789abcdef"}},
 	}
 	c := startCluster(t, 2, 1)
