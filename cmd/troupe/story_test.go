@@ -218,7 +218,7 @@ func TestUpIsAClusterUntilCtrlC(t *testing.T) {
 	assert.Equal(t, 124, p.run("jobs", "watch", id, "--timeout", "100ms").code)
 	victim := nodes[2].(map[string]any)
 	require.NoError(t, syscall.Kill(int(victim["pid"].(float64)), syscall.SIGKILL))
-	up.says("node n3 (process " + strconv.Itoa(int(victim["pid"].(float64))) + ") has ended: signal: killed; 2 are left")
+	up.says("node n3 (process " + strconv.Itoa(int(victim["pid"].(float64))) + ") has ended: signal: killed; 2 nodes left")
 	assert.Equal(t, "running", p.ok("jobs", "show", id)["status"], "the job goes on without the node")
 	p.ok("jobs", "cancel", id)
 	end := watch.ended()

@@ -133,9 +133,9 @@ func (a *app) attend(ctx context.Context, c *local.Cluster, stop bool) error {
 			if e.Err != nil {
 				why = e.Err.Error()
 			}
-			a.say("node %s (process %d) has ended: %s; %d are left", e.Name, e.PID, why, c.Running())
+			a.say("node %s (process %d) has ended: %s; %s left", e.Name, e.PID, why, count(c.Running(), "node"))
 		case <-ctx.Done():
-			a.say("draining %d nodes; Ctrl-C again ends them without", c.Running())
+			a.say("draining %s; Ctrl-C again ends them without", count(c.Running(), "node"))
 			stop = true
 		}
 	}
