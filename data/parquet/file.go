@@ -128,7 +128,8 @@ type ColumnSize struct {
 	// DecodedBytes is what the column takes in memory: for strings the codes
 	// and, at most, the strings as the file stores them.
 	DecodedBytes int64
-	// CompressedBytes is what has to be fetched.
+	// CompressedBytes is what has to be fetched; the columns that one list becomes
+	// share it.
 	CompressedBytes int64
 }
 
@@ -160,7 +161,7 @@ func (l *leaf) size(g *rowGroup) ColumnSize {
 	if l.field.Type == data.String {
 		n += min(c.plain, 1<<46) // a claim, and sums must not overflow
 	}
-	return ColumnSize{DecodedBytes: n, CompressedBytes: c.packed}
+	return ColumnSize{DecodedBytes: n, CompressedBytes: c.packed / int64(max(l.sharers, 1))}
 }
 
 func valueBytes(t data.Type) int64 {

@@ -75,6 +75,7 @@ type leaf struct {
 	scale    int32     // of a decimal
 	unsigned bool      // INT32 or INT64 without sign
 	at       int       // place among a row group's chunks
+	sharers  int       // columns that come of the same chunk
 	part     part      // what of a list the column is
 	maxRep   int       // repetition level of an element of the innermost list, 0: no list
 	element  data.Type // of a list

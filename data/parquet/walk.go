@@ -81,11 +81,17 @@ func leavesOf(elements []element) (*schemaWalk, error) {
 		return nil, fmt.Errorf("%d schema elements are no children of anything", len(elements)-w.next)
 	}
 	seen := make(map[string]bool, len(w.leaves))
-	for _, l := range w.leaves {
+	sharers := make([]int, w.numLeaf)
+	for i := range w.leaves {
+		l := &w.leaves[i]
 		if seen[l.field.Name] {
 			return nil, fmt.Errorf("column %q occurs twice", l.field.Name)
 		}
 		seen[l.field.Name] = true
+		sharers[l.at]++
+	}
+	for i := range w.leaves {
+		w.leaves[i].sharers = sharers[w.leaves[i].at]
 	}
 	return w, nil
 }
