@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/big"
+	"math/bits"
 	"slices"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -73,10 +74,34 @@ func (a *AUC) compact() {
 	a.ties, a.sorted = kept, len(kept)
 }
 
-// Merge adds the rows that o has seen to a.
+// Merge adds the rows that o has seen to a. It takes time in proportion to the
+// distinct scores of both, if o has been measured, encoded or decoded before.
 func (a *AUC) Merge(o *AUC) {
-	a.ties = append(a.ties, o.ties...)
+	if o.sorted < len(o.ties) {
+		a.ties = append(a.ties, o.ties...)
+		a.compact()
+		return
+	}
 	a.compact()
+	if len(a.ties) == 0 {
+		a.ties, a.sorted = slices.Clone(o.ties), o.sorted
+		return
+	}
+	merged := make([]tie, 0, len(a.ties)+len(o.ties))
+	x, y := a.ties, o.ties
+	for len(x) > 0 && len(y) > 0 {
+		switch {
+		case x[0].score < y[0].score:
+			merged, x = append(merged, x[0]), x[1:]
+		case x[0].score > y[0].score:
+			merged, y = append(merged, y[0]), y[1:]
+		default:
+			merged = append(merged, tie{x[0].score, x[0].pos + y[0].pos, x[0].neg + y[0].neg})
+			x, y = x[1:], y[1:]
+		}
+	}
+	a.ties = append(append(merged, x...), y...)
+	a.sorted = len(a.ties)
 }
 
 // Value returns the area, the float64 nearest to the exact quotient. The error
@@ -87,11 +112,14 @@ func (a *AUC) Merge(o *AUC) {
 // statistic over the number of pairs); ties by midranks.
 func (a *AUC) Value() (float64, error) {
 	a.compact()
-	// won counts half pairs, so that a tie is a whole number.
-	var won, product, term big.Int
-	var pos, neg uint64
+	// high and low count half pairs, so that a tie is a whole number: at most
+	// 2*maxRows*maxRows of them, below 2^113.
+	var high, low, pos, neg uint64
 	for _, t := range a.ties {
-		won.Add(&won, term.Mul(product.SetUint64(t.pos), new(big.Int).SetUint64(2*neg+t.neg)))
+		h, l := bits.Mul64(t.pos, 2*neg+t.neg)
+		var carry uint64
+		low, carry = bits.Add64(low, l, 0)
+		high, _ = bits.Add64(high, h, carry)
 		pos += t.pos
 		neg += t.neg
 	}
@@ -99,8 +127,11 @@ func (a *AUC) Value() (float64, error) {
 		return 0, fault.New(fault.Invalid,
 			"auc: not defined: %d positive and %d negative rows, at least one of each is needed", pos, neg)
 	}
-	pairs := product.Mul(product.SetUint64(pos), new(big.Int).SetUint64(2*neg))
-	v, _ := new(big.Rat).SetFrac(&won, pairs).Float64()
+	big64 := func(v uint64) *big.Int { return new(big.Int).SetUint64(v) }
+	won := new(big.Int).Lsh(big64(high), 64)
+	won.Add(won, big64(low))
+	pairs := new(big.Int).Mul(big64(pos), big64(2*neg))
+	v, _ := new(big.Rat).SetFrac(won, pairs).Float64()
 	return v, nil
 }
 
@@ -115,10 +146,15 @@ func (a *AUC) append(b []byte) []byte {
 	return b
 }
 
+// leastTie is the fewest bytes that a tie is encoded in.
+const leastTie = 8 + 1 + 1
+
 func (r *reader) auc() AUC {
 	var a AUC
 	last, numRows := math.Inf(-1), int64(0)
-	for n := r.count(); n > 0 && r.err == nil; n-- {
+	n := r.count()
+	a.ties = make([]tie, 0, min(n, int64(len(r.b)/leastTie)))
+	for ; n > 0 && r.err == nil; n-- {
 		s, pos, neg := r.float(), r.count(), r.count()
 		if r.err == nil && (!(s > last) || math.IsInf(s, 1) || pos|neg == 0 || pos > maxRows || neg > maxRows) {
 			r.fail("scores are not ascending or their counts are out of range")

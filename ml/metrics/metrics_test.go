@@ -210,3 +210,15 @@ func TestBadRowsAreRefusedAndChangeNothing(t *testing.T) {
 	}
 	assert.Zero(t, e.NumRows())
 }
+
+func TestTheAreaOfManyRowsIsExact(t *testing.T) {
+	t.Parallel()
+	var a metrics.AUC
+	require.NoError(t, a.Observe([]float64{0, 1, 0.5, 0.5, 0.25}, []bool{false, true, true, false, true}))
+	for range 50 { // then the pairs are more than 64 bits hold
+		v, err := a.Value()
+		require.NoError(t, err)
+		require.Equal(t, float64(2+1.5+1)/6, v)
+		a.Merge(&a)
+	}
+}
