@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
@@ -22,6 +23,10 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if err := os.Setenv(asProgram, "1"); err != nil {
+		panic(err)
+	}
+	// These tests wait for processes far more than they compute.
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
