@@ -16,15 +16,17 @@ import (
 
 func (a *app) dataCommand() *cobra.Command {
 	var scan bool
+	var columns []string
 	show := a.verb("show PATH", "Show the columns of Parquet files and, with --scan, what is in them", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		v, err := dataview.Look(ctx, a.files, args[0], scan)
+		v, err := dataview.Look(ctx, a.files, args[0], columns, scan)
 		if err != nil {
 			return err
 		}
 		return a.result(v)
 	})
 	show.Flags().BoolVar(&scan, "scan", false, "read all values: nulls, distinct values, quantiles, histograms")
-	return group("data", "Look at data, and make some", a.importCommand(), show, group("generate", "Make sample data", a.transactionsCommand()))
+	show.Flags().StringSliceVar(&columns, "columns", nil, "only these, in this order")
+	return group("data", "Bring data in and out, look at it, and make some", a.importCommand(), a.dataExportCommand(), show, a.headCommand(), group("generate", "Make sample data", a.transactionsCommand()))
 }
 
 // generated is what was made.

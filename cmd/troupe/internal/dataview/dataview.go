@@ -1,21 +1,18 @@
-// Package dataview looks at Parquet files for people: what columns they have
-// and, after a scan, what values are in them.
+// Package dataview looks at Parquet files for people: what columns they have and
+// what their footers say, after a scan what values are in them, and the rows.
 package dataview
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
 	"github.com/troupe-ml/troupe/data"
-	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/internal/fault"
-	"github.com/troupe-ml/troupe/jobs/run"
 	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
@@ -38,90 +35,37 @@ type Column struct {
 	Type     string  `json:"type"`
 	Nullable bool    `json:"nullable"`
 	Bytes    int64   `json:"compressed_bytes"`
+	Footer   *Footer `json:"footer,omitempty"`
 	Values   *Values `json:"values,omitempty"`
 }
 
+// Footer is what the statistics of all row groups say together; what one of
+// them does not say is absent.
+type Footer struct {
+	Nulls *int64 `json:"nulls,omitempty"`
+	Min   string `json:"min,omitempty"` // a bound of strings, which may be cut short
+	Max   string `json:"max,omitempty"`
+}
+
 // Look reads the footers of the files that a path of a spec stands for and,
-// when scan is set, every value. Files whose columns differ are of kind Invalid.
-func Look(ctx context.Context, fs *files.Files, path string, scan bool) (*View, error) {
-	names, err := run.List(ctx, fs, path)
+// when scan is set, every value of the columns, or of all if none are named.
+// Files whose columns cannot stand together are of kind Invalid.
+func Look(ctx context.Context, fs *files.Files, path string, columns []string, scan bool) (*View, error) {
+	t, err := openTable(ctx, fs, path, columns)
 	if err != nil {
 		return nil, err
 	}
-	v := &View{Path: path, Files: len(names), Scanned: scan}
-	var all []*reading
-	defer func() {
-		for _, r := range all {
-			_ = r.file.Close() // it was only read
-		}
-	}()
-	for _, name := range names {
-		r, err := open(ctx, fs, name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, r)
-		if err := v.add(r, all[0]); err != nil {
-			return nil, err
-		}
+	v := &View{
+		Path: path, Files: len(t.names), Rows: t.rows, RowGroups: len(t.pieces), FileBytes: t.fileBytes, DecodedBytes: t.decoded,
+		Unsupported: t.unsupported, Scanned: scan,
+	}
+	for i, f := range t.schema.Fields {
+		v.Columns = append(v.Columns, Column{Name: f.Name, Type: typeName(f), Nullable: f.Nullable, Bytes: t.packed[f.Name], Footer: t.footer(i)})
 	}
 	if !scan {
 		return v, nil
 	}
-	return v, v.scan(ctx, all)
-}
-
-// reading is one open file.
-type reading struct {
-	name string
-	file files.File
-	*parquet.File
-}
-
-func open(ctx context.Context, fs *files.Files, name string) (*reading, error) {
-	f, err := fs.Open(ctx, name, "")
-	if err != nil {
-		return nil, err
-	}
-	p, err := parquet.Open(f, f.Size(), name)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &reading{name, f, p}, nil
-}
-
-// add takes what the footer of a file says; its columns must be those of first.
-func (v *View) add(r, first *reading) error {
-	if r == first {
-		for _, f := range r.Schema().Fields {
-			v.Columns = append(v.Columns, Column{Name: f.Name, Type: typeName(f), Nullable: f.Nullable})
-		}
-		for _, u := range r.Unsupported() {
-			v.Unsupported = append(v.Unsupported, fmt.Sprintf("%s: %s", u.Name, u.Reason))
-		}
-	}
-	fields := r.Schema().Fields
-	if len(fields) != len(v.Columns) {
-		return fault.New(fault.Invalid, "%s has %d columns, %s has %d: look at them one by one", first.name, len(v.Columns), r.name, len(fields))
-	}
-	for i, f := range fields {
-		c := &v.Columns[i]
-		if f.Name != c.Name || typeName(f) != c.Type {
-			return fault.New(fault.Invalid, "column %d is %s (%s) in %s, and %s (%s) in %s: look at them one by one", i+1, c.Name, c.Type, first.name, f.Name, typeName(f), r.name)
-		}
-		c.Nullable = c.Nullable || f.Nullable
-	}
-	v.FileBytes += r.file.Size()
-	v.Rows += r.NumRows()
-	v.RowGroups += r.NumRowGroups()
-	for g := range r.NumRowGroups() {
-		size := r.RowGroup(g)
-		v.DecodedBytes += size.DecodedBytes()
-		for i, c := range size.Columns {
-			v.Columns[i].Bytes += c.CompressedBytes
-		}
-	}
-	return nil
+	return v, v.scan(ctx, t)
 }
 
 func typeName(f data.Field) string {
@@ -131,30 +75,47 @@ func typeName(f data.Field) string {
 	return f.Type.String()
 }
 
+// footer adds up the statistics of a column.
+func (t *table) footer(i int) *Footer {
+	f := t.schema.Fields[i]
+	r, ok := t.ranges[f.Name]
+	if !ok {
+		return nil
+	}
+	out := &Footer{}
+	if r.Nulls >= 0 {
+		out.Nulls = &r.Nulls
+	}
+	if r.Bounded {
+		out.Min, out.Max = valueText(f, r.Min), valueText(f, r.Max)
+	}
+	return out
+}
+
+// valueText writes a bound as its column has it.
+func valueText(f data.Field, v data.Value) string {
+	switch {
+	case f.Type == data.Timestamp || f.Type == data.Date:
+		return instant(f, v.Int())
+	case v.Kind() == data.StringLiteral:
+		return v.Text()
+	case v.Kind() == data.FloatLiteral:
+		return render.Number(v.Float()).String()
+	}
+	return v.String()
+}
+
 // scan reads every row group, several at a time. What it finds is the same for
 // any order, since the summaries are.
-func (v *View) scan(ctx context.Context, all []*reading) error {
-	var names []string
-	for _, c := range v.Columns {
-		names = append(names, c.Name)
-	}
-	type piece struct {
-		file  *reading
-		group int
-	}
-	var pieces []piece
-	for _, r := range all {
-		for g := range r.NumRowGroups() {
-			pieces = append(pieces, piece{r, g})
-		}
-	}
+func (v *View) scan(ctx context.Context, t *table) error {
+	pieces := t.pieces
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(pieces)))
 	sums := make([][]*summary, workers)
 	var mu sync.Mutex
 	next := func() (piece, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		if len(pieces) == 0 {
+		if len(pieces) == 0 || len(t.schema.Fields) == 0 {
 			return piece{}, false
 		}
 		p := pieces[0]
@@ -163,10 +124,12 @@ func (v *View) scan(ctx context.Context, all []*reading) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for w := range workers {
-		sums[w] = newSummaries(all[0].Schema())
+		sums[w] = newSummaries(t)
 		group.Go(func() error {
-			for p, ok := next(); ok && len(names) > 0; p, ok = next() {
-				b, err := p.file.ReadRowGroup(ctx, p.group, names)
+			r := &reader{table: t}
+			defer r.close()
+			for p, ok := next(); ok; p, ok = next() {
+				b, err := r.read(ctx, p)
 				if err != nil {
 					return err
 				}
@@ -191,11 +154,46 @@ func (v *View) scan(ctx context.Context, all []*reading) error {
 	return nil
 }
 
+// Rows calls fn with the rows of the columns, or of all if none are named, in
+// order, until there were limit of them; a negative limit is none. The schema
+// is that of all batches.
+func Rows(ctx context.Context, fs *files.Files, path string, columns []string, limit int64, begin func(data.Schema) error, fn func(*data.Batch) error) error {
+	t, err := openTable(ctx, fs, path, columns)
+	if err != nil {
+		return err
+	}
+	if len(t.schema.Fields) == 0 {
+		return fault.New(fault.Invalid, "%s has no columns that can be read", path)
+	}
+	if err := begin(t.schema); err != nil {
+		return err
+	}
+	r := &reader{table: t}
+	defer r.close()
+	for _, p := range t.pieces {
+		if limit == 0 {
+			return nil
+		}
+		b, err := r.read(ctx, p)
+		if err != nil {
+			return err
+		}
+		if limit > 0 {
+			b = b.Head(int(min(limit, int64(b.NumRows))))
+			limit -= int64(b.NumRows)
+		}
+		if err := fn(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // newSummaries returns one for each column.
-func newSummaries(s data.Schema) []*summary {
-	out := make([]*summary, len(s.Fields))
-	for i, f := range s.Fields {
-		out[i] = newSummary(f)
+func newSummaries(t *table) []*summary {
+	out := make([]*summary, len(t.schema.Fields))
+	for i, f := range t.schema.Fields {
+		out[i] = newSummary(f, t.ranges[f.Name])
 	}
 	return slices.Clip(out)
 }

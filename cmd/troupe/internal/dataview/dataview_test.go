@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -64,7 +65,7 @@ func TestAScanFindsWhatIsThere(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "1.parquet"), table(t, 0), table(t, 10))
 	write(t, filepath.Join(dir, "2.parquet"), table(t, 20))
-	v, err := dataview.Look(t.Context(), nil, dir, true)
+	v, err := dataview.Look(t.Context(), nil, dir, nil, true)
 	require.NoError(t, err)
 	assert.Equal(t, int64(15), v.Rows)
 	assert.Equal(t, 3, v.RowGroups)
@@ -86,6 +87,8 @@ func TestAScanFindsWhatIsThere(t *testing.T) {
 	assert.Equal(t, "1970-01-01T00:00:05Z", by["ts"].Max)
 	assert.Equal(t, "1969-12-31", by["d"].Min)
 	assert.Equal(t, "1970-01-04", by["d"].Max)
+	assert.Equal(t, "1970-01-01T00:00:03Z", by["ts"].Times["p50"])
+	assert.Len(t, by["ts"].Histogram, 12)
 	none := by["none"]
 	assert.Equal(t, int64(15), none.Nulls)
 	assert.Zero(t, none.Distinct)
@@ -99,10 +102,19 @@ func TestWithoutAScanNoValueIsRead(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "1.parquet")
 	write(t, path, table(t, 0))
-	v, err := dataview.Look(t.Context(), nil, path, false)
+	v, err := dataview.Look(t.Context(), nil, path, nil, false)
 	require.NoError(t, err)
 	assert.Equal(t, int64(5), v.Rows)
 	assert.Nil(t, v.Columns[0].Values)
+	by := map[string]*dataview.Footer{}
+	for _, c := range v.Columns {
+		by[c.Name] = c.Footer
+	}
+	assert.Equal(t, []int64{1, 0, 1, 5}, []int64{*by["x"].Nulls, *by["b"].Nulls, *by["s"].Nulls, *by["none"].Nulls})
+	assert.Equal(t, []string{"a", "b"}, []string{by["s"].Min, by["s"].Max})
+	assert.Equal(t, []string{"1970-01-01T00:00:01Z", "1970-01-01T00:00:05Z"}, []string{by["ts"].Min, by["ts"].Max})
+	assert.Equal(t, []string{"1969-12-31", "1970-01-04"}, []string{by["d"].Min, by["d"].Max})
+	assert.Empty(t, by["none"].Min)
 	assert.NotEmpty(t, v.Sections())
 }
 
@@ -110,11 +122,130 @@ func TestFilesThatDifferAreNamed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "1.parquet"), table(t, 0))
-	other, err := data.NewBatch(data.Schema{Fields: []data.Field{{Name: "y", Type: data.Bool}}}, []*data.Column{{Type: data.Bool, Bools: []bool{true}}})
+	other, err := data.NewBatch(data.Schema{Fields: []data.Field{{Name: "x", Type: data.Bool}}}, []*data.Column{{Type: data.Bool, Bools: []bool{true}}})
 	require.NoError(t, err)
 	write(t, filepath.Join(dir, "2.parquet"), other)
-	_, err = dataview.Look(t.Context(), nil, dir, false)
+	_, err = dataview.Look(t.Context(), nil, dir, nil, false)
 	assert.Equal(t, fault.Invalid, fault.Of(err))
 	assert.ErrorContains(t, err, "1.parquet")
 	assert.ErrorContains(t, err, "2.parquet")
+}
+
+// column is a table of one column and so many rows.
+func column(t *testing.T, name string, c *data.Column) *data.Batch {
+	t.Helper()
+	b, err := data.NewBatch(data.Schema{Fields: []data.Field{{Name: name, Type: c.Type, Nullable: c.Valid != nil}}}, []*data.Column{c})
+	require.NoError(t, err)
+	return b
+}
+
+func TestFilesMayHaveNarrowerAndFewerColumns(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "1.parquet"), column(t, "x", &data.Column{Type: data.Int32, Int32s: []int32{1, 2, 2}}))
+	write(t, filepath.Join(dir, "2.parquet"), column(t, "x", &data.Column{Type: data.Float64, Float64s: []float64{-0.5}}))
+	write(t, filepath.Join(dir, "3.parquet"), column(t, "y", &data.Column{Type: data.Bool, Bools: []bool{true, false}}))
+	for _, scan := range []bool{false, true} {
+		v, err := dataview.Look(t.Context(), nil, dir, nil, scan)
+		require.NoError(t, err)
+		require.Equal(t, []string{"x", "y"}, []string{v.Columns[0].Name, v.Columns[1].Name})
+		x := v.Columns[0]
+		assert.Equal(t, "float64", x.Type)
+		assert.Equal(t, int64(2), *x.Footer.Nulls)
+		if scan {
+			assert.Equal(t, int64(2), x.Values.Nulls)
+			assert.Equal(t, dataview.Top{Value: "2", Count: 2}, x.Values.Top[0])
+			assert.Equal(t, "-0.5", x.Values.Min)
+			assert.Equal(t, int64(4), v.Columns[1].Values.Nulls)
+		}
+	}
+	v, err := dataview.Look(t.Context(), nil, dir, []string{"y"}, true)
+	require.NoError(t, err)
+	require.Len(t, v.Columns, 1)
+	_, err = dataview.Look(t.Context(), nil, dir, []string{"z"}, true)
+	assert.ErrorContains(t, err, `no column "z"; there are ["x" "y"]`)
+	_, err = dataview.Look(t.Context(), nil, dir, []string{"x", "x"}, true)
+	assert.ErrorContains(t, err, "named twice")
+}
+
+func TestRowsComeInOrderUpToALimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "1.parquet"), column(t, "x", &data.Column{Type: data.Int64, Int64s: []int64{1, 2, 3}}), column(t, "x", &data.Column{Type: data.Int64, Int64s: []int64{4, 5}}))
+	write(t, filepath.Join(dir, "2.parquet"), column(t, "x", &data.Column{Type: data.Int64, Int64s: []int64{6}}))
+	for limit, want := range map[int64][]int64{-1: {1, 2, 3, 4, 5, 6}, 0: nil, 2: {1, 2}, 3: {1, 2, 3}, 4: {1, 2, 3, 4}, 99: {1, 2, 3, 4, 5, 6}} {
+		var got []int64
+		err := dataview.Rows(t.Context(), nil, dir, nil, limit, func(data.Schema) error { return nil }, func(b *data.Batch) error {
+			got = append(got, b.Columns[0].Int64s...)
+			return nil
+		})
+		require.NoError(t, err)
+		assert.Equal(t, want, got, "limit %d", limit)
+	}
+}
+
+// Strange files are shown, broken ones are errors that name them.
+func TestStrangeAndBrokenFiles(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..", "..", "..", "..", "shared", "data", "nasty")
+	good, err := filepath.Glob(filepath.Join(root, "good", "*.parquet"))
+	require.NoError(t, err)
+	bad, err := filepath.Glob(filepath.Join(root, "bad", "*.parquet"))
+	require.NoError(t, err)
+	if len(good) == 0 || len(bad) == 0 {
+		t.Skip("the shared data is not there")
+	}
+	shown := 0
+	for _, path := range append(good, bad...) {
+		for _, scan := range []bool{false, true} {
+			v, err := dataview.Look(t.Context(), nil, path, nil, scan)
+			if err != nil {
+				assert.ErrorContains(t, err, filepath.Base(path))
+				assert.NotEqual(t, fault.Internal, fault.Of(err), path)
+				continue
+			}
+			shown++
+			_, err = json.Marshal(v)
+			require.NoError(t, err)
+			assert.NotEmpty(t, v.Sections())
+		}
+	}
+	assert.Greater(t, shown, len(good), "most of the good ones are shown, with a scan and without")
+}
+
+// A file that is cut short is named, whichever of a folder it is.
+func TestABrokenFileOfAFolderIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "1.parquet"), table(t, 0))
+	whole, err := os.ReadFile(filepath.Join(dir, "1.parquet"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "2.parquet"), whole[:len(whole)/2], 0o600))
+	_, err = dataview.Look(t.Context(), nil, dir, nil, false)
+	assert.ErrorContains(t, err, "2.parquet")
+	assert.Equal(t, fault.Corrupt, fault.Of(err))
+}
+
+// Times that are all different are rounded by their distance from the first, not
+// by that from 1970.
+func TestQuantilesOfManyTimes(t *testing.T) {
+	t.Parallel()
+	const n = 200_000
+	start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := data.NewColumn(data.Timestamp, n)
+	for i := range c.Int64s {
+		c.Int64s[i] = start.Add(time.Duration(i) * time.Second).UnixMicro()
+	}
+	path := filepath.Join(t.TempDir(), "1.parquet")
+	write(t, path, column(t, "ts", c))
+	v, err := dataview.Look(t.Context(), nil, path, nil, true)
+	require.NoError(t, err)
+	x := v.Columns[0].Values
+	median, err := time.Parse("2006-01-02T15:04:05.999999", x.Times["p50"])
+	require.NoError(t, err)
+	assert.InDelta(t, n/2, median.Sub(start).Seconds(), 0.03*n/2)
+	require.Len(t, x.Histogram, 12)
+	for _, count := range x.Histogram {
+		assert.InDelta(t, n/12, count, 0.3*n/12)
+	}
 }

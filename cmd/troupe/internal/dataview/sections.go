@@ -21,13 +21,25 @@ func (v *View) Sections() []render.Section {
 		head.Facts = append(head.Facts, render.Fact{Name: "not read", Value: u})
 	}
 	if !v.Scanned {
-		t := render.Section{Columns: []render.Column{{Title: "column"}, {Title: "type"}, {Title: "nullable"}, {Title: "bytes", Right: true}}}
-		for _, c := range v.Columns {
-			t.Rows = append(t.Rows, []string{c.Name, c.Type, map[bool]string{true: "yes"}[c.Nullable], progress.Thousands(c.Bytes)})
-		}
-		return []render.Section{head, t, {Text: "--scan reads the values, too\n"}}
+		return []render.Section{head, v.footers(), {Text: "from the footers alone; --scan reads the values, too\n"}}
 	}
 	return []render.Section{head, v.scanned()}
+}
+
+// footers is what is known without reading a value.
+func (v *View) footers() render.Section {
+	t := render.Section{Columns: []render.Column{{Title: "column"}, {Title: "type"}, {Title: "nulls", Right: true}, {Title: "min"}, {Title: "max"}, {Title: "bytes", Right: true}}}
+	for _, c := range v.Columns {
+		row := []string{c.Name, c.Type, "?", "", "", progress.Thousands(c.Bytes)}
+		if f := c.Footer; f != nil {
+			if f.Nulls != nil {
+				row[2] = progress.Thousands(*f.Nulls)
+			}
+			row[3], row[4] = clip(f.Min), clip(f.Max)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
 }
 
 func (v *View) scanned() render.Section {
@@ -38,6 +50,8 @@ func (v *View) scanned() render.Section {
 		row := []string{c.Name, c.Type, progress.Thousands(x.Nulls + x.NaNs), distinct(x), clip(x.Min), "", clip(x.Max), "", ""}
 		if q, ok := x.Quantiles["p50"]; ok {
 			row[5] = q.String()
+		} else if q, ok := x.Times["p50"]; ok {
+			row[5] = q
 		}
 		if x.Mean != nil {
 			row[7] = x.Mean.String()

@@ -1,7 +1,9 @@
 package dataview
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
@@ -22,8 +24,9 @@ type Values struct {
 	Mean      *render.Number           `json:"mean,omitempty"`
 	Std       *render.Number           `json:"std,omitempty"`
 	Quantiles map[string]render.Number `json:"quantiles,omitempty"` // p01, p25, p50, p75 and p99
+	Times     map[string]string        `json:"time_quantiles,omitempty"`
 	Top       []Top                    `json:"top,omitempty"`       // the most frequent values
-	Histogram []int64                  `json:"histogram,omitempty"` // counts in equal bins from p01 to p99
+	Histogram []int64                  `json:"histogram,omitempty"` // counts in equal bins, of numbers from p01 to p99, of times from first to last
 }
 
 // Top is a value and how often it occurs.
@@ -37,6 +40,7 @@ const (
 	maxDistinct = 1 << 16
 	maxTop      = 5
 	numBins     = 12
+	maxFew      = 12 // different numbers, up to which they are listed
 )
 
 // summary is a mergeable summary of one column.
@@ -50,10 +54,21 @@ type summary struct {
 	distinct        sketch.Distinct // of times
 	earliest, later int64           // of times
 	seen            bool            // any time
+	origin          int64           // numbers of times count from here, since they are rounded by their size
 }
 
-func newSummary(f data.Field) *summary {
-	return &summary{field: f, numbers: sketch.NewQuantiles(maxDistinct), counts: sketch.NewCounts(maxDistinct)}
+// newSummary returns one that has seen nothing; known is what is known of the
+// column beforehand.
+func newSummary(f data.Field, known data.Range) *summary {
+	return &summary{field: f, origin: originOf(f, known), numbers: sketch.NewQuantiles(maxDistinct), counts: sketch.NewCounts(maxDistinct)}
+}
+
+// originOf is the earliest time, as the footers say.
+func originOf(f data.Field, known data.Range) int64 {
+	if known.Bounded && (f.Type == data.Timestamp || f.Type == data.Date) {
+		return known.Min.Int()
+	}
+	return 0
 }
 
 func (s *summary) observe(c *data.Column) {
@@ -108,6 +123,7 @@ func (s *summary) time(v int64) {
 	}
 	s.earliest, s.later = min(s.earliest, v), max(s.later, v)
 	s.distinct.AddFloat(float64(v))
+	s.numbers.Add(float64(v) - float64(s.origin))
 }
 
 func (s *summary) merge(o *summary) {
@@ -131,7 +147,14 @@ func (s *summary) values(present int64) *Values {
 	case data.Timestamp, data.Date:
 		v.Distinct, v.Exact = s.distinct.Estimate(), false
 		if s.seen {
-			v.Min, v.Max = s.instant(s.earliest), s.instant(s.later)
+			v.Min, v.Max = instant(s.field, s.earliest), instant(s.field, s.later)
+		}
+		if s.seen && (s.origin != 0 || s.numbers.Exact()) {
+			v.Times = map[string]string{}
+			for name, x := range s.percentiles() {
+				v.Times[name] = instant(s.field, min(max(int64(x)+s.origin, s.earliest), s.later))
+			}
+			s.histogram(v, float64(s.earliest-s.origin), float64(s.later-s.origin))
 		}
 	case data.Bool, data.String:
 		v.Distinct, v.Exact = s.counts.NumDistinct(), s.counts.Exact()
@@ -147,11 +170,11 @@ func (s *summary) values(present int64) *Values {
 }
 
 // instant writes a time as its column has it.
-func (s *summary) instant(v int64) string {
+func instant(f data.Field, v int64) string {
 	switch {
-	case s.field.Type == data.Date:
+	case f.Type == data.Date:
 		return time.Unix(v*86400, 0).UTC().Format(time.DateOnly)
-	case s.field.UTC:
+	case f.UTC:
 		return time.UnixMicro(v).UTC().Format("2006-01-02T15:04:05.999999Z")
 	default:
 		return time.UnixMicro(v).UTC().Format("2006-01-02T15:04:05.999999")
@@ -181,10 +204,35 @@ func (s *summary) quantiles(v *Values) {
 		v.Mean, v.Std = &mean, &std
 	}
 	v.Quantiles = map[string]render.Number{}
-	for name, p := range map[string]float64{"p01": .01, "p25": .25, "p50": .5, "p75": .75, "p99": .99} {
-		v.Quantiles[name] = render.Number(s.numbers.Quantile(p))
+	for name, x := range s.percentiles() {
+		v.Quantiles[name] = render.Number(x)
 	}
-	low, high := float64(v.Quantiles["p01"]), float64(v.Quantiles["p99"])
+	s.histogram(v, float64(v.Quantiles["p01"]), float64(v.Quantiles["p99"]))
+	if s.numbers.Exact() && v.Distinct <= maxFew {
+		s.few(v)
+	}
+}
+
+// percentiles are those that are told.
+func (s *summary) percentiles() map[string]float64 {
+	out := map[string]float64{}
+	for name, p := range map[string]float64{"p01": .01, "p25": .25, "p50": .5, "p75": .75, "p99": .99} {
+		out[name] = s.numbers.Quantile(p)
+	}
+	return out
+}
+
+// few lists the most frequent of a few different numbers.
+func (s *summary) few(v *Values) {
+	for x, n := range s.numbers.All() {
+		v.Top = append(v.Top, Top{render.Number(x).String(), n})
+	}
+	slices.SortStableFunc(v.Top, func(a, b Top) int { return cmp.Compare(b.Count, a.Count) })
+	v.Top = v.Top[:min(len(v.Top), maxTop)]
+}
+
+// histogram counts the values in equal bins.
+func (s *summary) histogram(v *Values, low, high float64) {
 	width := (high - low) / numBins
 	if !(width > 0) || math.IsInf(width, 0) {
 		return
