@@ -22,7 +22,7 @@ func (a *app) importCommand() *cobra.Command {
 	var maxLine int
 	var dry bool
 	c := a.verb("import FILE...", "Turn CSV, NDJSON or Arrow files into Parquet", cobra.ArbitraryArgs, func(ctx context.Context, args []string) error {
-		cfg.Files, cfg.Stdin, cfg.Code, cfg.MaxRecord = args, a.stdin, version, maxLine
+		cfg.Files, cfg.Stdin, cfg.Code, cfg.MaxRecord, cfg.Store = args, a.stdin, version, maxLine, a.files
 		cfg.Delimiter = importer.Delimiter(cfg.Delimiter)
 		var err error
 		if cfg.Types, err = typesOf(types); err != nil {
@@ -56,7 +56,7 @@ output folder, with its number and the reason. See docs/formats/import.md.`
   troupe data import sales.csv --type zip=string --type at=timestamp_utc --null NA --out data/sales
   zcat events.csv.gz | troupe data import - --format csv --out data/events`
 	f := c.Flags()
-	f.StringVar(&cfg.Out, "out", "", "the folder to write")
+	f.StringVar(&cfg.Out, "out", "", "the folder to write, or s3://BUCKET/PREFIX")
 	f.StringVar(&cfg.Format, "format", "", "csv, ndjson or arrow (default: by the names of the files)")
 	f.StringVar(&cfg.Delimiter, "delimiter", "", `of CSV, such as ; or \t (default: found in the sample)`)
 	f.BoolVar(&cfg.NoHeader, "no-header", false, "the first line of CSV is a row; columns are called column_1, column_2 ...")

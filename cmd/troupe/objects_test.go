@@ -101,3 +101,23 @@ func TestAClusterWorksInABucket(t *testing.T) {
 	assert.False(t, strings.Contains(said, s3test.Secret))
 	p.remembersNo(s3test.Secret)
 }
+
+func TestAnImportWritesToABucket(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	p := newPlace(t, inBucket(server)...)
+	p.write("sales.csv", "id,amount\n1,2.5\n2,no number\n3,4.5\n")
+	args := []string{"data", "import", "sales.csv", "--type", "amount=float64", "--out"}
+	disk := p.ok(append(args, "sales")...)
+	bucket := p.ok(append(args, "s3://lake/sales")...)
+	assert.Equal(t, disk["digest"], bucket["digest"])
+	assert.Equal(t, true, p.ok("verify", "s3://lake/sales")["verified"])
+	assert.InDelta(t, 2, p.ok("data", "show", "s3://lake/sales")["rows"], 0)
+	assert.FileExists(t, filepath.Join(server.Root, "sales/_rejected.ndjson"))
+	assert.NoFileExists(t, filepath.Join(server.Root, "sales/_staging/import/part-00000.parquet.0"))
+	r := p.run(append(args, "s3://lake/strict", "--max-rejected", "0")...)
+	assert.NotZero(t, r.code)
+	assert.Contains(t, r.stderr, "rejected")
+	assert.NoFileExists(t, filepath.Join(server.Root, "strict/_staging/import/part-00000.parquet.0"))
+	assert.NoFileExists(t, filepath.Join(server.Root, "strict/_manifest.json"))
+}

@@ -24,6 +24,7 @@ import (
 	"github.com/troupe-ml/troupe/data/text"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
 
 // Config is what to import, and how.
@@ -31,6 +32,7 @@ type Config struct {
 	Files []string // paths and globs, in order; "-" is Stdin
 	Out   string   // the folder to write; empty: look at the types alone
 	Stdin io.Reader
+	Store *files.Files // writes Out; nil: to disks only
 
 	Format    string            // csv, ndjson or arrow; empty: what the files' names say
 	Delimiter string            // of CSV; empty: found in the sample
@@ -169,13 +171,13 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		r.Status = "planned"
 		return r, nil
 	}
-	folder, err := run.NewFolder(c.Out, "import")
+	folder, err := run.NewFolder(ctx, c.Store, c.Out, "import")
 	if err != nil {
 		return nil, err
 	}
 	w := &writing{cfg: c, folder: folder, plan: p, sources: sources, result: r}
 	if err := w.run(ctx); err != nil {
-		return nil, errors.Join(err, folder.Abandon())
+		return nil, errors.Join(err, folder.Abandon(context.WithoutCancel(ctx)))
 	}
 	return r, nil
 }
@@ -195,8 +197,8 @@ type writing struct {
 	rejects *rejectFile
 }
 
-func (w *writing) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (w *writing) run(whole context.Context) error {
+	ctx, cancel := context.WithCancelCause(whole)
 	w.rejects = &rejectFile{ctx: ctx, folder: w.folder}
 	w.pump = startPump(ctx, w.plan, w.sources, w.cfg.Threads)
 	schema := text.Schema(w.plan.formats())
@@ -217,7 +219,7 @@ func (w *writing) run(ctx context.Context) error {
 	}
 	m.Rejected = rejected
 	m.Spec, m.Input = w.digest(), digestOf(w.sources)
-	if err := w.folder.Publish(m); err != nil {
+	if err := w.folder.Publish(whole, m); err != nil {
 		return err
 	}
 	r := w.result
@@ -226,7 +228,7 @@ func (w *writing) run(ctx context.Context) error {
 		r.Bytes += p.Bytes
 	}
 	if rejected != nil {
-		r.Rejected = filepath.Join(w.cfg.Out, run.RejectedName)
+		r.Rejected = files.Join(w.cfg.Out, run.RejectedName)
 	}
 	return nil
 }
