@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -104,22 +105,27 @@ func compare(c Config, bench, unit string, threads int, cases []map[string]any, 
 			}
 		}
 		ours := median(values[0])
+		done := fmt.Sprintf("%s %s threads=%d: %s", bench, caseOf(shown(params)), threads, short(ours))
 		for i, who := range contenders[1:] {
 			if len(values[i+1]) == 0 {
 				continue
 			}
 			peer := median(values[i+1])
-			shown := map[string]any{}
-			for k, v := range params {
-				if k != "path" && k != "out" && k != "seconds" && k != "only" {
-					shown[k] = v
-				}
-			}
-			rows = append(rows, Row{Bench: bench, Threads: threads, Ours: ours, Peer: peer, Unit: unit, Ratio: ours / peer, Name: who.name, Params: shown})
+			done += fmt.Sprintf(", %.2f of %s", ours/peer, who.name)
+			rows = append(rows, Row{Bench: bench, Threads: threads, Ours: ours, Peer: peer, Unit: unit, Ratio: ours / peer, Name: who.name, Params: shown(params)})
 		}
-		fmt.Fprintf(os.Stderr, "%s %s threads=%d: %s\n", bench, caseOf(params), threads, short(ours))
+		fmt.Fprintln(os.Stderr, done)
 	}
 	return rows, nil
+}
+
+// shown returns the parameters that say what was measured.
+func shown(params map[string]any) map[string]any {
+	out := maps.Clone(params)
+	for _, k := range []string{"path", "out", "seconds", "only"} {
+		delete(out, k)
+	}
+	return out
 }
 
 func median(v []float64) float64 {

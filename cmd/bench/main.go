@@ -47,10 +47,11 @@ func (r Row) MarshalJSON() ([]byte, error) {
 
 // Config is what to measure.
 type Config struct {
-	Runs  int
-	Quick bool
-	Peers string // folder of the peers' programs
-	Node  string // folder with node_modules
+	Runs    int
+	Quick   bool
+	Against string // the only peer of tables to measure, "" for all
+	Peers   string // folder of the peers' programs
+	Node    string // folder with node_modules
 }
 
 var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite}
@@ -68,6 +69,7 @@ func main() {
 	out := flag.String("out", "", "file to write the rows to, as a JSON array")
 	flag.IntVar(&c.Runs, "runs", 5, "turns of every contender; the median counts")
 	flag.BoolVar(&c.Quick, "quick", false, "fewer cases and shorter turns: to see that it works, not to measure")
+	flag.StringVar(&c.Against, "against", "", "only this peer, duckdb or polars (read and write)")
 	flag.StringVar(&c.Peers, "peers", "cmd/bench/peers", "folder of the peers' programs")
 	flag.StringVar(&c.Node, "node", "bin/bench", "folder whose node_modules hold DuckDB and Polars")
 	flag.Parse()

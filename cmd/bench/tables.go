@@ -66,7 +66,13 @@ func benchTables(c Config, bench string, cases []map[string]any) ([]Row, error) 
 		peer := func(name string) func() (*contender, error) {
 			return func() (*contender, error) { return start(name, threads, c.Node, "node", script, name) }
 		}
-		found, err := withContenders(threads, []func() (*contender, error){peer("duckdb"), peer("polars")}, func(all []*contender) ([]Row, error) {
+		var peers []func() (*contender, error)
+		for _, name := range []string{"duckdb", "polars"} {
+			if c.Against == "" || c.Against == name {
+				peers = append(peers, peer(name))
+			}
+		}
+		found, err := withContenders(threads, peers, func(all []*contender) ([]Row, error) {
 			return compare(c, bench, "rows/s", threads, cases, all)
 		})
 		if err != nil {
