@@ -43,7 +43,9 @@ func TestBadInputIsRefusedByNameAndLeavesNothing(t *testing.T) {
 		{"a truncated file", featuresSpec, truncate, fault.Corrupt, []string{"part-00.parquet"}},
 		{"a damaged page", featuresSpec, scramble, fault.Corrupt, []string{"part-00.parquet", "row group", "column"}},
 		{"a feature of no column", replace(featuresSpec, "op: log1p, of: amount", "op: log1p, of: amuont"), nil, fault.Invalid, []string{"logged", "amuont"}},
-		{"a target of no column", replace(trainSpec, "target: label", "target: lable"), nil, fault.Invalid, []string{"target", "lable", "label"}},
+		{"a target of no column", replace(trainSpec, "target: label", "target: lable"), nil, fault.Invalid, []string{"target", "lable", `did you mean "label"?`}},
+		{"a target of nothing but nulls", trainSpec, noTarget, fault.Invalid, []string{`column "label" is null in all 200 rows`}},
+		{"a target of nothing but nulls, without features", "kind: train\nname: raw\ninput: in\ntarget: label\ntask: binary\nmodel: {type: mlp, hidden: [4]}\n", noTarget, fault.Invalid, []string{`column "label" is null in all 200 rows`}},
 		{"a target of one class", trainSpec, oneClass, fault.Invalid, []string{"label", "nothing to learn"}},
 		{"a split that leaves no row", replace(trainSpec, "by: time, column: ts, validation: 0.1, test: 0.2", "by: column, column: kind"), nil, fault.Invalid, []string{"split", "row 0", "validation"}},
 		{"files of different types", featuresSpec, foreignType, fault.Invalid, []string{"part-00.parquet", "part-99.parquet", "count", "int64", "string"}},
@@ -119,6 +121,16 @@ func oneClass(t *testing.T, folder string) {
 func foreignType(t *testing.T, folder string) {
 	t.Helper()
 	changed(t, folder, "part-99.parquet", func(b *data.Batch) *data.Batch { return with(b, "count", texts(make([]string, b.NumRows))) })
+}
+
+func noTarget(t *testing.T, folder string) {
+	t.Helper()
+	changed(t, folder, "part-00.parquet", func(b *data.Batch) *data.Batch {
+		i := b.Schema.Index("label")
+		b.Schema.Fields[i].Nullable = true
+		b.Columns[i].Valid = data.NewBitmap(b.NumRows)
+		return b
+	})
 }
 
 func allNull(t *testing.T, folder string) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/zeebo/xxh3"
@@ -16,6 +17,7 @@ import (
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run/files"
+	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -241,7 +243,8 @@ var batches sync.Pool
 func (d *Dataset) need(what string, names ...string) error {
 	for _, n := range names {
 		if d.Schema.Index(n) < 0 {
-			return fault.New(fault.Invalid, "%s: input %s has no column %q; it has %s", what, filepath.Base(d.Path), n, listed(d.Schema.Names()))
+			hint := spec.Suggest(n, d.Schema.Names())
+			return fault.New(fault.Invalid, "%s: input %s has no column %q; %s", what, filepath.Base(d.Path), n, strings.TrimPrefix(hint+" it has "+listed(d.Schema.Names()), " "))
 		}
 	}
 	return nil

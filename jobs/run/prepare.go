@@ -89,21 +89,22 @@ func (w *work) observeTraining(s *Survey, pass int) (jobs.Result, error) {
 
 func (w *work) observePass(l *learner, pass int) (jobs.Result, error) {
 	state := l.pipeline.NewState(pass)
+	o := &observation{Rows: map[string]int64{}}
 	rows, err := w.scan(l.data, l.columns(l.pipeline.ObserveInputs(pass)), func(b *data.Batch, at rowNumbers) error {
 		parts, err := l.parts(b, at)
 		if err != nil {
 			return err
 		}
+		o.count(b.Column(l.train.Target), parts)
 		return state.Observe(b, l.trainingMask(b, parts))
 	})
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	b, err := state.MarshalBinary()
-	if err != nil {
+	if o.Pipeline, err = state.MarshalBinary(); err != nil {
 		return jobs.Result{}, err
 	}
-	return w.keep(rows, &observation{Pipeline: b})
+	return w.keep(rows, o)
 }
 
 // observeInputs sums up, over the training rows, what the model reads, what it
@@ -151,7 +152,8 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 // number is none.
 func (o *observation) count(target *data.Column, parts []split.Part) {
 	for i, p := range parts {
-		if target.Valid.Get(i) && (target.Type != data.Float64 || !math.IsNaN(target.Float64s[i])) {
+		nan := target.Type == data.Float64 && math.IsNaN(target.Float64s[i]) || target.Type == data.Float32 && target.Float32s[i] != target.Float32s[i]
+		if target.Valid.Get(i) && !nan {
 			o.Rows[p.String()]++
 		} else {
 			o.Rows[unlabelled]++
@@ -198,13 +200,20 @@ func (w *work) fitTraining(s *Survey, pass int) (jobs.Result, error) {
 	if l.pipeline == nil || pass >= l.pipeline.NumPasses() {
 		return w.fitInputs(l, pass)
 	}
+	all := map[string]int64{}
 	fitted, rows, err := w.fitPass(l.pipeline, pass, func(b []byte) ([]byte, error) {
 		var o observation
 		if err := json.Unmarshal(b, &o); err != nil {
 			return nil, fault.New(fault.Corrupt, "observation: %w", err)
 		}
+		for part, n := range o.Rows {
+			all[part] += n
+		}
 		return o.Pipeline, nil
 	})
+	if none := l.labelled(all); none != nil { // more to the point than what the features say of no rows
+		return jobs.Result{}, none
+	}
 	if err != nil {
 		return jobs.Result{}, err
 	}
@@ -271,11 +280,22 @@ func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 	return jobs.Result{Output: digest, RowsIn: rows, Meta: meta(p.Rows)}, err
 }
 
+// labelled checks that some row has a target.
+func (l *learner) labelled(rows map[string]int64) error {
+	if n := rows[unlabelled]; n > 0 && len(rows) == 1 {
+		return fault.New(fault.Invalid, "target: column %q is null in all %d rows: name another column, or label some rows", l.train.Target, n)
+	}
+	return nil
+}
+
 // enough checks that every part that the spec asks for has rows.
 func (l *learner) enough(rows map[string]int64) error {
 	by := l.train.Split
 	if where := l.train.Where; len(rows) == 0 && where != "" {
 		return noneMeet(where)
+	}
+	if err := l.labelled(rows); err != nil {
+		return err
 	}
 	want := []string{split.Train.String()}
 	if by.Validation > 0 {

@@ -17,6 +17,9 @@ func suggest(word string, known []string) string {
 	return "expected one of " + strings.Join(known, ", ")
 }
 
+// Suggest is the hint with the known word that was probably meant, or "".
+func Suggest(word string, known []string) string { return suggestOnly(word, known) }
+
 // suggestOnly is the hint with the known word that was probably meant, or "".
 func suggestOnly(word string, known []string) string {
 	best, least := "", len(word)/3+2
