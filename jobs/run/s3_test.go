@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -298,5 +299,43 @@ func TestACredentialIsNowhereToBeFound(t *testing.T) {
 		for _, r := range records {
 			require.NotContains(t, string(r), s3test.Secret)
 		}
+	}
+}
+
+// Somebody else writes the manifest between this job's last look and its own
+// write: the job says so, and leaves the other's as it is.
+func TestOneManifestWins(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 1, 100, 0)
+	for _, before := range []bool{false, true} {
+		t.Run(fmt.Sprintf("an older output is there: %v", before), func(t *testing.T) {
+			t.Parallel()
+			server := s3test.Start(t)
+			server.Fill(t, "in", filepath.Join(folder, "in"))
+			w := bench(t, folder)
+			remote(t, w, server, nil)
+			if before {
+				w.succeed(inBucket(replace(featuresSpec, "name: sales", "name: older")))
+			}
+			other, done := server.Behind(t), false
+			foreign := s3.URL{Bucket: s3test.Bucket, Key: "out/features/_manifest.json"}
+			server.Set(func(_ int, r s3test.Request) s3test.Answer {
+				if r.Method == "GET" && strings.Contains(r.Query, "list-type") && done {
+					_, err := other.Put(context.Background(), foreign, []byte(`{"somebody": "else's"}`), s3.Condition{})
+					assert.NoError(t, err)
+					done = false
+				}
+				done = done || r.Method == "PUT" && strings.HasSuffix(r.Key, "features/part-00000.parquet")
+				return s3test.Pass
+			})
+			s := w.run(inBucket(featuresSpec))
+			require.Equal(t, "failed", s.Status)
+			require.Equal(t, fault.Conflict, s.Error.Kind, s.Error.Message)
+			require.Contains(t, s.Error.Message, "s3://lake/out/features/_manifest.json")
+			b, _, err := other.Read(t.Context(), foreign, 100)
+			require.NoError(t, err)
+			require.Contains(t, string(b), "somebody")
+		})
 	}
 }

@@ -172,16 +172,19 @@ func TestBrokenAnswersAreAskedForAgain(t *testing.T) {
 			s := s3test.Start(t)
 			slow := func(c *s3.Config) {
 				c.SegmentBytes = 5 << 20
-				if how == s3test.Hang {
-					c.Timeout, c.MinBytesPerSecond = 500*time.Millisecond, 10<<20
+				if how == s3test.Hang { // short, but not too short for a busy machine
+					c.Timeout, c.MinBytesPerSecond = 3*time.Second, 5<<20
 				}
 			}
 			c := s.Client(t, slow)
 			b := noise(11 << 20)
 			r := rand.New(rand.NewPCG(uint64(how), 1)) //nolint:gosec // a seeded one is wanted
-			faults := 0
+			faults, most := 0, 7                       // one request has 8 attempts
+			if how == s3test.Hang {
+				most = 3
+			}
 			s.Set(func(int, s3test.Request) s3test.Answer {
-				if r.IntN(2) == 0 && faults < 7 { // one request has 8 attempts
+				if r.IntN(2) == 0 && faults < most {
 					faults++
 					return how
 				}

@@ -65,8 +65,9 @@ func (s *Server) decide(r *http.Request) Answer {
 	return s.fault(n, one)
 }
 
-func (s *Server) proxy() http.Handler {
-	back := &httputil.ReverseProxy{
+// pass hands requests on.
+func (s *Server) pass() http.Handler {
+	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: "server"})
 			r.Out.Host = r.In.Host // which the client has signed
@@ -74,6 +75,10 @@ func (s *Server) proxy() http.Handler {
 		Transport:    s.transport(),
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
+}
+
+func (s *Server) proxy() http.Handler {
+	back := s.pass()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch s.decide(r) {
 		case Pass:

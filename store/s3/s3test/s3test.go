@@ -129,6 +129,15 @@ func (s *Server) Client(t testing.TB, change func(*s3.Config)) *s3.Client {
 	return c
 }
 
+// Behind returns a client whose requests are neither counted nor disturbed, for
+// what somebody else does meanwhile.
+func (s *Server) Behind(t testing.TB) *s3.Client {
+	t.Helper()
+	quiet := httptest.NewServer(s.pass())
+	t.Cleanup(quiet.Close)
+	return s.Client(t, func(c *s3.Config) { c.Endpoint = quiet.URL })
+}
+
 // Env returns the environment variables by which programs find the server.
 func (s *Server) Env() map[string]string {
 	return map[string]string{"AWS_ENDPOINT_URL_S3": s.URL, "AWS_REGION": Region, "AWS_ACCESS_KEY_ID": Access, "AWS_SECRET_ACCESS_KEY": Secret}
