@@ -22,7 +22,9 @@ type scratch struct {
 	expanded int64  // bytes of strings that share prefixes, of a chunk so far
 	fetched  []byte // chunks as in the file
 	pages    []page
-	rows     data.Bitmap    // those that are wanted, nil: all
+	window   RowSpan        // rows of the row group that are read
+	rows     data.Bitmap    // those of the window that are wanted, nil: all
+	shift    int            // row of the window at which a column that is decoded begins
 	columns  []*data.Column // of a filtered read, before the filter
 	list     elements
 	indexes  map[int]*pageIndex // by chunk, those that rows were ruled out by
@@ -110,6 +112,15 @@ func (r *columnReader) page(p *page) (err error) {
 	return nil
 }
 
+// windowRows is how many rows are read.
+func (s *scratch) windowRows() int { return int(s.window.To - s.window.From) }
+
+// wanted reports whether any of n rows of a column is.
+func (s *scratch) wanted(row, n int) bool {
+	from, to := max(row+s.shift, 0), min(row+s.shift+n, s.windowRows())
+	return s.rows == nil || anySet(s.rows, from, to-from)
+}
+
 func errStrings(maxBytes int64) error {
 	return fault.New(fault.Exhausted, "strings take more than the %d bytes of memory there may be", maxBytes)
 }
@@ -161,7 +172,7 @@ func (r *columnReader) dataPage(p *page) error {
 	if n > r.col.Len()-r.row {
 		return fmt.Errorf("%d values, %d rows left", n, r.col.Len()-r.row)
 	}
-	if !anySet(r.rows, r.row, n) {
+	if !r.wanted(r.row, n) {
 		r.row += n
 		return nil
 	}

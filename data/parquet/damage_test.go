@@ -36,6 +36,17 @@ func survive(b []byte) error {
 				}
 				continue
 			}
+			if n := f.RowGroup(g).Rows; n > 0 {
+				part, err := f.Read(context.Background(), g, parquet.ReadOptions{Columns: []string{field.Name}, Rows: parquet.RowSpan{From: n / 3, To: n/3 + 1}})
+				if err == nil && part.NumRows != 1 {
+					return fmt.Errorf("%d rows of 1", part.NumRows)
+				}
+				if err != nil {
+					if err := checkFault(err); err != nil {
+						return err
+					}
+				}
+			}
 			c := batch.Columns[0]
 			if int64(c.Len()) != f.RowGroup(g).Rows || batch.NumRows != c.Len() || c.Valid != nil && len(c.Valid) != (c.Len()+63)/64 {
 				return fmt.Errorf("%d rows of %d, marks for %d", c.Len(), f.RowGroup(g).Rows, 64*len(c.Valid))

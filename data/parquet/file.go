@@ -55,6 +55,7 @@ type File struct {
 	leaves      []leaf
 	unsupported []Unsupported
 	byName      map[string]int
+	tables      pageTables
 }
 
 // Open reads and checks the footer of the file of the given size; name is what

@@ -12,7 +12,7 @@ import (
 // first the filter's own columns, as far as statistics and page index leave
 // something of them, then, of the others, the pages that have such rows.
 func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, o ReadOptions) (*data.Batch, error) {
-	numRows := int(f.foot.groups[g].numRows)
+	numRows := s.windowRows()
 	if o.Kept != nil {
 		*o.Kept = data.NewBitmap(numRows)
 	}
@@ -57,6 +57,11 @@ func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, 
 	if left < numRows {
 		return all.KeepInto(rows, o.Into), nil
 	}
+	if s.window != (RowSpan{0, f.foot.groups[g].numRows}) {
+		for _, c := range all.Columns {
+			tidy(c)
+		}
+	}
 	s.columns = nil // they are the caller's now, and the caller's are ours
 	if o.Into != nil {
 		s.columns = o.Into.Columns
@@ -75,7 +80,7 @@ func (f *File) test(ctx context.Context, s *scratch, g int, tested []int, filter
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := filter.Eval(&data.Batch{Schema: f.schemaOf(tested), NumRows: int(f.foot.groups[g].numRows), Columns: columns})
+	rows, err := filter.Eval(&data.Batch{Schema: f.schemaOf(tested), NumRows: s.windowRows(), Columns: columns})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -115,9 +120,16 @@ func (f *File) candidates(ctx context.Context, s *scratch, g int, filter *data.F
 	if err != nil || len(spans) == 0 {
 		return nil, err
 	}
-	sel := data.NewBitmap(int(f.foot.groups[g].numRows))
+	sel, some := data.NewBitmap(s.windowRows()), false
 	for _, span := range spans {
-		setBits(sel, int(span.From), int(span.To-span.From))
+		from, to := max(span.From, s.window.From), min(span.To, s.window.To)
+		if from < to {
+			setBits(sel, int(from-s.window.From), int(to-from))
+			some = true
+		}
+	}
+	if !some {
+		return nil, nil
 	}
 	return sel, nil
 }

@@ -25,6 +25,10 @@ type ReadOptions struct {
 	// more: its memory is used again where it fits, which is much quicker than
 	// new memory. Strings of its dictionaries stay valid. nil: all memory is new.
 	Into *data.Batch
+	// Rows are those of the row group that are read, and that Kept speaks of. Of
+	// columns without lists, only pages that have any of them are fetched and
+	// decoded. The zero value means all.
+	Rows RowSpan
 	// MaxBytes bounds what the row group may take in memory: its columns, their
 	// strings, and a chunk as the file has it. More is fault.Exhausted, before the
 	// memory is taken. 0 means 4 GiB.
@@ -51,8 +55,12 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 	if err != nil {
 		return nil, err
 	}
+	window, err := f.window(g, o.Rows)
+	if err != nil {
+		return nil, err
+	}
 	s := scratches.Get().(*scratch)
-	s.indexes, s.maxBytes = nil, o.MaxBytes
+	s.indexes, s.maxBytes, s.window = nil, o.MaxBytes, window
 	if s.maxBytes <= 0 {
 		s.maxBytes = maxBatchBytes
 	}
@@ -71,7 +79,7 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 		sound = true
 		return b, err
 	}
-	b = &data.Batch{Schema: f.schemaOf(want), NumRows: int(f.foot.groups[g].numRows)}
+	b = &data.Batch{Schema: f.schemaOf(want), NumRows: s.windowRows()}
 	b.Columns, err = f.decode(ctx, s, g, want, nil, old)
 	sound = true
 	if err != nil {
@@ -93,6 +101,10 @@ func (f *File) schemaOf(want []int) data.Schema {
 // whatever there was. A nil sel means all rows.
 func (f *File) decode(ctx context.Context, s *scratch, g int, want []int, sel data.Bitmap, old []*data.Column) ([]*data.Column, error) {
 	group := &f.foot.groups[g]
+	if s.window != (RowSpan{0, group.numRows}) {
+		s.rows, s.list.at = sel, -1
+		return f.decodeWindow(ctx, s, g, want, old)
+	}
 	if err := f.checkSize(g, want, s.maxBytes); err != nil {
 		return nil, err
 	}
