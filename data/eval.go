@@ -9,44 +9,53 @@ import (
 )
 
 // verdict says for which rows a condition is true and for which it is false; it
-// is neither for the others. Bits beyond the last row are clear.
+// is neither for the others. Bits beyond the last row are clear. There is no no
+// where nobody wants it, which is wherever no Not stands above.
 type verdict struct{ yes, no Bitmap }
 
 // Eval returns the rows of b for which the predicate is true, never nil and
 // with clear bits beyond the last row. The batch must have the filter's columns,
 // in any place, of the types it was bound to.
 func (f *Filter) Eval(b *Batch) (Bitmap, error) {
-	v, err := f.root.eval(b)
+	v, err := f.root.eval(b, false)
 	return v.yes, err
 }
 
-func (n *node) eval(b *Batch) (verdict, error) {
+func (n *node) eval(b *Batch, wantNo bool) (verdict, error) {
 	switch n.op {
 	case OpAnd, OpOr:
-		return n.evalList(b)
+		return n.evalList(b, wantNo)
 	case OpNot:
-		v, err := n.of[0].eval(b)
+		v, err := n.of[0].eval(b, true)
 		return verdict{yes: v.no, no: v.yes}, err
 	}
 	c := b.Column(n.column)
 	if c == nil || c.Type != n.typ {
 		return verdict{}, fault.New(fault.Internal, "where: the batch has no column %q of type %v", n.column, n.typ)
 	}
-	known := c.known(b.NumRows)
 	if n.op == OpIsNull {
+		known := c.known(b.NumRows)
 		return verdict{yes: invert(known, b.NumRows), no: known}, nil
 	}
 	yes := NewBitmap(b.NumRows)
-	n.compare(c, yes)
-	no := known
+	n.compare(c, yes) // of NaN it is never true
+	if c.Valid != nil {
+		for i := range yes {
+			yes[i] &= c.Valid[i]
+		}
+	}
+	yes.trim(b.NumRows)
+	if !wantNo {
+		return verdict{yes: yes}, nil
+	}
+	no := c.known(b.NumRows)
 	for i := range yes {
-		yes[i] &= known[i]
 		no[i] &^= yes[i]
 	}
 	return verdict{yes, no}, nil
 }
 
-func (n *node) evalList(b *Batch) (verdict, error) {
+func (n *node) evalList(b *Batch, wantNo bool) (verdict, error) {
 	out := verdict{yes: NewBitmap(b.NumRows), no: NewBitmap(b.NumRows)}
 	and := n.op == OpAnd
 	if and { // of none it is true
@@ -55,18 +64,19 @@ func (n *node) evalList(b *Batch) (verdict, error) {
 		out.no = invert(out.no, b.NumRows)
 	}
 	for _, q := range n.of {
-		v, err := q.eval(b)
+		v, err := q.eval(b, wantNo)
 		if err != nil {
 			return verdict{}, err
 		}
-		for i := range v.yes {
-			if and {
-				out.yes[i] &= v.yes[i]
-				out.no[i] |= v.no[i]
-			} else {
-				out.yes[i] |= v.yes[i]
-				out.no[i] &= v.no[i]
-			}
+		yes, yes2, no, no2 := out.yes, v.yes, out.no, v.no
+		if !and { // by de Morgan
+			yes, yes2, no, no2 = no, no2, yes, yes2
+		}
+		for i := range yes2 {
+			yes[i] &= yes2[i]
+		}
+		for i := range no2 {
+			no[i] |= no2[i]
 		}
 	}
 	return out, nil
@@ -171,29 +181,38 @@ func holds[T cmp.Ordered](op Op, v T, literals []T) bool {
 // of the column. NaN compares as nothing.
 func compareNumbers[T int32 | int64 | float32 | float64, L int64 | float64](op Op, vs []T, literals []L, out Bitmap) {
 	lo, hi, ok := interval(op, literals)
+	least, most := limits[L]()
 	for at := range out {
 		part := vs[at*64 : min(at*64+64, len(vs))]
-		m := uint64(0)
-		if ok {
-			for k, v := range part {
-				above, below := uint64(0), uint64(0)
-				if L(v) >= lo {
-					above = 1
-				}
-				if L(v) <= hi {
-					below = 1
-				}
-				m |= above & below << (uint(k) & 63)
+		m := uint64(0) // filled from above
+		switch {
+		case !ok:
+			for _, v := range part {
+				_, found := slices.BinarySearch(literals, L(v))
+				m = m>>1 | bit(found)<<63
 			}
-		} else {
-			for k, v := range part {
-				if _, found := slices.BinarySearch(literals, L(v)); found {
-					m |= 1 << (uint(k) & 63)
-				}
+		case hi == most:
+			for _, v := range part {
+				m = m>>1 | bit(L(v) >= lo)<<63
+			}
+		case lo == least:
+			for _, v := range part {
+				m = m>>1 | bit(L(v) <= hi)<<63
+			}
+		default:
+			for _, v := range part {
+				m = m>>1 | bit(L(v) >= lo)&bit(L(v) <= hi)<<63
 			}
 		}
-		out[at] = m
+		out[at] = m >> (64 - uint(len(part)))
 	}
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // interval returns the least and the greatest value for which a comparison
