@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/arrow"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/rng"
 )
 
 // read returns all batches of a stream or file.
@@ -225,6 +226,28 @@ func TestBatchesGiveTheirMemoryBack(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, got, 300)
 	}
+}
+
+// Bytes that were changed at random give a table or an error, and neither fill
+// the memory nor take long.
+func TestDamagedStreams(t *testing.T) {
+	t.Parallel()
+	random := rng.New(1, "damage")
+	refused := 0
+	const rounds = 600
+	for _, in := range [][]byte{foreign(t), foreign(t, ipc.WithZstd())} {
+		for range rounds {
+			b := bytes.Clone(in)
+			for range 1 + random.IntN(3) {
+				b[random.IntN(len(b))] = byte(random.IntN(256))
+			}
+			if _, err := read(b, arrow.ReaderConfig{MaxBody: 1 << 20, MaxMemory: 1 << 22}); err != nil {
+				refused++
+				require.NotEqual(t, fault.Internal, fault.Of(err), "%v", err)
+			}
+		}
+	}
+	assert.Greater(t, refused, rounds/2)
 }
 
 // FuzzRead: whatever the bytes, a table or an error of a kind, within bounds.

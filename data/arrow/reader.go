@@ -45,6 +45,8 @@ type Reader struct {
 	schema data.Schema
 	rows   int64 // of the batches before
 	memory *budget
+
+	messages *messages
 }
 
 // NewReader reads the schema. Faults of the bytes are of kind Corrupt, types that
@@ -65,9 +67,8 @@ func NewReader(r io.Reader, cfg ReaderConfig) (out *Reader, err error) {
 			return nil, fault.New(fault.Corrupt, "it ends after its first bytes")
 		}
 	}
-	options := []ipc.Option{ipc.WithAllocator(out.memory), ipc.WithBodySizeLimit(cfg.MaxBody), ipc.WithMetadataSizeLimit(min(cfg.MaxBody, 64<<20))}
-	// ipc.NewReader would not look at the limits.
-	if out.r, err = ipc.NewReaderFromMessageReader(ipc.NewMessageReader(in, options...), options...); err != nil {
+	out.messages = &messages{r: in, memory: out.memory, maxBody: cfg.MaxBody}
+	if out.r, err = ipc.NewReaderFromMessageReader(out.messages, ipc.WithAllocator(out.memory)); err != nil {
 		return nil, out.memory.judge(err)
 	}
 	out.leaves, err = leavesOf(out.r.Schema())
@@ -120,7 +121,10 @@ func (r *Reader) end() error {
 }
 
 // Close gives back what the reader holds.
-func (r *Reader) Close() { r.r.Release() }
+func (r *Reader) Close() {
+	r.r.Release()
+	r.messages.Release()
+}
 
 // Batch converts the record and gives it back. It may be called once, from any
 // goroutine.

@@ -1,0 +1,123 @@
+package arrow
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+)
+
+const (
+	continuation = 0xffffffff
+	maxMetadata  = 64 << 20
+	messageBody  = 3 // the place of the body's length in its table
+)
+
+// messages reads the messages of a stream for arrow-go, each checked before it
+// sees it.
+type messages struct {
+	r       io.Reader
+	memory  memory.Allocator
+	maxBody int64
+	last    *ipc.Message
+}
+
+// Retain and Release are those of arrow-go, which counts who uses what; nobody
+// but one reader uses this.
+func (m *messages) Retain() {}
+
+// Release gives the last message back.
+func (m *messages) Release() {
+	if m.last != nil {
+		m.last.Release()
+		m.last = nil
+	}
+}
+
+// Message returns the next message, which is good until the one after it, or
+// io.EOF at the end of the stream.
+func (m *messages) Message() (*ipc.Message, error) {
+	n, err := m.size()
+	if err != nil {
+		return nil, err
+	}
+	if n > maxMetadata || int64(n) > m.maxBody {
+		return nil, fault.New(fault.Corrupt, "metadata of %d bytes", n)
+	}
+	meta := make([]byte, n)
+	if _, err := io.ReadFull(m.r, meta); err != nil {
+		return nil, cutShort(err)
+	}
+	length, err := bodyLength(meta)
+	if err != nil {
+		return nil, err
+	}
+	if err := verify(meta, length); err != nil {
+		return nil, err
+	}
+	if length < 0 || length > m.maxBody {
+		return nil, fault.New(fault.Corrupt, "a message claims %d bytes; there are at most %d", length, m.maxBody)
+	}
+	body := memory.NewResizableBuffer(m.memory)
+	defer body.Release()
+	body.Resize(int(length))
+	if _, err := io.ReadFull(m.r, body.Bytes()); err != nil {
+		return nil, cutShort(err)
+	}
+	m.Release()
+	m.last = ipc.NewMessage(memory.NewBufferBytes(meta), body)
+	return m.last, nil
+}
+
+// size reads how many bytes the metadata takes; versions before 0.15 have no
+// continuation mark before it.
+func (m *messages) size() (uint32, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(m.r, b[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			return 0, io.EOF
+		}
+		return 0, cutShort(err)
+	}
+	n := binary.LittleEndian.Uint32(b[:])
+	if n == continuation {
+		if _, err := io.ReadFull(m.r, b[:]); err != nil {
+			return 0, cutShort(err)
+		}
+		n = binary.LittleEndian.Uint32(b[:])
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// cutShort is what a stream is that ends within a message.
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fault.New(fault.Corrupt, "cut short within a message")
+	}
+	return fmt.Errorf("read: %w", err)
+}
+
+// bodyLength reads how many bytes follow the metadata.
+func bodyLength(meta []byte) (int64, error) {
+	v := &verifier{b: meta}
+	root, err := v.offset(0)
+	if err != nil {
+		return 0, err
+	}
+	at, ok, err := v.field(root, messageBody)
+	if err != nil || !ok {
+		return 0, err
+	}
+	if at+8 > len(meta) {
+		return 0, errClaim
+	}
+	return int64(binary.LittleEndian.Uint64(meta[at:])), nil
+}
