@@ -116,12 +116,20 @@ func (l Local) Run(ctx context.Context, id jobs.ID, kind, name string, spec []by
 		r.launch(ctx)
 		select {
 		case o := <-r.news:
+			r.heed(ctx) // first: what an attempt says of its end is no failure then
 			r.hear(o)
 		case <-r.wake():
 		case <-ctx.Done():
-			why := &jobs.Failure{Kind: fault.Canceled, Message: context.Cause(ctx).Error()}
-			r.queue = append(r.queue, jobs.Event{Kind: jobs.CancelRequested, Failure: why})
+			r.heed(ctx)
 		}
+	}
+}
+
+// heed cancels the job when ctx has ended.
+func (r *localRun) heed(ctx context.Context) {
+	if ctx.Err() != nil {
+		why := &jobs.Failure{Kind: fault.Canceled, Message: context.Cause(ctx).Error()}
+		r.queue = append(r.queue, jobs.Event{Kind: jobs.CancelRequested, Failure: why})
 	}
 }
 
