@@ -36,7 +36,7 @@ e2e: ## Run the tests that start real processes
 
 fuzz: ## Fuzz the readers of foreign bytes, FUZZTIME=60s each
 	@for f in FuzzRead FuzzFooter FuzzPage FuzzDictionary; do $(GO) test -run '^$$$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./data/parquet || exit 1; done
-	@for p in csv ndjson arrow; do $(GO) test -run '^$$$$' -fuzz '^Fuzz' -fuzztime $(FUZZTIME) ./data/$$p || exit 1; done
+	@for p in csv ndjson arrow; do $(GO) test -run '^$$$$' -fuzz '^Fuzz' -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./data/$$p || exit 1; done
 
 bench: bench-setup ## Measure against the peers; BENCH=train OUT=file.json for one
 	$(GO) build -o bin/bench/bench ./cmd/bench
