@@ -85,6 +85,9 @@ type Result struct {
 	RowsOut      int64           `json:"rows_out,omitempty"`
 	RowsRejected int64           `json:"rows_rejected,omitempty"`
 	Meta         json.RawMessage `json:"meta,omitempty"` // small facts for the planner and for people
+	// PeakRSS is the most memory, in bytes, that the process which carried out the
+	// task had in use while it did. It informs people, and no digest depends on it.
+	PeakRSS int64 `json:"peak_rss_bytes,omitempty"`
 }
 
 // Failure is why a task or a job did not succeed.
@@ -124,6 +127,9 @@ type Job struct {
 	// Workers is the number of different members that finished tasks. It informs
 	// people and is no part of any result.
 	Workers int
+	// PeakRSS is the most memory, in bytes, that each member had in use while it
+	// carried out tasks that it reported; of a gang, rank 0 reports.
+	PeakRSS map[MemberID]int64
 
 	first   []int // place in Tasks of each stage's first task
 	open    int   // tasks of the current stage that are not Done
@@ -133,7 +139,7 @@ type Job struct {
 
 // New returns a job that has not been submitted yet.
 func New(id ID) *Job {
-	return &Job{ID: id, byID: map[TaskID]*Task{}, workers: map[MemberID]bool{}}
+	return &Job{ID: id, byID: map[TaskID]*Task{}, workers: map[MemberID]bool{}, PeakRSS: map[MemberID]int64{}}
 }
 
 // StageTasks returns the tasks of the newest stage called name, in shard order,

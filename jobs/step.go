@@ -141,6 +141,9 @@ func (j *Job) done(t *Task, e Event) ([]Effect, error) {
 		j.workers[m] = true
 	}
 	j.Workers = len(j.workers)
+	if n := e.Result.PeakRSS; n > 0 {
+		j.PeakRSS[t.Members[0]] = max(j.PeakRSS[t.Members[0]], n)
+	}
 	t.Phase, t.Result = Done, *e.Result
 	if j.open--; j.open > 0 {
 		return nil, nil

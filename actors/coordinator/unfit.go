@@ -1,11 +1,10 @@
 package coordinator
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
 )
 
 // rejectUnfit ends the jobs whose tasks need more memory than any member here
@@ -27,13 +26,7 @@ func (c *Core) rejectUnfit(now time.Time) {
 		case t.unfit.IsZero():
 			t.unfit = now
 		case now.Sub(t.unfit) >= c.cfg.UnfitAfter:
-			c.emit(t, jobs.Event{Kind: jobs.Rejected, Failure: &jobs.Failure{
-				Kind: fault.Exhausted,
-				Message: fmt.Sprintf("stage %s: a task may need %s of memory, and the largest worker has %s for tasks: start one with more (--memory)",
-					stage.Name, gib(stage.MaxBytes), gib(most)),
-			}})
+			c.emit(t, jobs.Event{Kind: jobs.Rejected, Failure: plan.TooLarge(stage, most)})
 		}
 	}
 }
-
-func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }

@@ -77,7 +77,7 @@ func decodeRef(r *troupev1.Ref) jobs.Ref {
 }
 
 func decodeResult(r *troupev1.Result) jobs.Result {
-	return jobs.Result{Output: r.GetOutput(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), RowsRejected: r.GetRowsRejected(), Meta: r.GetMeta()}
+	return jobs.Result{Output: r.GetOutput(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), RowsRejected: r.GetRowsRejected(), Meta: r.GetMeta(), PeakRSS: r.GetPeakRssBytes()}
 }
 
 func decodeFailure(f *troupev1.Failure) *jobs.Failure {

@@ -70,7 +70,7 @@ func encodeRef(r jobs.Ref) *troupev1.Ref {
 }
 
 func encodeResult(r jobs.Result) *troupev1.Result {
-	return &troupev1.Result{Output: r.Output, RowsIn: r.RowsIn, RowsOut: r.RowsOut, RowsRejected: r.RowsRejected, Meta: r.Meta}
+	return &troupev1.Result{Output: r.Output, RowsIn: r.RowsIn, RowsOut: r.RowsOut, RowsRejected: r.RowsRejected, Meta: r.Meta, PeakRssBytes: r.PeakRSS}
 }
 
 func encodeFailure(f *jobs.Failure) *troupev1.Failure {

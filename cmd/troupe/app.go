@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -42,6 +44,8 @@ type app struct {
 	token    string
 	patience time.Duration
 	dir      string
+	memory   string
+	granted  int64 // memory in bytes, once the engine is there
 	simd     string
 	settings string
 	quiet    bool
@@ -148,6 +152,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.token, "token", "", "what the cluster knows you by")
 	f.DurationVar(&a.patience, "patience", client.DefaultConfig().Patience, "how long to try a cluster again that is there and cannot answer now")
 	f.StringVar(&a.dir, "dir", ".troupe", "the project folder of jobs that run in this process")
+	f.StringVar(&a.memory, "memory", "", "memory for jobs that run in this process, such as 2GiB; inputs may be larger (default: half of the machine's, or of its container's)")
 	f.StringVar(&a.simd, "simd", "auto", "the processor's instructions to use: auto, portable, avx2 or avx512; results do not depend on it")
 	f.StringVar(&a.settings, "settings", "", "a file of settings (default: troupe.yaml, if it is there)")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
@@ -205,9 +210,35 @@ func (a *app) backend() (backend.Backend, error) {
 }
 
 func (a *app) engine() (*embedded.Engine, error) {
+	budget, err := a.budget()
+	if err != nil {
+		return nil, err
+	}
+	a.granted = budget
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else somebody has said so already: GOMEMLIMIT
+		debug.SetMemoryLimit(budget)
+	}
 	return embedded.Open(embedded.Config{
-		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: node.DefaultConfig().MemoryBytes, Version: version, Body: a.body, Preview: a.preview, Clock: a.clock, Log: a.log(),
+		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: budget, Version: version, Body: a.body, Preview: a.preview, Clock: a.clock, Log: a.log(),
 	})
+}
+
+// leastBudget is the least memory that jobs in this process are run with.
+const leastBudget = 64 << 20
+
+// budget is the memory for tasks of jobs that run in this process.
+func (a *app) budget() (int64, error) {
+	if a.memory == "" {
+		return max(node.DefaultConfig().MemoryBytes, leastBudget), nil
+	}
+	b, err := parseBytes(a.memory)
+	if err == nil && b < leastBudget {
+		err = fault.New(fault.Invalid, "a job needs at least 64 MiB")
+	}
+	if err != nil {
+		return 0, fault.New(fault.Invalid, "--memory %s: %w", a.memory, err)
+	}
+	return b, nil
 }
 
 // with does something with the backend and closes it.

@@ -40,8 +40,34 @@ type Facts struct {
 	ReferenceShards int          `json:"reference_shards,omitempty"` // drift only
 	Passes          int          `json:"passes,omitempty"`           // over the data before every feature is fitted
 	ShardBytes      int64        `json:"shard_bytes,omitempty"`      // decoded size of the largest shard
+	TaskBytes       int64        `json:"task_bytes,omitempty"`       // memory that a task may need to read a shard and write what comes of it
+	StateBytes      int64        `json:"state_bytes,omitempty"`      // memory that what is learned of the columns may take
+	Largest         string       `json:"largest,omitempty"`          // the row group that decides TaskBytes, for people
 	TotalBytes      int64        `json:"total_bytes,omitempty"`      // decoded size of all shards
 	Finished        *jobs.Result `json:"finished,omitempty"`         // the same job has been done before: this is its result
+}
+
+// LargestParam is the parameter of a stage that says, for people, which row group
+// decides how much memory its tasks may need.
+const LargestParam = "largest"
+
+// TooLarge is why a stage cannot run where tasks may use only so much memory.
+func TooLarge(s *jobs.Stage, most int64) *jobs.Failure {
+	why, or := "", ""
+	if largest := s.Params[LargestParam]; largest != "" {
+		why, or = ", because of "+largest, ", read fewer columns, or write the input with smaller row groups"
+	}
+	return &jobs.Failure{Kind: fault.Exhausted, Message: fmt.Sprintf(
+		"stage %s: a task may need %s of memory%s, and the largest worker has %s for tasks: start one with more (--memory)%s",
+		s.Name, mib(s.MaxBytes), why, mib(most), or)}
+}
+
+// mib words a size in MiB, rounded up, or in GiB.
+func mib(n int64) string {
+	if n >= 10<<30 {
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	}
+	return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20)
 }
 
 // Pass returns the name of the stage that observes or fits in a pass.
@@ -102,8 +128,8 @@ func Stages(s spec.Spec, f Facts) ([]jobs.Stage, error) {
 		b.merge(Manifest)
 	case spec.KindTrain:
 		if s.Train.Split.By == spec.ByTime {
-			b.mapped(Order, f.Shards)
-			b.merge(Cut)
+			b.observed(Order, f.Shards)
+			b.merged(Cut)
 		}
 		b.passes()
 		b.gang(Train, s.Train.Workers)
@@ -113,10 +139,10 @@ func Stages(s spec.Spec, f Facts) ([]jobs.Stage, error) {
 		b.merge(Manifest)
 	case spec.KindDrift:
 		if s.Drift.Reference != "" {
-			b.mapped(Reference, f.ReferenceShards)
+			b.observed(Reference, f.ReferenceShards)
 		}
-		b.mapped(Current, f.Shards)
-		b.merge(Compare)
+		b.observed(Current, f.Shards)
+		b.merged(Compare)
 	default:
 		return nil, fault.New(fault.Invalid, "plan: there is no job kind %q", s.Kind)
 	}
@@ -128,12 +154,30 @@ type builder struct {
 	stages []jobs.Stage
 }
 
+// mapped adds a stage whose tasks read their shards piece by piece.
 func (b *builder) mapped(name string, shards int) {
-	b.stages = append(b.stages, jobs.Stage{Name: name, Shape: jobs.Map, NumTasks: shards, MaxBytes: 2 * b.facts.ShardBytes})
+	s := jobs.Stage{Name: name, Shape: jobs.Map, NumTasks: shards, MaxBytes: b.facts.TaskBytes}
+	if b.facts.Largest != "" {
+		s.Params = map[string]string{LargestParam: b.facts.Largest}
+	}
+	b.stages = append(b.stages, s)
+}
+
+// observed adds a stage whose tasks also keep what they learn of the columns.
+func (b *builder) observed(name string, shards int) {
+	b.mapped(name, shards)
+	b.stages[len(b.stages)-1].MaxBytes += b.facts.StateBytes
 }
 
 func (b *builder) merge(name string) {
 	b.stages = append(b.stages, jobs.Stage{Name: name, Shape: jobs.Merge, NumTasks: 1})
+}
+
+// merged adds a stage whose task brings together what observing ones have
+// learned: two summaries at a time, and their sum.
+func (b *builder) merged(name string) {
+	b.merge(name)
+	b.stages[len(b.stages)-1].MaxBytes = 3 * b.facts.StateBytes
 }
 
 func (b *builder) gang(name string, w spec.Workers) {
@@ -146,7 +190,7 @@ func (b *builder) gang(name string, w spec.Workers) {
 
 func (b *builder) passes() {
 	for p := range b.facts.Passes {
-		b.mapped(Pass(Observe, p), b.facts.Shards)
-		b.merge(Pass(Fit, p))
+		b.observed(Pass(Observe, p), b.facts.Shards)
+		b.merged(Pass(Fit, p))
 	}
 }

@@ -40,7 +40,10 @@ type Dataset struct {
 	TotalBytes int64 `json:"-"`
 	ReadBytes  int64 `json:"-"`
 
-	files  *files.Files     // opens the files
+	files    *files.Files // opens the files
+	maxBytes int64        // memory that what is read at a time may take at most; 0: not said
+	looks    []look       // of the files, until it is known which columns are read
+
 	known  store.Refs       // remembers digests of objects, if it is set
 	filter *data.Filter     // Where, while the files are looked at
 	stored map[string]int64 // by column, what row groups that are read take in the files
@@ -87,6 +90,7 @@ func (d *Dataset) open(ctx context.Context, where *data.Predicate) (*Dataset, er
 			_, _ = all.WriteString(k + "=" + l.Values[i] + "/") //nolint:errcheck // a hash takes everything
 		}
 	}
+	d.looks = looks
 	sum := all.Sum128().Bytes()
 	d.Digest = "xxh3:" + hex.EncodeToString(sum[:])
 	d.Shards = split.Shards(cut, split.Target(d.Bytes))
@@ -170,6 +174,12 @@ func (d *Dataset) groups(l look) []split.Group {
 // columns (all if none are named) of the rows that count, and with their
 // numbers. Row groups without such rows are passed over.
 func (d *Dataset) readShard(ctx context.Context, shard int, columns []string, fn func(b *data.Batch, at rowNumbers) error) error {
+	return d.readPieces(ctx, shard, columns, 0, fn)
+}
+
+// readPieces is readShard for a caller that makes so many bytes of each row: row
+// groups that take much memory, or of which much is made, come in pieces.
+func (d *Dataset) readPieces(ctx context.Context, shard int, columns []string, madePerRow int64, fn func(b *data.Batch, at rowNumbers) error) error {
 	filter, err := d.rows()
 	if err != nil {
 		return err
@@ -177,7 +187,7 @@ func (d *Dataset) readShard(ctx context.Context, shard int, columns []string, fn
 	s := d.Shards[shard]
 	row := s.FirstRow
 	for _, r := range s.Ranges {
-		row, err = d.readRange(ctx, r, columns, filter, row, func(b *data.Batch, at rowNumbers) error {
+		row, err = d.readRange(ctx, r, columns, filter, madePerRow, row, func(b *data.Batch, at rowNumbers) error {
 			if b.NumRows == 0 && filter != nil {
 				return nil
 			}
@@ -195,7 +205,7 @@ func (d *Dataset) readShard(ctx context.Context, shard int, columns []string, fn
 
 // readRange reads row groups of one file, of which the first begins with a row's
 // number, and returns the number of the row that follows them.
-func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string, filter *data.Filter, row int64, fn func(b *data.Batch, at rowNumbers) error) (int64, error) {
+func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string, filter *data.Filter, madePerRow, row int64, fn func(b *data.Batch, at rowNumbers) error) (int64, error) {
 	file := d.Files[r.File]
 	f, err := d.files.Open(ctx, file.Path, file.Version)
 	if err != nil {
@@ -210,7 +220,7 @@ func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string
 	if err != nil {
 		return 0, err
 	}
-	v := &view{file: pf, schema: d.Schema, folder: file, filter: filter}
+	v := &view{file: pf, schema: d.Schema, folder: file, filter: filter, maxBytes: d.maxBytes}
 	if err := v.announce(f, r, columns); err != nil {
 		return 0, err
 	}
@@ -219,21 +229,35 @@ func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
-		numRows := pf.RowGroup(g).Rows
 		if v.mayMatch(g) {
-			var rows *data.Batch
-			var kept data.Bitmap
-			if rows, kept, spare, err = v.read(ctx, g, columns, spare); err != nil {
+			if spare, err = v.readGroup(ctx, g, columns, madePerRow, row, spare, fn); err != nil {
 				return 0, err
 			}
-			if err := fn(rows, rowNumbers{first: row, count: int(numRows), kept: kept}); err != nil {
-				return 0, fmt.Errorf("%s: row group %d: %w", file.Path, g, err)
-			}
 		}
-		row += numRows
+		row += pf.RowGroup(g).Rows
 	}
 	batches.Put(spare)
 	return row, nil
+}
+
+// readGroup calls fn with the pieces of a row group that begins with a row's
+// number, in the memory of a batch that nobody looks at any more, and returns
+// such a batch.
+func (v *view) readGroup(ctx context.Context, g int, columns []string, madePerRow, row int64, spare *data.Batch, fn func(b *data.Batch, at rowNumbers) error) (*data.Batch, error) {
+	for _, piece := range v.pieces(g, columns, madePerRow) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		rows, kept, used, err := v.read(ctx, g, piece, columns, spare)
+		if err != nil {
+			return nil, err
+		}
+		spare = used
+		if err := fn(rows, rowNumbers{first: row + piece.From, count: int(piece.To - piece.From), kept: kept}); err != nil {
+			return nil, fmt.Errorf("%s: row group %d: %w", v.folder.Path, g, err)
+		}
+	}
+	return spare, nil
 }
 
 // batches are those that nobody looks at any more, for their memory.

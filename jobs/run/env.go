@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/jobs/run/files"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
+	"github.com/troupe-ml/troupe/jobs/run/memory"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/bundle"
 	"github.com/troupe-ml/troupe/ml/collective"
@@ -29,6 +30,9 @@ type Env struct {
 	// Code is the version of the program: another version does not take over
 	// what an earlier one has finished.
 	Code string
+	// Memory is what tasks may use in all, in bytes; 0 when nobody has said. What
+	// one of them reads at a time is no more than that.
+	Memory int64
 	// Threads is how many cores a gang's rank may use when its spec does not say.
 	Threads int
 	// Cache is the folder of tables that ranks of one machine share, in one or in
@@ -56,7 +60,7 @@ type work struct {
 //
 // Errors: Invalid and Corrupt name the file, column or field at fault; whatever
 // may pass is Unavailable or Exhausted.
-func (e *Env) Body(ctx context.Context, t Task, r Reporter) (jobs.Result, error) {
+func (e *Env) Body(ctx context.Context, t Task, r Reporter) (result jobs.Result, err error) {
 	s, err := spec.Decode(t.Spec)
 	if err != nil {
 		return jobs.Result{}, err
@@ -73,6 +77,8 @@ func (e *Env) Body(ctx context.Context, t Task, r Reporter) (jobs.Result, error)
 	if !ok {
 		return jobs.Result{}, fault.New(fault.Internal, "stage %q has no body in this version", t.Stage.Name)
 	}
+	end := memory.Process.Begin()
+	defer func() { result.PeakRSS = end() }()
 	return body(w, pass)
 }
 
@@ -135,7 +141,7 @@ func (w *work) input(stage string, into any) error {
 	if s, ok := into.(*Survey); ok {
 		for _, d := range []*Dataset{s.Input, s.Reference} {
 			if d != nil {
-				d.files = w.Files
+				d.files, d.maxBytes = w.Files, w.Memory
 			}
 		}
 	}

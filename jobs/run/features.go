@@ -78,8 +78,13 @@ func (w *work) observe(pass int) (jobs.Result, error) {
 
 // scan reads this task's shard and reports how far it is.
 func (w *work) scan(d *Dataset, columns []string, fn func(b *data.Batch, at rowNumbers) error) (rows int64, err error) {
+	return w.scanPieces(d, columns, 0, fn)
+}
+
+// scanPieces is scan for a body that makes so many bytes of each row.
+func (w *work) scanPieces(d *Dataset, columns []string, madePerRow int64, fn func(b *data.Batch, at rowNumbers) error) (rows int64, err error) {
 	total := d.Shards[w.task.Index].Rows
-	err = d.readShard(w.ctx, w.task.Index, columns, func(b *data.Batch, at rowNumbers) error {
+	err = d.readPieces(w.ctx, w.task.Index, columns, madePerRow, func(b *data.Batch, at rowNumbers) error {
 		if err := fn(b, at); err != nil {
 			return err
 		}
@@ -198,7 +203,24 @@ func (w *work) ready(s *Survey) (*features.Pipeline, error) {
 	return w.pipeline(s, p.NumPasses())
 }
 
-// stagePart maps one shard's row groups to those of a part of the output.
+// rowBytes is what the columns of a schema take in memory for each row, without
+// the strings.
+func rowBytes(s data.Schema) (n int64) {
+	for _, f := range s.Fields {
+		switch f.Type {
+		case data.Bool:
+			n++
+		case data.Int32, data.Float32, data.Date, data.String:
+			n += 4
+		default:
+			n += 8
+		}
+	}
+	return n
+}
+
+// stagePart maps the row groups of one shard, or pieces of them, to row groups
+// of a part of the output.
 func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply func(b *data.Batch) (*data.Batch, error)) (jobs.Result, error) {
 	var rows, filtered int64
 	part, err := w.output().stage(w.ctx, w.task.Index, func(f io.Writer) error {
@@ -206,7 +228,7 @@ func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply
 		if err != nil {
 			return err
 		}
-		rows, err = w.scan(d, columns, func(b *data.Batch, _ rowNumbers) error {
+		rows, err = w.scanPieces(d, columns, rowBytes(schema), func(b *data.Batch, _ rowNumbers) error {
 			made, err := apply(b)
 			if err != nil {
 				return err

@@ -54,7 +54,11 @@ type Local struct {
 	Body  Body
 	Clock clock.Clock
 	Slots int
-	Watch Watcher
+	// MaxBytes is the memory that tasks may use in all: one waits while those that
+	// run need the rest, and a job whose task alone may need more fails. 0 means no
+	// bound.
+	MaxBytes int64
+	Watch    Watcher
 	// Backoff is the wait before the first retry of a failed task, which doubles
 	// with every failure. Default: that of a cluster.
 	Backoff time.Duration
@@ -84,6 +88,7 @@ type localRun struct {
 	waiting []jobs.TaskID             // in order of shards
 	later   map[jobs.TaskID]time.Time // those of them that have failed: not before
 	active  int
+	bytes   int64 // of memory that those may need
 	news    chan outcome
 	done    chan struct{} // closed when nobody listens to news any more
 }
@@ -198,6 +203,8 @@ func (r *localRun) perform(e jobs.Effect) {
 			r.queue = append(r.queue, jobs.Event{Kind: jobs.Rejected, Failure: &jobs.Failure{Kind: fault.Of(err), Message: err.Error()}})
 		case result != nil:
 			r.queue = append(r.queue, jobs.Event{Kind: jobs.Concluded, Result: result})
+		case r.MaxBytes > 0 && next.MaxBytes > r.MaxBytes:
+			r.queue = append(r.queue, jobs.Event{Kind: jobs.Rejected, Failure: plan.TooLarge(next, r.MaxBytes)})
 		default:
 			r.queue = append(r.queue, jobs.Event{Kind: jobs.StagePlanned, Stage: next})
 		}
@@ -215,9 +222,19 @@ func (r *localRun) perform(e jobs.Effect) {
 	}
 }
 
-// launch starts waiting tasks while there are slots.
+// room reports whether one more task of the current stage may run beside those
+// that do.
+func (r *localRun) room() bool {
+	if r.active >= max(r.Slots, 1) {
+		return false
+	}
+	stage, _ := r.job.Current()
+	return r.active == 0 || r.MaxBytes <= 0 || stage == nil || r.bytes+stage.MaxBytes <= r.MaxBytes
+}
+
+// launch starts waiting tasks while there are slots and memory.
 func (r *localRun) launch(ctx context.Context) {
-	for r.active < max(r.Slots, 1) {
+	for r.room() {
 		next := r.ready()
 		if next < 0 {
 			return
@@ -235,6 +252,7 @@ func (r *localRun) launch(ctx context.Context) {
 			Stage: r.job.Stages[t.Stage], WorldSize: 1, Checkpoint: t.Checkpoint,
 		}
 		r.active++
+		r.bytes += task.Stage.MaxBytes
 		go func() {
 			result, err := r.Body(ctx, task, localReporter{r, task})
 			r.news <- outcome{task: task, result: result, err: err}
@@ -250,7 +268,7 @@ func (r *localRun) ready() int {
 // wake fires when a task has waited long enough after its failure, if there is a
 // slot for it; else it is nil, which never fires.
 func (r *localRun) wake() <-chan time.Time {
-	if len(r.waiting) == 0 || r.active >= max(r.Slots, 1) {
+	if len(r.waiting) == 0 || !r.room() {
 		return nil
 	}
 	first := r.later[r.waiting[0]]
@@ -274,13 +292,19 @@ func (r *localRun) hear(o outcome) {
 		}
 		return
 	case o.err != nil:
-		r.active--
+		r.ended(o)
 		e.Kind, e.Failure = jobs.TaskFailed, &jobs.Failure{Kind: fault.Of(o.err), Message: o.err.Error()}
 	default:
-		r.active--
+		r.ended(o)
 		e.Kind, e.Result = jobs.TaskDone, &o.result
 	}
 	r.queue = append(r.queue, e)
+}
+
+// ended gives back what an attempt has used.
+func (r *localRun) ended(o outcome) {
+	r.active--
+	r.bytes -= o.task.Stage.MaxBytes
 }
 
 // localReporter passes an attempt's words on.

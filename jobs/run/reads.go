@@ -5,6 +5,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/parquet"
+	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/bundle"
 	"github.com/troupe-ml/troupe/ml/features"
@@ -38,20 +39,7 @@ func (d *Dataset) reading(columns []string) {
 
 // measure says how many bytes a job reads of its inputs, which look has found.
 func (w *work) measure(s *Survey) error {
-	var columns []string
-	var err error
-	switch k := w.spec; k.Kind {
-	case spec.KindFeatures:
-		p, err := compile(k.Features, s.Input)
-		if err != nil {
-			return err
-		}
-		columns = pipelineReads(p)
-	case spec.KindTrain:
-		columns, err = trainReads(k.Train, s.Input)
-	case spec.KindPredict, spec.KindDrift:
-		columns, err = w.modelReads(s)
-	}
+	columns, err := w.reads(s)
 	if err != nil {
 		return err
 	}
@@ -60,6 +48,39 @@ func (w *work) measure(s *Survey) error {
 		s.Reference.reading(columns)
 	}
 	return nil
+}
+
+// demand says what memory a job's tasks may need to read its inputs, which look
+// has found.
+func (w *work) demand(s *Survey, facts *plan.Facts) error {
+	columns, err := w.reads(s)
+	if err != nil {
+		return err
+	}
+	s.Input.demand(facts, columns)
+	if s.Reference != nil {
+		s.Reference.demand(facts, columns)
+	}
+	return nil
+}
+
+// reads returns the columns that a job reads.
+func (w *work) reads(s *Survey) (columns []string, err error) {
+	switch k := w.spec; k.Kind {
+	case spec.KindFeatures:
+		p, err := compile(k.Features, s.Input)
+		if err != nil {
+			return nil, err
+		}
+		columns = pipelineReads(p)
+	case spec.KindTrain:
+		columns, err = trainReads(k.Train, s.Input)
+	case spec.KindPredict, spec.KindDrift:
+		columns, err = w.modelReads(s)
+	}
+	columns = slices.DeleteFunc(columns, func(c string) bool { return c == "" })
+	slices.Sort(columns)
+	return slices.Compact(columns), err
 }
 
 func pipelineReads(p *features.Pipeline) []string {

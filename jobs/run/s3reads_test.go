@@ -41,7 +41,7 @@ func wide(t testing.TB, path string, groups, rows int) {
 func readAll(t testing.TB, d *Dataset, columns []string) (rows int64) {
 	t.Helper()
 	for _, r := range []split.Range{{File: 0, First: 0, Count: 10}} {
-		_, err := d.readRange(context.Background(), r, columns, nil, 0, func(b *data.Batch, _ rowNumbers) error {
+		_, err := d.readRange(context.Background(), r, columns, nil, 0, 0, func(b *data.Batch, _ rowNumbers) error {
 			rows += int64(b.NumRows)
 			return nil
 		})

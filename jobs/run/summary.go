@@ -35,19 +35,24 @@ type ColumnDrift struct {
 // Summary is a job as users see it: the one JSON document of a verb that runs
 // it, and what the API answers.
 type Summary struct {
-	Job          string        `json:"job"`
-	Kind         string        `json:"kind"`
-	Name         string        `json:"name"`
-	Status       string        `json:"status"`
-	RowsIn       int64         `json:"rows_in"`
-	RowsOut      int64         `json:"rows_out"`
-	RowsRejected int64         `json:"rows_rejected"`
-	Workers      int           `json:"workers"`
-	Seconds      float64       `json:"seconds"`
-	Error        *jobs.Failure `json:"error,omitempty"`
-	Stage        string        `json:"stage,omitempty"` // being worked on, while the job runs
-	TasksDone    int           `json:"tasks_done"`
-	Tasks        int           `json:"tasks"`
+	Job          string  `json:"job"`
+	Kind         string  `json:"kind"`
+	Name         string  `json:"name"`
+	Status       string  `json:"status"`
+	RowsIn       int64   `json:"rows_in"`
+	RowsOut      int64   `json:"rows_out"`
+	RowsRejected int64   `json:"rows_rejected"`
+	Workers      int     `json:"workers"`
+	Seconds      float64 `json:"seconds"`
+	// PeakRSS is the most memory, in bytes, that any worker had in use while it
+	// carried out tasks of the job, other jobs and the program itself included;
+	// PeakRSSByWorker is that of each. Neither is part of any digest.
+	PeakRSS         int64            `json:"peak_rss_bytes,omitempty"`
+	PeakRSSByWorker map[string]int64 `json:"peak_rss_by_worker,omitempty"`
+	Error           *jobs.Failure    `json:"error,omitempty"`
+	Stage           string           `json:"stage,omitempty"` // being worked on, while the job runs
+	TasksDone       int              `json:"tasks_done"`
+	Tasks           int              `json:"tasks"`
 	Outcome
 }
 
@@ -62,6 +67,13 @@ func Summarise(j *jobs.Job, now int64) Summary {
 		now = j.EndedAt
 	}
 	s.Seconds = float64(now-j.SubmittedAt) / 1000
+	for member, n := range j.PeakRSS {
+		if s.PeakRSSByWorker == nil {
+			s.PeakRSSByWorker = map[string]int64{}
+		}
+		s.PeakRSSByWorker[string(member)] = n
+		s.PeakRSS = max(s.PeakRSS, n)
+	}
 	for _, t := range j.Tasks {
 		s.Tasks++
 		if t.Phase == jobs.Done {

@@ -81,6 +81,9 @@ func (w *work) look() (*Survey, plan.Facts, error) {
 		return nil, facts, err
 	}
 	facts.Shards = len(s.Input.Shards)
+	if err := w.demand(s, &facts); err != nil {
+		return nil, facts, err
+	}
 	facts.TotalBytes, facts.ShardBytes = s.Input.Bytes, largest(s.Input.Shards)
 	if s.Reference != nil {
 		facts.ReferenceShards = len(s.Reference.Shards)

@@ -16,6 +16,8 @@ type view struct {
 	schema data.Schema // the dataset's
 	folder DataFile    // what the file's folders say
 	filter *data.Filter
+	// maxBytes bounds what a read takes in memory; 0 is the reader's own bound.
+	maxBytes int64
 }
 
 // statistics returns what is known of a column's values in a row group.
@@ -72,20 +74,20 @@ func (v *view) native(columns []string) bool {
 	return true
 }
 
-// read returns the named columns (all if none are named) of a row group's rows
-// that count, and which those are, nil standing for all. into is a batch whose
+// read returns the named columns (all if none are named) of those of a piece of
+// a row group's rows that count, and which those are, nil standing for all. into is a batch whose
 // memory may be used again, if there is one; so is what is returned with it.
-func (v *view) read(ctx context.Context, group int, columns []string, into *data.Batch) (b *data.Batch, kept data.Bitmap, reuse *data.Batch, err error) {
+func (v *view) read(ctx context.Context, group int, piece parquet.RowSpan, columns []string, into *data.Batch) (b *data.Batch, kept data.Bitmap, reuse *data.Batch, err error) {
 	if len(columns) == 0 {
 		columns = v.schema.Names()
 	}
 	if v.filter == nil {
-		b, reuse, err = v.all(ctx, group, columns, into)
+		b, reuse, err = v.all(ctx, group, piece, columns, into)
 		return b, nil, reuse, err
 	}
 	tests := v.filter.Columns()
 	if v.native(tests) && len(v.stored(columns)) > 0 {
-		b, err = v.file.Read(ctx, group, parquet.ReadOptions{Columns: v.stored(columns), Filter: v.filter, Kept: &kept, Into: into})
+		b, err = v.file.Read(ctx, group, parquet.ReadOptions{Columns: v.stored(columns), Rows: piece, Filter: v.filter, Kept: &kept, Into: into, MaxBytes: v.maxBytes})
 		if err != nil {
 			return nil, nil, into, err
 		}
@@ -98,7 +100,7 @@ func (v *view) read(ctx context.Context, group int, columns []string, into *data
 			wanted = append(wanted, c)
 		}
 	}
-	if b, reuse, err = v.all(ctx, group, wanted, into); err != nil {
+	if b, reuse, err = v.all(ctx, group, piece, wanted, into); err != nil {
 		return nil, nil, reuse, err
 	}
 	if kept, err = v.filter.Eval(b); err != nil {
@@ -111,14 +113,14 @@ func (v *view) read(ctx context.Context, group int, columns []string, into *data
 	return picked.Keep(kept), kept, reuse, nil
 }
 
-// all returns the columns of every row of a row group.
-func (v *view) all(ctx context.Context, group int, columns []string, into *data.Batch) (b, reuse *data.Batch, err error) {
+// all returns the columns of every row of a piece of a row group.
+func (v *view) all(ctx context.Context, group int, piece parquet.RowSpan, columns []string, into *data.Batch) (b, reuse *data.Batch, err error) {
 	stored := v.stored(columns)
 	if len(stored) == 0 {
-		b, err = v.conform(&data.Batch{NumRows: int(v.file.RowGroup(group).Rows)}, columns)
+		b, err = v.conform(&data.Batch{NumRows: int(piece.To - piece.From)}, columns)
 		return b, into, err
 	}
-	if b, err = v.file.Read(ctx, group, parquet.ReadOptions{Columns: stored, Into: into}); err != nil {
+	if b, err = v.file.Read(ctx, group, parquet.ReadOptions{Columns: stored, Rows: piece, Into: into, MaxBytes: v.maxBytes}); err != nil {
 		return nil, into, err
 	}
 	whole, err := v.conform(b, columns)

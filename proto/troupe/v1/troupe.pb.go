@@ -264,6 +264,7 @@ type Result struct {
 	RowsOut       int64                  `protobuf:"varint,3,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
 	RowsRejected  int64                  `protobuf:"varint,4,opt,name=rows_rejected,json=rowsRejected,proto3" json:"rows_rejected,omitempty"`
 	Meta          []byte                 `protobuf:"bytes,5,opt,name=meta,proto3" json:"meta,omitempty"` // JSON
+	PeakRssBytes  int64                  `protobuf:"varint,6,opt,name=peak_rss_bytes,json=peakRssBytes,proto3" json:"peak_rss_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,6 +332,13 @@ func (x *Result) GetMeta() []byte {
 		return x.Meta
 	}
 	return nil
+}
+
+func (x *Result) GetPeakRssBytes() int64 {
+	if x != nil {
+		return x.PeakRssBytes
+	}
+	return 0
 }
 
 type Failure struct {
@@ -1317,13 +1325,14 @@ const file_proto_troupe_v1_troupe_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb3\x01\n" +
 	"\x06Result\x12\x16\n" +
 	"\x06output\x18\x01 \x01(\tR\x06output\x12\x17\n" +
 	"\arows_in\x18\x02 \x01(\x03R\x06rowsIn\x12\x19\n" +
 	"\brows_out\x18\x03 \x01(\x03R\arowsOut\x12#\n" +
 	"\rrows_rejected\x18\x04 \x01(\x03R\frowsRejected\x12\x12\n" +
-	"\x04meta\x18\x05 \x01(\fR\x04meta\"7\n" +
+	"\x04meta\x18\x05 \x01(\fR\x04meta\x12$\n" +
+	"\x0epeak_rss_bytes\x18\x06 \x01(\x03R\fpeakRssBytes\"7\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\x9e\x02\n" +

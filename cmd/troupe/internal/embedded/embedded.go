@@ -31,7 +31,7 @@ import (
 type Config struct {
 	Dir     string // the project folder; the store is in it
 	Slots   int    // tasks at a time
-	Memory  int64  // bytes that tasks may use, for people to see
+	Memory  int64  // bytes that tasks may use in all; 0: no bound
 	Version string
 	// Body makes the bodies of tasks over the opened store.
 	Body func(st store.Store) run.Body
@@ -120,7 +120,7 @@ func (e *Engine) Watch(ctx context.Context, id string, hear func(backend.Update)
 			hear(backend.Update{Progress: &api.Progress{Job: id, Task: string(t.ID), Rows: rows, Total: total, Text: text}})
 		},
 	}
-	local := run.Local{Store: e.store.Store, Body: e.cfg.Body(e.store.Store), Clock: e.cfg.Clock, Slots: e.cfg.Slots, Watch: watch}
+	local := run.Local{Store: e.store.Store, Body: e.cfg.Body(e.store.Store), Clock: e.cfg.Clock, Slots: e.cfg.Slots, MaxBytes: e.cfg.Memory, Watch: watch}
 	j, err := local.Run(ctx, jobs.ID(id), string(s.Kind), s.Name, s.Canonical())
 	return run.Summarise(j, e.now()), errors.Join(err, e.record(context.WithoutCancel(ctx), j))
 }
