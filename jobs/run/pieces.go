@@ -24,9 +24,9 @@ const (
 
 // Memory of a task besides what it reads at a time.
 const (
-	// What is read, what is made of it, what is encoded of that, and what the
+	// What is read, what is made of it, and what is encoded of that, with what the
 	// collector has not taken back yet.
-	copiesOfPiece = 4
+	copiesOfPiece = 3
 	taskBytes     = 8 << 20
 	// A summary of a column of many values: 65,536 numbers, or texts.
 	columnStateBytes = 1 << 20
@@ -49,7 +49,7 @@ func cut(rows, bytes int64) []parquet.RowSpan {
 	step = max(step, unit)
 	var out []parquet.RowSpan
 	for from := int64(0); from < rows; from += step {
-		if left := rows - from; left < step/2 && len(out) > 0 {
+		if left := rows - from; left < step/4 && len(out) > 0 {
 			out[len(out)-1].To = rows
 			break
 		}
