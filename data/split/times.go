@@ -9,15 +9,66 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
-// Times is how many rows of a table have which time: an exact multiset, so that
-// the shards' merged times, and every cut made of them, are the table's. Space
-// is 16 bytes a distinct time. The zero value has seen no rows; it is not safe
-// for concurrent use.
+// maxTimes is how many distinct times are counted each by itself.
+const maxTimes = 1 << 18
+
+// Times is how many rows of a table have which time. Up to 262,144 distinct times
+// it is exact; beyond, times are counted in cells, each 2^k of the column's units
+// long, with the least k for which there are no more cells than that. Which of
+// the two it is, and all of its state, is a function of the multiset of times, so
+// the shards' merged times, and every cut made of them, are the table's. A cut
+// then lies between two cells: where times are spread evenly, within four
+// millionths of the rows of where it was asked for.
+//
+// Space is 16 bytes a time or cell, at most 4 MiB, and thrice that while rows are
+// added. The zero value has seen no rows; it is not safe for concurrent use.
 type Times struct {
-	values  []int64 // ascending, distinct
+	values  []int64 // times, or first times of cells; ascending, distinct
 	counts  []int64 // of the same length, each positive
 	numRows int64   // the sum of counts
+	shift   uint    // k
 	pending []int64 // observed, and not yet in the above
+	most    int     // of values; 0: maxTimes
+}
+
+func (t *Times) limit() int {
+	if t.most > 0 {
+		return t.most
+	}
+	return maxTimes
+}
+
+// cell returns the first time of the cell that holds a time.
+func (t *Times) cell(v int64) int64 { return v >> t.shift << t.shift }
+
+// coarsen makes cells longer until there are few enough of them, of a shift of
+// least or more. Of some of the rows there are no more cells than of all, so the
+// shift never overshoots that of all rows.
+func (t *Times) coarsen(least uint) {
+	if t.shift < least {
+		t.lengthen(least)
+	}
+	for len(t.values) > t.limit() {
+		t.lengthen(t.shift + 1)
+	}
+}
+
+func (t *Times) lengthen(shift uint) {
+	t.shift = shift
+	t.values, t.counts = t.celled(t.values, t.counts)
+}
+
+// celled counts times, ascending, in cells; the result is new memory.
+func (t *Times) celled(values, counts []int64) (cells, sums []int64) {
+	for i, v := range values {
+		v = t.cell(v)
+		if n := len(cells); n > 0 && cells[n-1] == v {
+			sums[n-1] += counts[i]
+		} else {
+			cells, sums = append(cells, v), append(sums, counts[i])
+		}
+	}
+	return cells, sums
 }
 
 // NumRows returns how many rows have been seen.
@@ -29,10 +80,11 @@ func (t *Times) Observe(c *data.Column) error {
 	if err := checkTimes(c); err != nil {
 		return err
 	}
-	eachInt(c, func(_ int, v int64) { t.pending = append(t.pending, v) })
-	if len(t.pending) >= max(1<<16, len(t.values)) {
-		t.flush()
-	}
+	eachInt(c, func(_ int, v int64) {
+		if t.pending = append(t.pending, v); len(t.pending) >= max(1<<16, len(t.values)) {
+			t.flush()
+		}
+	})
 	return nil
 }
 
@@ -46,11 +98,11 @@ func (t *Times) flush() {
 	}
 	var values, counts []int64
 	for i := 0; i < len(t.pending); {
-		end := i + 1
-		for end < len(t.pending) && t.pending[end] == t.pending[i] {
+		end, cell := i+1, t.cell(t.pending[i])
+		for end < len(t.pending) && t.cell(t.pending[end]) == cell {
 			end++
 		}
-		values, counts = append(values, t.pending[i]), append(counts, int64(end-i))
+		values, counts = append(values, cell), append(counts, int64(end-i))
 		i = end
 	}
 	t.insert(values, counts)
@@ -61,7 +113,14 @@ func (t *Times) flush() {
 func (t *Times) Merge(o *Times) {
 	t.flush()
 	o.flush()
-	t.insert(o.values, o.counts)
+	if o.shift >= t.shift {
+		t.coarsen(o.shift)
+	}
+	values, counts := o.values, o.counts
+	if o.shift < t.shift {
+		values, counts = t.celled(values, counts)
+	}
+	t.insert(values, counts)
 }
 
 // insert merges values, ascending and distinct, into those there are.
@@ -71,6 +130,7 @@ func (t *Times) insert(values, counts []int64) {
 	}
 	if n := len(t.values); n == 0 || len(values) > 0 && values[0] > t.values[n-1] { // tables are often in order of time
 		t.values, t.counts = append(t.values, values...), append(t.counts, counts...)
+		t.coarsen(0)
 		return
 	}
 	merged := make([]int64, 0, len(t.values)+len(values))
@@ -89,6 +149,7 @@ func (t *Times) insert(values, counts []int64) {
 		}
 	}
 	t.values, t.counts = merged, sums
+	t.coarsen(0)
 }
 
 // Cut returns where to divide the rows by time so that the newest are test
@@ -139,27 +200,30 @@ func (t *Times) boundary(share float64) (at, numBefore int64) {
 	return at, best
 }
 
-// after is the first time that is after values[i].
+// after is the first time that is after values[i], or after its cell.
 func (t *Times) after(i int) int64 {
 	if i+1 < len(t.values) {
 		return t.values[i+1]
 	}
-	if t.values[i] == math.MaxInt64 {
-		return math.MaxInt64
+	if length := int64(1) << t.shift; t.values[i] <= math.MaxInt64-length {
+		return t.values[i] + length
 	}
-	return t.values[i] + 1
+	return math.MaxInt64
 }
 
-// timesVersion is the first byte of the encoding.
-const timesVersion = 1
+// maxShift is the most that k can be: there are four cells then.
+const maxShift = 62
 
-// MarshalBinary encodes t: a version, the number of distinct times, then for
-// each the difference to the one before and its count, as varints. Equal
+// timesVersion is the first byte of the encoding.
+const timesVersion = 2
+
+// MarshalBinary encodes t: a version, k, the number of distinct times or cells,
+// then for each the difference to the one before and its count, as varints. Equal
 // multisets have equal bytes.
 func (t *Times) MarshalBinary() ([]byte, error) {
 	t.flush()
 	b := make([]byte, 0, 16+6*len(t.values))
-	b = append(b, timesVersion)
+	b = append(b, timesVersion, byte(t.shift))
 	b = binary.AppendUvarint(b, uint64(len(t.values)))
 	last := int64(0)
 	for i, v := range t.values {
@@ -173,15 +237,16 @@ func (t *Times) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary replaces t by what MarshalBinary has encoded. Anything else
 // is fault.Corrupt.
 func (t *Times) UnmarshalBinary(b []byte) error {
-	if len(b) == 0 || b[0] != timesVersion {
+	if len(b) < 2 || b[0] != timesVersion {
 		return fault.New(fault.Corrupt, "split: times: unknown version")
 	}
-	count, n := binary.Uvarint(b[1:])
-	if n <= 0 || count > uint64(len(b)) { // each takes two bytes or more
+	shift := uint(b[1])
+	count, n := binary.Uvarint(b[2:])
+	if n <= 0 || count > uint64(len(b)) || count > uint64(t.limit()) || shift > maxShift { // each takes two bytes or more
 		return fault.New(fault.Corrupt, "split: times: malformed length")
 	}
-	b = b[1+n:]
-	out := Times{values: make([]int64, count), counts: make([]int64, count)}
+	b = b[2+n:]
+	out := Times{shift: shift, most: t.most, values: make([]int64, count), counts: make([]int64, count)}
 	last := int64(0)
 	for i := range out.values {
 		d, n := binary.Varint(b)
@@ -195,7 +260,7 @@ func (t *Times) UnmarshalBinary(b []byte) error {
 		}
 		b = b[n:]
 		v := last + d
-		if i > 0 && v <= last {
+		if i > 0 && v <= last || out.cell(v) != v {
 			return fault.New(fault.Corrupt, "split: times: out of order")
 		}
 		out.values[i], out.counts[i], last = v, int64(rows), v
