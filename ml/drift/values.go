@@ -3,6 +3,7 @@ package drift
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/zeebo/xxh3"
 )
@@ -38,6 +39,7 @@ func (v *values) add(s string, n int64) {
 		v.groups[groupOf(s)] += n
 	default:
 		if _, known := v.counts[s]; !known {
+			s = strings.Clone(s) // it may be a small part of something large
 			v.bytes += len(s)
 		}
 		v.counts[s] += n

@@ -105,8 +105,8 @@ func (c *counts) check() error {
 	c.flush()
 	if !c.values.Exact() {
 		return fault.New(fault.Invalid,
-			"the column has about %d distinct values, more than the %d that can be told apart; is it an identifier? leave it out",
-			c.values.NumDistinct(), c.values.MaxDistinct())
+			"the column has about %d distinct values, more than can be told apart: %d, of %d MiB together; is it an identifier? leave it out",
+			c.values.NumDistinct(), c.values.MaxDistinct(), sketch.MaxCountedBytes>>20)
 	}
 	if c.values.N() == 0 {
 		return noValues("value")

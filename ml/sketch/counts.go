@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // countsVersion is the first byte of encoded counts.
@@ -15,8 +16,12 @@ const countsVersion = 1
 // otherwise.
 const DefaultMaxCounted = 1 << 20
 
+// MaxCountedBytes is how many bytes of distinct values Counts keeps.
+const MaxCountedBytes = 32 << 20
+
 // Counts is how often each value of a column of strings occurs. Up to
-// MaxDistinct distinct values it is exact; beyond, the single counts are given
+// MaxDistinct distinct values, of MaxCountedBytes together, it is exact; beyond,
+// the single counts are given
 // up, All and Count have nothing to tell, and only N and an estimate of
 // NumDistinct remain. Which of the two it is, and all of its state, is a
 // function of the multiset of values seen: any order and any split over shards
@@ -27,6 +32,7 @@ const DefaultMaxCounted = 1 << 20
 type Counts struct {
 	maxDistinct int // 0: DefaultMaxCounted
 	counts      map[string]int64
+	numBytes    int // of the keys of counts
 	numValues   int64
 	distinct    *Distinct // nil while exact
 }
@@ -70,6 +76,10 @@ func (c *Counts) Add(value string, n int64) {
 	if c.counts == nil {
 		c.counts = map[string]int64{}
 	}
+	if _, known := c.counts[value]; !known {
+		value = strings.Clone(value) // it may be a small part of something large
+		c.numBytes += len(value)
+	}
 	c.counts[value] += n
 	c.overflow()
 }
@@ -94,7 +104,7 @@ func (c *Counts) Merge(o *Counts) {
 
 // overflow gives the counts up once there are too many.
 func (c *Counts) overflow() {
-	if c.distinct == nil && len(c.counts) > c.MaxDistinct() {
+	if c.distinct == nil && (len(c.counts) > c.MaxDistinct() || c.numBytes > MaxCountedBytes) {
 		c.forget()
 	}
 }
@@ -108,7 +118,7 @@ func (c *Counts) forget() {
 	for value := range c.counts {
 		c.distinct.AddString(value)
 	}
-	c.counts = nil
+	c.counts, c.numBytes = nil, 0
 }
 
 // N returns the number of values seen.
@@ -239,6 +249,9 @@ func (r *binaryReader) countedValues(c *Counts) {
 		}
 		if c.counts == nil {
 			c.counts = map[string]int64{}
+		}
+		if c.numBytes += len(value); c.numBytes > MaxCountedBytes {
+			r.fail("values of more than %d bytes", MaxCountedBytes)
 		}
 		c.counts[value] = count
 		left -= count

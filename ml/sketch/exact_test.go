@@ -245,3 +245,31 @@ func TestExactSummariesRefuseOtherBytes(t *testing.T) {
 	require.ErrorContains(t, c2.UnmarshalBinary([]byte{9}), "version 9, expected 1")
 	require.ErrorContains(t, c2.UnmarshalBinary(append(encoded(t, &c), 0)), "after the end")
 }
+
+// The bound on bytes is on the values seen by all shards together, too.
+func TestCountsOfLongValuesHaveABound(t *testing.T) {
+	t.Parallel()
+	const n, size = 40, 1 << 20
+	long := func(i int) string { return strings.Repeat("x", size-2) + fmt.Sprintf("%02d", i) }
+	var whole, merged sketch.Counts
+	shards := make([]sketch.Counts, 2)
+	for i := range n {
+		whole.Add(long(i), 1)
+		shards[i%2].Add(long(i), 1)
+	}
+	require.False(t, whole.Exact())
+	require.InDelta(t, n, whole.NumDistinct(), 3)
+	for i := range shards {
+		require.True(t, shards[i].Exact())
+		b, err := shards[i].MarshalBinary()
+		require.NoError(t, err)
+		var back sketch.Counts
+		require.NoError(t, back.UnmarshalBinary(b))
+		merged.Merge(&back)
+	}
+	a, err := whole.MarshalBinary()
+	require.NoError(t, err)
+	b, err := merged.MarshalBinary()
+	require.NoError(t, err)
+	require.Equal(t, a, b)
+}
