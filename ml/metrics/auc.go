@@ -13,18 +13,97 @@ import (
 
 // AUC is the area under the receiver operating characteristic: the probability
 // that a positive row scores higher than a negative one, equal scores counting
-// one half. It keeps every distinct score (24 bytes each), so the value is
-// exact for any split of the rows. The zero value has seen no rows and is ready
-// to use; it is not safe for concurrent use.
+// one half. Up to 1,048,576 distinct scores it is exact. Beyond, scores that
+// differ only in their last k bits count as equal, with the least k for which no
+// more than that many can be told apart, and Uncertainty says how far off the
+// value may be. Which of the two it is, and all of the state, is a function of
+// the multiset of rows, so it is the same for any split of them. Space is 24
+// bytes a score, at most 24 MiB, and thrice that while rows are added. The zero
+// value has seen no rows and is ready to use; it is not safe for concurrent use.
 type AUC struct {
 	ties   []tie // the first `sorted` of them ascending and distinct, the rest as they came
 	sorted int
+	shift  uint // k
+	most   int  // of ties; 0: maxScores
 }
 
-// tie is the rows of one score, which is never -0.
+// maxScores is how many scores are told apart. It is far more than the 4,096
+// that are left of all float64 when k is maxScoreShift.
+const (
+	maxScores     = 1 << 20
+	maxScoreShift = 51
+)
+
+// tie is the rows of one score, which is never -0, or of those that count as
+// equal to it, of which it is the least.
 type tie struct {
 	score    float64
 	pos, neg uint64
+}
+
+func (a *AUC) limit() int {
+	if a.most > 0 {
+		return a.most
+	}
+	return maxScores
+}
+
+// least returns the least of the scores that count as equal to one. Finite
+// scores stay finite, and the order stays.
+func (a *AUC) least(score float64) float64 {
+	b := math.Float64bits(score)
+	mask := uint64(1)<<a.shift - 1
+	if b>>63 != 0 { // the least of negative scores is the largest in size
+		return math.Float64frombits(b | mask)
+	}
+	return math.Float64frombits(b &^ mask)
+}
+
+// coarsen lets more scores count as equal until there are few enough of them,
+// and no fewer than a k of least asks for. Some of the rows have no more scores
+// than all, so k never overshoots that of all rows. The ties must be sorted.
+func (a *AUC) coarsen(least uint) {
+	for a.shift < least || len(a.ties) > a.limit() && a.shift < maxScoreShift {
+		a.shift = max(a.shift+1, least)
+		a.ties = a.joined(a.ties, a.ties[:0])
+	}
+	a.sorted = len(a.ties)
+}
+
+// joined appends ties, ascending, to those of into, which may be of the same
+// memory; those that count as equal become one.
+func (a *AUC) joined(ties, into []tie) []tie {
+	for _, t := range ties {
+		t.score = a.least(t.score)
+		if n := len(into); n > 0 && into[n-1].score == t.score {
+			into[n-1].pos += t.pos
+			into[n-1].neg += t.neg
+		} else {
+			into = append(into, t)
+		}
+	}
+	return into
+}
+
+// Uncertainty returns how far Value may be from the exact area at most: half of
+// the pairs of rows that could not be told apart although their scores may
+// differ, as a share of all pairs. It is 0 up to 1,048,576 distinct scores, and
+// when there are no pairs.
+func (a *AUC) Uncertainty() float64 {
+	a.compact()
+	if a.shift == 0 {
+		return 0
+	}
+	var unclear, pos, neg float64
+	for _, t := range a.ties {
+		unclear += float64(t.pos) * float64(t.neg)
+		pos += float64(t.pos)
+		neg += float64(t.neg)
+	}
+	if pos == 0 || neg == 0 {
+		return 0
+	}
+	return unclear / 2 / (pos * neg)
 }
 
 // Observe adds rows: scores of shape (rows,), any finite numbers of which more
@@ -46,7 +125,7 @@ func (a *AUC) Observe(scores []float64, positive []bool) error {
 }
 
 func (a *AUC) add(score float64, positive bool) {
-	t := tie{score: score + 0, neg: 1} // -0 equals 0 and must not encode differently
+	t := tie{score: a.least(score + 0), neg: 1} // -0 equals 0 and must not encode differently
 	if positive {
 		t.pos, t.neg = 1, 0
 	}
@@ -71,24 +150,25 @@ func (a *AUC) compact() {
 			kept = append(kept, t)
 		}
 	}
-	a.ties, a.sorted = kept, len(kept)
+	a.ties = kept
+	a.coarsen(0)
 }
 
 // Merge adds the rows that o has seen to a. It takes time in proportion to the
 // distinct scores of both, if o has been measured, encoded or decoded before.
 func (a *AUC) Merge(o *AUC) {
+	a.compact()
+	a.coarsen(o.shift)
 	if o.sorted < len(o.ties) {
-		a.ties = append(a.ties, o.ties...)
+		a.ties = append(a.ties, a.joined(o.ties, nil)...)
 		a.compact()
 		return
 	}
-	a.compact()
-	if len(a.ties) == 0 {
-		a.ties, a.sorted = slices.Clone(o.ties), o.sorted
-		return
-	}
-	merged := make([]tie, 0, len(a.ties)+len(o.ties))
 	x, y := a.ties, o.ties
+	if o.shift < a.shift {
+		y = a.joined(y, nil)
+	}
+	merged := make([]tie, 0, len(x)+len(y))
 	for len(x) > 0 && len(y) > 0 {
 		switch {
 		case x[0].score < y[0].score:
@@ -101,7 +181,7 @@ func (a *AUC) Merge(o *AUC) {
 		}
 	}
 	a.ties = append(append(merged, x...), y...)
-	a.sorted = len(a.ties)
+	a.coarsen(0)
 }
 
 // Value returns the area, the float64 nearest to the exact quotient. The error
@@ -137,6 +217,7 @@ func (a *AUC) Value() (float64, error) {
 
 func (a *AUC) append(b []byte) []byte {
 	a.compact()
+	b = append(b, byte(a.shift))
 	b = binary.AppendUvarint(b, uint64(len(a.ties)))
 	for _, t := range a.ties {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.score))
@@ -152,11 +233,15 @@ const leastTie = 8 + 1 + 1
 func (r *reader) auc() AUC {
 	var a AUC
 	last, numRows := math.Inf(-1), int64(0)
+	a.shift = uint(r.byte())
 	n := r.count()
+	if a.shift > maxScoreShift || n > maxScores {
+		r.fail("%d scores, the last %d bits left out", n, a.shift)
+	}
 	a.ties = make([]tie, 0, min(n, int64(len(r.b)/leastTie)))
 	for ; n > 0 && r.err == nil; n-- {
 		s, pos, neg := r.float(), r.count(), r.count()
-		if r.err == nil && (!(s > last) || math.IsInf(s, 1) || pos|neg == 0 || pos > maxRows || neg > maxRows) {
+		if r.err == nil && (!(s > last) || math.IsInf(s, 1) || a.least(s) != s || pos|neg == 0 || pos > maxRows || neg > maxRows) {
 			r.fail("scores are not ascending or their counts are out of range")
 		}
 		if numRows += pos + neg; numRows > maxRows {

@@ -144,7 +144,7 @@ func (e *Evaluator) value(name string) (float64, error) {
 }
 
 // evaluatorVersion is the first byte of an encoded evaluator.
-const evaluatorVersion = 1
+const evaluatorVersion = 2
 
 // MarshalBinary writes the state: the same bytes for the same multiset of rows,
 // whatever their order and however they were split and merged.
