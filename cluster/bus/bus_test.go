@@ -223,6 +223,7 @@ func TestThreeServersKeepOneState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	awaitOthers(t, servers[0], 2)
 	servers[2].Shutdown()
 	js, err := jetstream.New(mustConnect(t, nil, servers[1].URL(), tr).NATS)
 	if err != nil {
@@ -242,6 +243,19 @@ func TestThreeServersKeepOneState(t *testing.T) {
 	}
 	if err != nil || !bytes.Contains(msg.Data, []byte(`"specversion":"1.0"`)) || msg.Sequence != 1 {
 		t.Fatalf("got %+v, %v", msg, err)
+	}
+	awaitOthers(t, servers[0], 1)
+}
+
+// awaitOthers waits until a server is connected to so many others.
+func awaitOthers(t *testing.T, s *Server, want int) {
+	t.Helper()
+	for ctx := soon(t); s.Others() != want; {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the server is connected to %d others, not %d", s.Others(), want)
+		case <-clock.Real{}.After(10 * time.Millisecond):
+		}
 	}
 }
 

@@ -224,6 +224,9 @@ func (n *Node) missingServers() string {
 			}
 		}
 	}
+	if n.server != nil && number > 1 { // the store knows better, and sooner than the gossip
+		here = min(1+n.server.Others(), number)
+	}
 	switch majority := number/2 + 1; {
 	case here-len(full) >= majority:
 		return ""
@@ -233,6 +236,32 @@ func (n *Node) missingServers() string {
 		return "the only server is not here: nothing can be written before it is back; start it again"
 	default:
 		return fmt.Sprintf("%d of %d servers can be reached from here, and nothing can be written by fewer than %d: start the others again, or mend the network between them", here, number, majority)
+	}
+}
+
+// countEvery is how often a node counts the servers.
+const countEvery = 250 * time.Millisecond
+
+// countServers says when there are too few servers, and when there are enough
+// again, until ctx ends.
+func (n *Node) countServers(ctx context.Context) {
+	tick := n.cfg.Clock.NewTicker(countEvery)
+	defer tick.Stop()
+	for missing := ""; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C():
+		}
+		why := n.missingServers()
+		switch {
+		case why == missing:
+		case why != "":
+			n.cfg.Log.Error("too few servers", slog.String("why", why))
+		default:
+			n.cfg.Log.Info("enough servers are here again")
+		}
+		missing = why
 	}
 }
 
@@ -250,7 +279,7 @@ func (n *Node) serverURLs(members []membership.Member) []string {
 // the servers are, and that a member which was draining has gone. Who vanishes
 // without a word is missed by the coordinator itself.
 func (n *Node) changed() func([]membership.Member) {
-	leaving, missing := map[string]bool{}, ""
+	leaving := map[string]bool{}
 	return func(now []membership.Member) {
 		here := map[string]bool{}
 		for _, m := range now {
@@ -265,13 +294,6 @@ func (n *Node) changed() func([]membership.Member) {
 		}
 		if n.cfg.NATSURL == "" && n.server == nil {
 			n.bus.UseServers(n.serverURLs(now))
-		}
-		if why := n.missingServers(); why != missing {
-			if missing = why; why != "" {
-				n.cfg.Log.Error("too few servers", slog.String("why", why))
-			} else {
-				n.cfg.Log.Info("enough servers are here again")
-			}
 		}
 		for id := range leaving {
 			if !here[id] {

@@ -83,6 +83,7 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	n.wg.Go(func() { n.leaveWhenAsked(beside) })
 	n.wg.Go(func() { n.news.run(beside) })
+	n.wg.Go(func() { n.countServers(beside) })
 	n.wg.Go(func() { n.releases.run(beside) })
 	n.ready.Store(true)
 	if err := n.members.Update(func(m *membership.Member) { m.State = membership.Ready }); err != nil {
@@ -216,7 +217,7 @@ func (n *Node) serve(context.Context) error {
 		return err
 	}
 	n.api = api.New(api.Config{
-		Version: n.cfg.Version, Store: n.store, Registry: n.registry, Cluster: (*view)(n), Predictor: oracle{n}, Preview: n.env.Preview, Tokens: asked,
+		Version: n.cfg.Version, Store: n.store, Registry: n.registry, Cluster: (*view)(n), Predictor: oracle{n}, Preview: n.env.Preview, Tokens: asked, Unwritable: n.missingServers,
 		Clock: n.cfg.Clock, Log: n.cfg.Log, Metrics: n.metrics,
 	})
 	n.http = &http.Server{

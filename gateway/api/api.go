@@ -72,10 +72,13 @@ type Config struct {
 	Predictor Predictor
 	// Preview says what a job would do, for /v1/jobs/plan.
 	Preview func(ctx context.Context, s spec.Spec) (*run.Preview, error)
-	Tokens  Tokens // empty: everybody may do everything, as on loopback
-	Clock   clock.Clock
-	Log     *slog.Logger
-	Metrics *prometheus.Registry
+	// Unwritable says, for people, why nothing can be written to the store now,
+	// or "". While it says so no job is taken. It may be nil.
+	Unwritable func() string
+	Tokens     Tokens // empty: everybody may do everything, as on loopback
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Metrics    *prometheus.Registry
 }
 
 // Server is the HTTP door.

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -100,6 +101,7 @@ type door struct {
 	cluster   *cluster
 	predictor *predictor
 	token     string
+	why       atomic.Value // why nothing can be written
 	preview   func(context.Context, spec.Spec) (*run.Preview, error)
 }
 
@@ -110,7 +112,11 @@ func open(t *testing.T, tokens api.Tokens) *door {
 	server := httptest.NewServer(api.New(api.Config{
 		Version: "1.2.3", Store: st, Registry: d.registry, Cluster: d.cluster, Predictor: d.predictor, Tokens: tokens,
 		Preview: func(ctx context.Context, s spec.Spec) (*run.Preview, error) { return d.preview(ctx, s) },
-		Clock:   clock.Real{}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Unwritable: func() string {
+			why, _ := d.why.Load().(string)
+			return why
+		},
+		Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	}))
 	t.Cleanup(server.Close)
 	d.url = server.URL
@@ -210,6 +216,21 @@ func TestBadSubmissionsAreRefusedAndLeaveNothing(t *testing.T) {
 	ids, err := joblog.List(t.Context(), d.store)
 	require.NoError(t, err)
 	assert.Empty(t, ids)
+}
+
+func TestAStoreThatCannotBeWrittenTakesNoJobAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	d := open(t, nil)
+	d.why.Store("1 of 3 servers is here")
+	body := `{"id":"j1","spec":` + driftSpec + `}`
+	status, out := d.ask("POST", "/v1/jobs", body)
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Equal(t, "submit j1: 1 of 3 servers is here", out["detail"])
+	ids, err := joblog.List(t.Context(), d.store)
+	require.NoError(t, err)
+	assert.Empty(t, ids)
+	d.why.Store("")
+	d.submit("j1")
 }
 
 func TestJobsAreListedShownAndTold(t *testing.T) {

@@ -85,6 +85,9 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, e
 	case !idForm.MatchString(req.ID):
 		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("submit: the id %.80q is none: use up to 64 letters, digits, - and _", req.ID))
 	}
+	if err := s.writable(ctx); err != nil {
+		return nil, problem(fmt.Errorf("submit %s: %w", id, err))
+	}
 	if err := joblog.Submit(ctx, s.cfg.Store, id, string(req.Spec.Kind), req.Spec.Name, req.Spec.Canonical(), s.cfg.Clock.Now().UnixMilli()); err != nil {
 		return nil, problem(err)
 	}
@@ -94,6 +97,33 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (*summaryOutput, e
 		return nil, problem(err)
 	}
 	return &summaryOutput{run.Summarise(j, s.cfg.Clock.Now().UnixMilli())}, nil
+}
+
+// writableWait is how long a job waits for a store that cannot be written to,
+// before it is refused.
+const writableWait = 2 * time.Second
+
+// writable returns an error of kind Unavailable that says why nothing can be
+// written, whatever the store itself would say of it, or at last.
+func (s *Server) writable(ctx context.Context) error {
+	if s.cfg.Unwritable == nil {
+		return nil
+	}
+	end := s.cfg.Clock.Now().Add(writableWait)
+	for {
+		why := s.cfg.Unwritable()
+		if why == "" {
+			return nil
+		}
+		if !s.cfg.Clock.Now().Before(end) {
+			return fault.New(fault.Unavailable, "%s", why)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.cfg.Clock.After(writableWait / 20):
+		}
+	}
 }
 
 func (s *Server) listJobs(ctx context.Context, _ *struct{}) (*listOutput, error) {
