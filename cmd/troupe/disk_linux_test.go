@@ -3,8 +3,10 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -113,11 +115,12 @@ func (c *testCluster) outlivesAFullStore(p *place, store string) {
 	hear, wait := whenTraining(func() {
 		fill(t, store)
 		c.says("the disk of the store is full, nothing can be written: free some")
+		everybody := func() bool {
+			return strings.Count(c.log.String(), "the disk of the store is full on n1") >= len(c.Records)
+		}
+		assert.Eventually(t, everybody, patience, 50*time.Millisecond, "every node knows of it")
 		for _, r := range c.Records { // the server itself, and a node that has none
-			refused := result{}
-			for try := 0; try < 50 && refused.code == 0; try++ { // the last page of a file still takes some
-				refused = p.run("features", "run", "-f", "features.yaml", "--out", "elsewhere", "--address", r.HTTP, "--patience", "1s", "--detach")
-			}
+			refused := p.run("features", "run", "-f", "features.yaml", "--out", "elsewhere", "--address", r.HTTP, "--patience", "1s", "--detach")
 			assert.Equal(t, 4, refused.code, refused.stderr)
 			assert.Contains(t, refused.stderr, "the disk of the store is full on n1: nothing can be written before there is room; free some")
 			nothingVisible(t, filepath.Join(p.dir, "elsewhere"))
