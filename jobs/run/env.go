@@ -42,6 +42,7 @@ type Env struct {
 	// closes the links. nil serves gangs of one only.
 	Comm func(ctx context.Context, t Task) (collective.Comm, func() error, error)
 
+	fitted  fittedPipeline
 	mu      sync.Mutex
 	bundles map[store.Digest]*bundle.Bundle // the last few, since every shard of a job needs the same
 }

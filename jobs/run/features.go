@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/parquet"
@@ -20,6 +21,30 @@ func compile(f *spec.Features, d *Dataset) (*features.Pipeline, error) {
 	return features.Compile(features.Config{
 		Steps: stepsOf(f.Steps), Target: f.Target, Entity: f.Entity, Timestamp: f.Timestamp, Keep: f.Keep, Seed: f.Seed,
 	}, d.Schema)
+}
+
+// fittedPipeline is the last pipeline that was read, by the digest of its blob:
+// every shard of a job needs the same, and one with many categories takes seconds
+// and much memory to read.
+type fittedPipeline struct {
+	mu       sync.Mutex
+	digest   string
+	pipeline *features.Pipeline
+}
+
+// load returns the pipeline of a digest, which read reads unless it is known.
+func (f *fittedPipeline) load(digest string, read func() (*features.Pipeline, error)) (*features.Pipeline, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pipeline != nil && f.digest == digest && digest != "" {
+		return f.pipeline, nil
+	}
+	f.pipeline = nil // for its memory
+	p, err := read()
+	if err == nil {
+		f.digest, f.pipeline = digest, p
+	}
+	return p, err
 }
 
 func stepsOf(steps spec.Steps) []features.Step {
@@ -41,11 +66,14 @@ func featurePasses(f *spec.Features, d *Dataset) (int, error) {
 // pipeline returns the job's pipeline as fitted before a pass.
 func (w *work) pipeline(s *Survey, pass int) (*features.Pipeline, error) {
 	if pass > 0 {
-		var raw json.RawMessage
-		if err := w.input(plan.Pass(plan.Fit, pass-1), &raw); err != nil {
-			return nil, err
-		}
-		return features.Load(raw)
+		stage := plan.Pass(plan.Fit, pass-1)
+		return w.fitted.load(w.task.Stage.Inputs[stage], func() (*features.Pipeline, error) {
+			var raw json.RawMessage
+			if err := w.input(stage, &raw); err != nil {
+				return nil, err
+			}
+			return features.Load(raw)
+		})
 	}
 	if w.spec.Kind == spec.KindTrain {
 		return compileTrain(w.spec.Train, s.Input)
