@@ -91,16 +91,19 @@ func TestJobsOverTwentyTimesTheirMemory(t *testing.T) {
 	p.ok("verify", filepath.Join(p.dir, "features-64MiB"))
 }
 
-func TestAJobThatNeedsMoreThanItsMemorySaysWhy(t *testing.T) {
+func TestTheMemoryOfJobsMustBeASize(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	r := p.run("run", "nothing.yaml", "--memory", "1MiB", "-o", "json")
-	assert.Equal(t, 2, r.code)
 	p.ok("data", "generate", "transactions", "--rows", "1000", "--out", "small")
 	p.write("spec.yaml", "kind: drift\nname: d\nreference: small\ncurrent: small\n")
 	for _, wrong := range []string{"1MiB", "much"} {
 		r := p.run("run", "spec.yaml", "--memory", wrong, "-o", "json")
 		assert.Equal(t, 2, r.code, r.stderr)
 		assert.Contains(t, r.stderr, "--memory "+wrong)
+		p.env = []string{"TROUPE_MEMORY=" + wrong}
+		r = p.run("run", "spec.yaml", "-o", "json")
+		assert.Equal(t, 2, r.code, r.stderr)
+		p.env = nil
 	}
+	p.ok("run", "spec.yaml", "--memory", "64MiB")
 }

@@ -43,6 +43,9 @@ func (j jobView) Sections() []render.Section {
 	add("shards", strconv.Itoa(j.Shards))
 	add("workers", strconv.Itoa(j.Workers))
 	add("seconds", fmt.Sprintf("%.2f", j.Seconds))
+	if j.PeakRSS > 0 {
+		add("peak memory", bytesText(j.PeakRSS)+" of a worker")
+	}
 	add("epochs", strconv.Itoa(j.Epochs))
 	add("digest", j.Digest)
 	add("output", j.Output)
