@@ -1,8 +1,8 @@
 package local
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,12 +28,11 @@ echo "{\"name\": \"$2\", \"pid\": $$, \"http\": \"127.0.0.1:1\"}"
 while :; do sleep 0.05; done
 `
 
-func config(t *testing.T, script string) (Config, *bytes.Buffer) {
+func config(t *testing.T, script string) Config {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
 	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"+script), 0o755))
-	log := &bytes.Buffer{}
-	return Config{Program: program, Dir: t.TempDir(), Nodes: 3, Servers: 1, AnyPort: true, Log: log, Clock: clock.Real{}, StartTimeout: time.Minute}, log
+	return Config{Program: program, Dir: t.TempDir(), Nodes: 3, Servers: 1, AnyPort: true, Log: io.Discard, Clock: clock.Real{}, StartTimeout: time.Minute}
 }
 
 func stop(t *testing.T, c *Cluster) {
@@ -45,7 +44,7 @@ func stop(t *testing.T, c *Cluster) {
 
 func TestNodesAreStartedHeardOfAndStopped(t *testing.T) {
 	t.Parallel()
-	cfg, _ := config(t, ready)
+	cfg := config(t, ready)
 	c, err := Start(t.Context(), cfg)
 	require.NoError(t, err)
 	require.Len(t, c.Records, 3)
@@ -78,7 +77,7 @@ func TestANodeThatDoesNotStartEndsTheOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg, _ := config(t, c.script)
+			cfg := config(t, c.script)
 			_, err := Start(t.Context(), cfg)
 			assert.Equal(t, c.kind, fault.Of(err), "%v", err)
 			require.ErrorContains(t, err, c.says)
@@ -88,7 +87,7 @@ func TestANodeThatDoesNotStartEndsTheOthers(t *testing.T) {
 
 func TestANodeThatSaysNothingIsNotWaitedForLonger(t *testing.T) {
 	t.Parallel()
-	cfg, _ := config(t, "trap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n")
+	cfg := config(t, "trap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n")
 	cfg.StartTimeout = 300 * time.Millisecond
 	_, err := Start(t.Context(), cfg)
 	assert.Equal(t, fault.Unavailable, fault.Of(err), "%v", err)
@@ -98,12 +97,12 @@ func TestANodeThatSaysNothingIsNotWaitedForLonger(t *testing.T) {
 func TestSettingsThatMakeNoCluster(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []struct{ nodes, servers int }{{0, 1}, {101, 1}, {2, 3}} {
-		cfg, _ := config(t, ready)
+		cfg := config(t, ready)
 		cfg.Nodes, cfg.Servers = bad.nodes, bad.servers
 		_, err := Start(t.Context(), cfg)
 		assert.Equal(t, fault.Invalid, fault.Of(err), "%v", bad)
 	}
-	cfg, _ := config(t, ready)
+	cfg := config(t, ready)
 	cfg.Program = filepath.Join(cfg.Dir, "nowhere")
 	_, err := Start(t.Context(), cfg)
 	require.ErrorContains(t, err, "nowhere")
