@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/fault"
 )
 
 // filtered writes the rows of files for which a condition is true, row group by
@@ -127,4 +128,18 @@ func TestDriftBetweenTwoPartsOfAFileMeetsTheReference(t *testing.T) {
 	for column, psi := range map[string]float64{"cancelled": 0.0978, "day_of_week": 0.0147, "cancellation_code": 0.101} {
 		require.InDelta(t, psi, d.Columns[column].Statistic, 0.0006, column)
 	}
+}
+
+func TestAShardThatHasOtherRowsThanAtTheSurveyIsRefused(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 2, 50, 0)
+	w := bench(t, folder)
+	d, err := openDataset(t.Context(), w.env.Files, filepath.Join(folder, "in"), nil)
+	require.NoError(t, err)
+	require.NoError(t, d.readShard(t.Context(), 0, nil, func(*data.Batch, rowNumbers) error { return nil }))
+	d.Shards[0].Rows--
+	err = d.readShard(t.Context(), 0, nil, func(*data.Batch, rowNumbers) error { return nil })
+	require.Equal(t, fault.Conflict, fault.Of(err))
+	require.ErrorContains(t, err, "shard 0 has 100 rows, had 99 when the job began")
 }
