@@ -58,6 +58,24 @@ func (c *Column) Len() int {
 	return 0
 }
 
+// Zero gives row i the zero value, as nulls have it.
+func (c *Column) Zero(i int) {
+	switch c.Type {
+	case Bool:
+		c.Bools[i] = false
+	case Int32, Date:
+		c.Int32s[i] = 0
+	case Int64, Timestamp:
+		c.Int64s[i] = 0
+	case Float32:
+		c.Float32s[i] = 0
+	case Float64:
+		c.Float64s[i] = 0
+	case String:
+		c.Codes[i] = 0
+	}
+}
+
 // NumNulls counts the nulls.
 func (c *Column) NumNulls() int {
 	if c.Valid == nil {

@@ -78,22 +78,8 @@ func both(a, b data.Bitmap) data.Bitmap {
 // clearNulls gives nulls the zero value.
 func clearNulls(c *data.Column) {
 	for i := range c.Len() {
-		if c.Valid.Get(i) {
-			continue
-		}
-		switch c.Type {
-		case data.Bool:
-			c.Bools[i] = false
-		case data.Int32, data.Date:
-			c.Int32s[i] = 0
-		case data.Int64, data.Timestamp:
-			c.Int64s[i] = 0
-		case data.Float32:
-			c.Float32s[i] = 0
-		case data.Float64:
-			c.Float64s[i] = 0
-		case data.String:
-			c.Codes[i] = 0
+		if !c.Valid.Get(i) {
+			c.Zero(i)
 		}
 	}
 }

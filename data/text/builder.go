@@ -95,7 +95,7 @@ func (b *Builder) Null() {
 		}
 	}
 	c.Valid.Clear(b.rows)
-	b.zero(b.rows) // text that did not fit may have left something
+	b.column.Zero(b.rows) // text that did not fit may have left something
 	b.rows++
 }
 
@@ -239,24 +239,6 @@ func (b *Builder) Truncate(rows int) {
 		b.slots[at] = 0
 		b.arena = b.arena[:len(b.arena)-len(b.distinct(code))]
 		b.ends, b.hashes, b.born = b.ends[:code], b.hashes[:code], b.born[:code]
-	}
-}
-
-func (b *Builder) zero(i int) {
-	c := b.column
-	switch c.Type {
-	case data.Bool:
-		c.Bools[i] = false
-	case data.Int32, data.Date:
-		c.Int32s[i] = 0
-	case data.Int64, data.Timestamp:
-		c.Int64s[i] = 0
-	case data.Float32:
-		c.Float32s[i] = 0
-	case data.Float64:
-		c.Float64s[i] = 0
-	case data.String:
-		c.Codes[i] = 0
 	}
 }
 
