@@ -16,21 +16,7 @@ import (
 // BenchmarkListJobs is a list of 1,000 jobs of 20 tasks: cold, as a node does
 // after its start, and warm.
 func BenchmarkListJobs(b *testing.B) {
-	quiet := slog.New(slog.DiscardHandler)
-	server, err := bus.StartServer(b.Context(), bus.ServerConfig{Name: "b", Dir: b.TempDir(), Host: "127.0.0.1", Replicas: 1, MaxStoreBytes: 1 << 30, Log: quiet, Clock: clock.Real{}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer server.Shutdown()
-	conn, err := bus.Connect(b.Context(), bus.ConnectConfig{Name: "b", Server: server, Log: quiet, Clock: clock.Real{}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
-	st, err := nats.Open(b.Context(), conn.NATS, nats.Config{Log: quiet, Clock: clock.Real{}})
-	if err != nil {
-		b.Fatal(err)
-	}
+	st := benchStore(b)
 	for i := range 1000 {
 		id := jobs.ID(fmt.Sprintf("job%d", i))
 		if err := joblog.Submit(b.Context(), st.Store, id, "drift", "d", []byte("{}"), int64(i)); err != nil {
@@ -78,4 +64,25 @@ func twentyTasks(b *testing.B) [][]byte {
 		records = append(records, r)
 	}
 	return records
+}
+
+// benchStore opens the store of one server, which ends with the benchmark.
+func benchStore(b *testing.B) *nats.Store {
+	b.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	server, err := bus.StartServer(b.Context(), bus.ServerConfig{Name: "b", Dir: b.TempDir(), Host: "127.0.0.1", Replicas: 1, MaxStoreBytes: 1 << 30, Log: quiet, Clock: clock.Real{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(server.Shutdown)
+	conn, err := bus.Connect(b.Context(), bus.ConnectConfig{Name: "b", Server: server, Log: quiet, Clock: clock.Real{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(conn.Close)
+	st, err := nats.Open(b.Context(), conn.NATS, nats.Config{Log: quiet, Clock: clock.Real{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return st
 }

@@ -10,33 +10,17 @@ import (
 	"github.com/troupe-ml/troupe/actors/coordinator"
 	"github.com/troupe-ml/troupe/actors/wire"
 	"github.com/troupe-ml/troupe/actors/worker"
-	"github.com/troupe-ml/troupe/cluster/bus"
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
-	"github.com/troupe-ml/troupe/store/nats"
 )
 
 // BenchmarkTinyTasks is what a task costs that does nothing: one operation is
 // one task, ordered, run, reported and made durable, in a job of 10,000.
 func BenchmarkTinyTasks(b *testing.B) {
 	const numTasks = 10_000
-	quiet := slog.New(slog.DiscardHandler)
-	server, err := bus.StartServer(b.Context(), bus.ServerConfig{Name: "b", Dir: b.TempDir(), Host: "127.0.0.1", Replicas: 1, MaxStoreBytes: 1 << 30, Log: quiet, Clock: clock.Real{}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer server.Shutdown()
-	conn, err := bus.Connect(b.Context(), bus.ConnectConfig{Name: "b", Server: server, Log: quiet, Clock: clock.Real{}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
-	st, err := nats.Open(b.Context(), conn.NATS, nats.Config{Log: quiet, Clock: clock.Real{}})
-	if err != nil {
-		b.Fatal(err)
-	}
+	st := benchStore(b)
 	ac := actors.DefaultConfig()
 	ac.Boot, ac.Messages = "bench", []string{wire.Package}
 	system, err := actors.Start(ac)
