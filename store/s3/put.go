@@ -201,6 +201,9 @@ func (u *Upload) fail(err error) error {
 func (u *Upload) part(number int, b []byte) (etag string, err error) {
 	hash := sha256Hex(b)
 	err = u.c.try(u.ctx, "write", u.url, int64(len(b)), func(ctx context.Context, _ int) error {
+		if err := u.failed(); err != nil {
+			return err // of another part, or given up: the object will not come to be
+		}
 		p, err := u.c.core.PutObjectPart(ctx, u.url.Bucket, u.url.Key, u.id, number, bytes.NewReader(b), int64(len(b)), minio.PutObjectPartOptions{Sha256Hex: hash})
 		etag = p.ETag
 		return err
@@ -246,16 +249,21 @@ func (u *Upload) Commit() (Info, error) {
 }
 
 // Abort waits for what is on its way and removes the parts of an upload that was
-// not committed. The object, if there was one before, stays.
+// not committed. The object, if there was one before, stays. A part on its way is
+// not cut off, unless ctx or the upload's own context ends: a server may still
+// keep a part that was cut, after the upload has been removed.
 func (u *Upload) Abort(ctx context.Context) error {
-	u.cancel(errAborted)
+	_ = u.fail(errAborted) // nothing further is sent
+	stop := context.AfterFunc(ctx, func() { u.cancel(errAborted) })
 	u.sent.Wait()
+	stop()
+	u.cancel(errAborted)
 	if u.ended || u.id == "" {
 		return nil
 	}
 	u.ended = true
-	// A part that was on its way when its connection was cut may arrive after
-	// the upload has been aborted, and keep it alive: so look, and do it again.
+	// A part that was cut off may arrive after the upload has been aborted, and
+	// keep it alive: so look, and do it again.
 	err := u.c.try(ctx, "abort the upload of", u.url, 0, func(ctx context.Context, _ int) error {
 		if err := u.c.core.AbortMultipartUpload(ctx, u.url.Bucket, u.url.Key, u.id); err != nil {
 			return err
