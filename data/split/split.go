@@ -1,5 +1,5 @@
 // Package split divides tables: row groups into shards, the units of work, and
-// rows into training, validation and test rows. Everything here is arithmetic
+// rows into training, validation and test rows, and into folds. Everything here is arithmetic
 // over the data and a seed; how many workers there are, and in what order they
 // come, changes nothing.
 package split
@@ -37,8 +37,10 @@ func (p Part) String() string {
 
 // Draws of different kinds from one seed must not be the same.
 const (
-	byRow   = 1
-	byValue = 2
+	byRow        = 1
+	byValue      = 2
+	foldsByRow   = 3
+	foldsByValue = 4
 )
 
 // drawer deals out parts: test rows from the low end of the draws, validation
@@ -81,49 +83,54 @@ func ByRandom(seed uint64, validation, test float64, firstRow int64, parts []Par
 // and test rows. It panics when the shares are negative or make more than 1.
 func ByHash(seed uint64, validation, test float64, c *data.Column, parts []Part) error {
 	d := newDrawer(validation, test)
-	if err := checkRows(c, parts); err != nil {
+	if err := checkRows(c, len(parts)); err != nil {
 		return err
 	}
-	partOf := func(v uint64) Part { return d.part(rng.Mix(seed, byValue, v)) }
+	m := rng.NewMixer(seed, byValue)
+	dealValues(c, parts, func(v uint64) Part { return d.part(m.Mix(v)) }, d.part(rng.Mix(seed, byValue, 0, 0)))
+	return nil
+}
+
+// dealValues sets out[i] to what a row's value gives, or to null's. Equal values
+// give the same, whatever the width or type they come in.
+func dealValues[T any](c *data.Column, out []T, of func(v uint64) T, null T) {
 	switch c.Type {
 	case data.String:
-		byCode := make([]Part, len(c.Dict))
+		byCode := make([]T, len(c.Dict))
 		for code, s := range c.Dict {
-			byCode[code] = partOf(xxh3.HashString(s))
+			byCode[code] = of(xxh3.HashString(s))
 		}
 		for i, code := range c.Codes {
 			if c.Valid.Get(i) {
-				parts[i] = byCode[code]
+				out[i] = byCode[code]
 			}
 		}
 	case data.Float32:
 		for i, v := range c.Float32s {
-			parts[i] = partOf(floatKey(float64(v)))
+			out[i] = of(floatKey(float64(v)))
 		}
 	case data.Float64:
 		for i, v := range c.Float64s {
-			parts[i] = partOf(floatKey(v))
+			out[i] = of(floatKey(v))
 		}
 	case data.Bool:
-		two := [2]Part{partOf(0), partOf(1)}
+		two := [2]T{of(0), of(1)}
 		for i, v := range c.Bools {
-			parts[i] = two[0]
+			out[i] = two[0]
 			if v {
-				parts[i] = two[1]
+				out[i] = two[1]
 			}
 		}
 	default:
-		eachInt(c, func(i int, v int64) { parts[i] = partOf(uint64(v)) })
+		eachInt(c, func(i int, v int64) { out[i] = of(uint64(v)) })
 	}
 	if c.Valid != nil {
-		null := d.part(rng.Mix(seed, byValue, 0, 0))
-		for i := range parts {
+		for i := range out {
 			if !c.Valid.Get(i) {
-				parts[i] = null
+				out[i] = null
 			}
 		}
 	}
-	return nil
 }
 
 // floatKey is the number itself if it is whole, else its bits.
@@ -163,7 +170,7 @@ func ByTime(c *data.Column, cut Cut, parts []Part) error {
 	if err := checkTimes(c); err != nil {
 		return err
 	}
-	if err := checkRows(c, parts); err != nil {
+	if err := checkRows(c, len(parts)); err != nil {
 		return err
 	}
 	eachInt(c, func(i int, v int64) {
@@ -181,15 +188,21 @@ func ByTime(c *data.Column, cut Cut, parts []Part) error {
 
 // checkTimes makes sure that every row of c has a time.
 func checkTimes(c *data.Column) error {
-	switch c.Type {
-	case data.Timestamp, data.Date, data.Int32, data.Int64:
-	default:
-		return fault.New(fault.Invalid, "split by time: the column is a %v; it must be a timestamp, a date or an integer", c.Type)
+	if err := checkTimeType(c); err != nil {
+		return err
 	}
 	if row := firstNull(c); row >= 0 {
 		return fault.New(fault.Invalid, "split by time: row %d has no time; drop such rows or split by another column", row)
 	}
 	return nil
+}
+
+func checkTimeType(c *data.Column) error {
+	switch c.Type {
+	case data.Timestamp, data.Date, data.Int32, data.Int64:
+		return nil
+	}
+	return fault.New(fault.Invalid, "split by time: the column is a %v; it must be a timestamp, a date or an integer", c.Type)
 }
 
 // firstNull returns the first null's row in c, or -1.
@@ -212,7 +225,7 @@ func ByName(c *data.Column, parts []Part) error {
 	if c.Type != data.String {
 		return fault.New(fault.Invalid, "split by column: the column is a %v; it must be strings: train, validation or test", c.Type)
 	}
-	if err := checkRows(c, parts); err != nil {
+	if err := checkRows(c, len(parts)); err != nil {
 		return err
 	}
 	const unknown = Part(len(partNames))
@@ -237,9 +250,9 @@ func ByName(c *data.Column, parts []Part) error {
 	return nil
 }
 
-func checkRows(c *data.Column, parts []Part) error {
-	if c.Len() != len(parts) {
-		return fault.New(fault.Internal, "split: %d rows for %d parts", c.Len(), len(parts))
+func checkRows(c *data.Column, numRows int) error {
+	if c.Len() != numRows {
+		return fault.New(fault.Internal, "split: %d rows for %d parts", c.Len(), numRows)
 	}
 	return nil
 }
