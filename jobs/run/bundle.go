@@ -77,7 +77,7 @@ func (w *work) assemble(s *Survey, l *learner, p *prepared, t *trained) (*bundle
 		return nil, err
 	}
 	b := &bundle.Bundle{
-		Kind: bundle.MLP, Signature: l.signature(), Pipeline: l.pipeline, Encoder: p.Encoder, Target: p.Target, Model: m, Metrics: t.Metrics,
+		Kind: bundle.MLP, Signature: l.signature(), Pipeline: l.bundled(), Encoder: p.Encoder, Target: p.Target, Model: m, Metrics: t.Metrics,
 	}
 	b.Profile = &drift.Profile{}
 	if err := b.Profile.UnmarshalBinary(p.Profile); err != nil {

@@ -95,8 +95,8 @@ func (w *work) observe(pass int) (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	state := p.NewState(pass)
-	rows, err := w.scan(s.Input, p.ObserveInputs(pass), func(b *data.Batch, _ rowNumbers) error {
-		return state.Observe(b, nil)
+	rows, err := w.scan(s.Input, p.ObserveInputs(pass), func(b *data.Batch, at rowNumbers) error {
+		return state.ObserveRows(b, at.learnedFrom(p, nil))
 	})
 	if err != nil {
 		return jobs.Result{}, err
@@ -205,7 +205,8 @@ func (w *work) fitPass(p *features.Pipeline, pass int, part func(b []byte) ([]by
 	return fitted, rows, err
 }
 
-// apply computes the features of one shard and stages them as a part.
+// apply computes the features of one shard and stages them as a part. Its rows are
+// those that were learned from.
 func (w *work) apply() (jobs.Result, error) {
 	var s Survey
 	if err := w.input(plan.Survey, &s); err != nil {
@@ -219,7 +220,9 @@ func (w *work) apply() (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	return w.stagePart(s.Input, p.Inputs(), schema, p.Apply)
+	return w.stagePart(s.Input, p.OutOfFoldInputs(), schema, func(b *data.Batch, at rowNumbers) (*data.Batch, error) {
+		return p.ApplyOutOfFold(b, at.learnedFrom(p, nil))
+	})
 }
 
 // ready returns a features job's pipeline with all its passes fitted.
@@ -249,15 +252,15 @@ func rowBytes(s data.Schema) (n int64) {
 
 // stagePart maps the row groups of one shard, or pieces of them, to row groups
 // of a part of the output.
-func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply func(b *data.Batch) (*data.Batch, error)) (jobs.Result, error) {
+func (w *work) stagePart(d *Dataset, columns []string, schema data.Schema, apply func(b *data.Batch, at rowNumbers) (*data.Batch, error)) (jobs.Result, error) {
 	var rows, filtered int64
 	part, err := w.output().stage(w.ctx, w.task.Index, func(f io.Writer) error {
 		pw, err := parquet.NewWriter(f, schema, parquet.DefaultWriterConfig())
 		if err != nil {
 			return err
 		}
-		rows, err = w.scanPieces(d, columns, rowBytes(schema), func(b *data.Batch, _ rowNumbers) error {
-			made, err := apply(b)
+		rows, err = w.scanPieces(d, columns, rowBytes(schema), func(b *data.Batch, at rowNumbers) error {
+			made, err := apply(b, at)
 			if err != nil {
 				return err
 			}

@@ -207,10 +207,28 @@ func (l *learner) trainingMask(b *data.Batch, parts []split.Part) data.Bitmap {
 	return mask
 }
 
-// seen returns what the encoder reads of a batch.
-func (l *learner) seen(b *data.Batch) (*data.Batch, error) {
+// reads returns the columns of the input that a fitted learner reads.
+func (l *learner) reads() []string {
+	if l.pipeline == nil {
+		return l.columns(l.signature().Names())
+	}
+	return l.columns(l.pipeline.OutOfFoldInputs())
+}
+
+// bundled returns the pipeline as a bundle has it, which applies it to rows that
+// it has not learned from; nil without one.
+func (l *learner) bundled() *features.Pipeline {
+	if l.pipeline == nil {
+		return nil
+	}
+	return l.pipeline.WithoutFolds()
+}
+
+// seen returns what the encoder reads of a batch, of which the rows of mask are
+// learned from.
+func (l *learner) seen(b *data.Batch, at rowNumbers, mask data.Bitmap) (*data.Batch, error) {
 	if l.pipeline == nil {
 		return b, nil
 	}
-	return l.pipeline.Apply(b)
+	return l.pipeline.ApplyOutOfFold(b, at.learnedFrom(l.pipeline, mask))
 }

@@ -97,7 +97,7 @@ func (w *work) score() (jobs.Result, error) {
 			columns = append(columns, f.Name)
 		}
 	}
-	return w.stagePart(s.Input, columns, schema, func(b *data.Batch) (*data.Batch, error) {
+	return w.stagePart(s.Input, columns, schema, func(b *data.Batch, _ rowNumbers) (*data.Batch, error) {
 		p, err := m.Predict(b)
 		if err != nil {
 			return nil, err

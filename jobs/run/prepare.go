@@ -96,7 +96,7 @@ func (w *work) observePass(l *learner, pass int) (jobs.Result, error) {
 			return err
 		}
 		o.count(b.Column(l.train.Target), parts)
-		return state.Observe(b, l.trainingMask(b, parts))
+		return state.ObserveRows(b, at.learnedFrom(l.pipeline, l.trainingMask(b, parts)))
 	})
 	if err != nil {
 		return jobs.Result{}, err
@@ -118,14 +118,14 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 	signature := l.signature()
 	profile := drift.NewProfile(signature)
 	o := &observation{Rows: map[string]int64{}}
-	rows, err := w.scan(l.data, l.columns(signature.Names()), func(b *data.Batch, at rowNumbers) error {
+	rows, err := w.scan(l.data, l.reads(), func(b *data.Batch, at rowNumbers) error {
 		parts, err := l.parts(b, at)
 		if err != nil {
 			return err
 		}
 		mask := l.trainingMask(b, parts)
 		o.count(b.Column(l.train.Target), parts)
-		seen, err := l.seen(b)
+		seen, err := l.seen(b, at, mask)
 		if err != nil {
 			return err
 		}

@@ -174,12 +174,12 @@ type filler struct {
 
 // shard writes one shard's rows; those without a target are left out.
 func (f *filler) shard(ctx context.Context, shard int) error {
-	err := f.data.readShard(ctx, shard, f.columns(f.signature().Names()), func(b *data.Batch, at rowNumbers) error {
+	err := f.data.readShard(ctx, shard, f.reads(), func(b *data.Batch, at rowNumbers) error {
 		parts, err := f.parts(b, at)
 		if err != nil {
 			return err
 		}
-		seen, err := f.seen(b)
+		seen, err := f.seen(b, at, f.trainingMask(b, parts))
 		if err != nil {
 			return err
 		}

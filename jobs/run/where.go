@@ -7,6 +7,7 @@ import (
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/ml/features"
 )
 
 // rowNumbers says which rows of the table a batch holds: those of kept among so
@@ -30,6 +31,27 @@ func (r rowNumbers) of(all []split.Part) []split.Part {
 		}
 	}
 	return out
+}
+
+// numbers returns the number of each row of the batch.
+func (r rowNumbers) numbers() []int64 {
+	out := make([]int64, 0, r.count)
+	for i := range r.count {
+		if r.kept.Get(i) {
+			out = append(out, r.first+int64(i))
+		}
+	}
+	return out
+}
+
+// learnedFrom says which rows of a batch a pipeline learns from: those of mask,
+// all when it is nil.
+func (r rowNumbers) learnedFrom(p *features.Pipeline, mask data.Bitmap) features.Rows {
+	rows := features.Rows{Mask: mask}
+	if p.NeedsNumbers() {
+		rows.Numbers = r.numbers()
+	}
+	return rows
 }
 
 // both is true where each condition is.

@@ -42,8 +42,10 @@ func Operations() []string { return slices.Sorted(maps.Keys(operations())) }
 type builder struct {
 	step    Step
 	in      []data.Field
-	loading bool     // what the operation carries will be read, too
-	known   []string // parameters that were asked for
+	cfg     Config      // with the parts that columns play
+	input   data.Schema // all columns that may be asked for by name
+	loading bool        // what the operation carries will be read, too
+	known   []string    // parameters that were asked for
 	faults  []error
 }
 

@@ -49,12 +49,7 @@ type broken struct{}
 
 func (broken) outputs() []data.Field                    { return nil }
 func (broken) apply([]*data.Column, int) []*data.Column { return nil }
-func (c *compiler) passesAfter(s step) int {
-	if _, ok := s.op.(learner); ok {
-		return s.pass + 1
-	}
-	return s.pass
-}
+func (c *compiler) passesAfter(s step) int              { return s.pass + passesOf(s) }
 
 type compiler struct {
 	cfg     Config
@@ -119,12 +114,19 @@ func (c *compiler) compile(i int, s Step, before []step) (step, bool) {
 		c.fault("%v: of has %d columns, expected %s", s, n, def.arity())
 		return st, false
 	}
-	b := &builder{step: s, in: fields, loading: c.loading}
+	b := &builder{step: s, in: fields, cfg: c.cfg, input: c.input, loading: c.loading}
 	b.checkTypes(def)
 	st.op = def.build(b)
 	b.checkParams()
 	for _, f := range b.faults {
 		c.fault("%v: %w", s, f)
+	}
+	if op, ok := st.op.(crossFitted); ok && len(b.faults) == 0 {
+		target, fold := op.reads()
+		st.also = []source{{-1, c.input.Index(target)}, {byRowNumber, 0}}
+		if fold != "" {
+			st.also[1] = source{-1, c.input.Index(fold)}
+		}
 	}
 	return st, len(c.faults) == faults
 }
@@ -213,9 +215,9 @@ func (c *compiler) known(steps []step) data.Schema {
 		used[name] = true
 	}
 	for _, s := range steps {
-		for i, from := range s.of {
-			if from.step < 0 {
-				used[s.Of[i]] = true
+		for _, from := range slices.Concat(s.of, s.also) {
+			if from.step == -1 {
+				used[c.input.Fields[from.at].Name] = true
 			}
 		}
 	}
@@ -231,9 +233,11 @@ func (c *compiler) known(steps []step) data.Schema {
 // resolve turns places in the whole input's schema into places in p.input.
 func (p *Pipeline) resolve(input data.Schema) {
 	for _, s := range p.steps {
-		for i, from := range s.of {
-			if from.step < 0 {
-				s.of[i].at = p.input.Index(input.Fields[from.at].Name)
+		for _, list := range [][]source{s.of, s.also} {
+			for i, from := range list {
+				if from.step == -1 {
+					list[i].at = p.input.Index(input.Fields[from.at].Name)
+				}
 			}
 		}
 	}

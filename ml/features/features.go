@@ -46,12 +46,13 @@ type step struct {
 	Step
 	op   operation
 	of   []source
-	pass int // in which it learns; for a step that learns nothing, the first in which it can be applied
+	also []source // that a crossFitted reads, beside of
+	pass int      // in which it learns, or begins to; for a step that learns nothing, the first in which it can be applied
 }
 
 // source is where a column comes from.
 type source struct {
-	step int // -1: the input
+	step int // -1: the input; or byRowNumber
 	at   int // place in the input's schema, or among the outputs of the step
 }
 
@@ -108,7 +109,10 @@ func (p *Pipeline) Config() Config { return p.cfg }
 
 // Inputs returns the columns that Apply reads: those of the steps, and those
 // that are kept. They are in the order of the schema.
-func (p *Pipeline) Inputs() []string {
+func (p *Pipeline) Inputs() []string { return p.inputsWhere(p.used()) }
+
+// used marks the columns of the input that Apply reads.
+func (p *Pipeline) used() []bool {
 	used := make([]bool, len(p.input.Fields))
 	for _, s := range p.steps {
 		for _, from := range s.of {
@@ -120,7 +124,7 @@ func (p *Pipeline) Inputs() []string {
 	for _, name := range p.cfg.Keep {
 		used[p.input.Index(name)] = true
 	}
-	return p.inputsWhere(used)
+	return used
 }
 
 // ObserveInputs returns the columns that a pass reads; none for a pass that
@@ -128,8 +132,8 @@ func (p *Pipeline) Inputs() []string {
 func (p *Pipeline) ObserveInputs(pass int) []string {
 	used := make([]bool, len(p.input.Fields))
 	for i, needed := range p.needed(pass) {
-		for _, from := range p.steps[i].of {
-			if needed && from.step < 0 {
+		for _, from := range slices.Concat(p.steps[i].of, p.steps[i].also) {
+			if needed && from.step == -1 {
 				used[from.at] = true
 			}
 		}
@@ -149,8 +153,8 @@ func (p *Pipeline) inputsWhere(used []bool) []string {
 
 // learns reports whether a step learns in a pass.
 func (p *Pipeline) learns(i, pass int) bool {
-	_, ok := p.steps[i].op.(learner)
-	return ok && p.steps[i].pass == pass
+	first := p.steps[i].pass
+	return pass >= first && pass < first+passesOf(p.steps[i])
 }
 
 // needed returns which steps play a part in a pass: those that learn in it, and
@@ -233,7 +237,11 @@ func (p *Pipeline) WithKeep(keep ...string) (*Pipeline, error) {
 //
 // The error is of kind Invalid: the pipeline is not ready, a column is missing,
 // of another type, or has nulls where its field says that there are none.
-func (p *Pipeline) Apply(b *data.Batch) (*data.Batch, error) {
+//
+// It is for rows that the pipeline has not learned from; see ApplyOutOfFold.
+func (p *Pipeline) Apply(b *data.Batch) (*data.Batch, error) { return p.applyTo(b, nil) }
+
+func (p *Pipeline) applyTo(b *data.Batch, rows *Rows) (*data.Batch, error) {
 	schema, err := p.OutputSchema()
 	if err != nil {
 		return nil, err
@@ -250,7 +258,7 @@ func (p *Pipeline) Apply(b *data.Batch) (*data.Batch, error) {
 	for i := range all {
 		all[i] = true
 	}
-	made, err := p.run(b, all)
+	made, err := p.run(b, all, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -280,8 +288,9 @@ func (p *Pipeline) kept(b *data.Batch, name string) (*data.Column, error) {
 	return c, nil
 }
 
-// run applies the steps that are needed and returns what each has made.
-func (p *Pipeline) run(b *data.Batch, needed []bool) ([][]*data.Column, error) {
+// run applies the steps that are needed and returns what each has made: out of
+// fold, when rows say which were learned from.
+func (p *Pipeline) run(b *data.Batch, needed []bool, rows *Rows) ([][]*data.Column, error) {
 	made := make([][]*data.Column, len(p.steps))
 	for i, s := range p.steps {
 		if !needed[i] {
@@ -291,7 +300,9 @@ func (p *Pipeline) run(b *data.Batch, needed []bool) ([][]*data.Column, error) {
 		if err != nil {
 			return nil, err
 		}
-		made[i] = s.op.apply(in, b.NumRows)
+		if made[i], err = p.outputOf(b, s, in, rows); err != nil {
+			return nil, err
+		}
 	}
 	return made, nil
 }

@@ -104,6 +104,11 @@ func Load(text []byte) (*Pipeline, error) {
 		if p.steps[i].op, err = carries.learn(d.Learned[i]); err != nil {
 			return nil, fault.New(fault.Corrupt, "features: read a pipeline: %v: %w", p.steps[i].Step, err)
 		}
+		if op, ok := p.steps[i].op.(inPasses); ok {
+			if all, done := op.passes(); done != min(all, p.fitted-p.steps[i].pass) {
+				return nil, fault.New(fault.Corrupt, "features: read a pipeline: %v has learned in %d passes, expected %d", p.steps[i].Step, done, min(all, p.fitted-p.steps[i].pass))
+			}
+		}
 	}
 	c := &compiler{cfg: p.cfg, input: p.input}
 	if c.checkOutputs(p.steps); c.err() != nil {

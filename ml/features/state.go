@@ -44,20 +44,25 @@ func (p *Pipeline) NewState(pass int) *State {
 
 // Observe adds the rows of b that are in mask; all of them when mask is nil. The
 // error is of kind Invalid, and nothing is added, when a column is missing or of
-// another type.
+// another type, or the pipeline NeedsNumbers.
 func (s *State) Observe(b *data.Batch, mask data.Bitmap) error {
-	made, err := s.pipeline.run(b, s.needed)
+	return s.ObserveRows(b, Rows{Mask: mask})
+}
+
+// ObserveRows is Observe for rows that may have numbers.
+func (s *State) ObserveRows(b *data.Batch, rows Rows) error {
+	made, err := s.pipeline.run(b, s.needed, &rows)
 	if err != nil {
 		return err
 	}
 	ins := make([][]*data.Column, len(s.steps))
 	for i, at := range s.steps {
-		if ins[i], err = s.pipeline.columns(b, s.pipeline.steps[at], made); err != nil {
+		if ins[i], err = s.pipeline.learning(b, s.pipeline.steps[at], made, &rows); err != nil {
 			return err
 		}
 	}
 	for i, in := range ins {
-		s.summaries[i].observe(in, mask)
+		s.summaries[i].observe(in, rows.Mask)
 	}
 	return nil
 }
