@@ -1,0 +1,205 @@
+// Package shuffle brings the rows of one key together and in order of time, over
+// any number of shards, and what is computed of them back to the order they came
+// in. It is arithmetic: who keeps the bytes, and where, is the caller's.
+//
+//	sort   a shard's rows become runs of bounded size; the rows of a run are cut into
+//	       partitions by their key, and each is sorted by key, time and place (Sorter)
+//	merge  whoever owns a partition merges it over all runs of all shards, looks at the
+//	       rows of each key in their order, and gives each row something back (Merge)
+//	place  a shard puts what came back for its runs where its rows are (Place)
+//
+// A key is a value of any type; texts are told apart by 128 bits of their SHA-256.
+// Rows whose key or time is null belong to nobody: they are left to the caller.
+// Ties keep the order of shards and rows. The order of keys is that of a hash:
+// fixed, and of no meaning. Memory is bounded by the sizes that Config gives,
+// whatever the data, even if all rows are of one key.
+package shuffle
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/block"
+)
+
+// Config says how rows are divided. All who take part must have the same.
+type Config struct {
+	Label      string // of the blocks: whose they are
+	Partitions int    // at least 1
+	RunBytes   int    // of the rows of a run, about
+	BlockRows  int    // of a block, at most
+}
+
+// headBytes is what key, time and place of a row take.
+const headBytes = 8 + 8 + 8 + 4
+
+// Names of the columns that a block has before what it carries.
+const (
+	keyName  = "key"  // hash of the key, as int64
+	tieName  = "tie"  // more of it, for texts
+	timeName = "time" // microseconds, or whatever orders
+	rowName  = "row"  // place in the run, int32
+)
+
+// keys are hashes of a column's values: equal where the values are. ties are nil
+// when the first are enough.
+type keys struct{ first, ties []uint64 }
+
+// mix spreads the bits of a word; no two words become one.
+//
+// Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators,
+// OOPSLA 2014 (the finaliser of SplitMix64).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// keysOf hashes a column; nil is one key for all rows. NaN is a key like others,
+// and the two zeros are one.
+func keysOf(c *data.Column, numRows int) keys {
+	k := keys{first: make([]uint64, numRows)}
+	if c == nil {
+		return k
+	}
+	switch c.Type {
+	case data.Bool:
+		for i, v := range c.Bools {
+			if v {
+				k.first[i] = mix(1)
+			}
+		}
+	case data.Int32, data.Date:
+		for i, v := range c.Int32s {
+			k.first[i] = mix(uint64(int64(v)))
+		}
+	case data.Int64, data.Timestamp:
+		for i, v := range c.Int64s {
+			k.first[i] = mix(uint64(v))
+		}
+	case data.Float32:
+		for i, v := range c.Float32s {
+			k.first[i] = mix(floatKey(float64(v)))
+		}
+	case data.Float64:
+		for i, v := range c.Float64s {
+			k.first[i] = mix(floatKey(v))
+		}
+	case data.String:
+		k.texts(c)
+	}
+	return k
+}
+
+func floatKey(v float64) uint64 {
+	if v == 0 {
+		return 0
+	}
+	if math.IsNaN(v) {
+		return math.Float64bits(math.NaN())
+	}
+	return math.Float64bits(v)
+}
+
+func (k *keys) texts(c *data.Column) {
+	k.ties = make([]uint64, len(k.first))
+	first, ties := make([]uint64, len(c.Dict)), make([]uint64, len(c.Dict))
+	for i, s := range c.Dict {
+		sum := sha256.Sum256([]byte(s))
+		first[i], ties[i] = binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:])
+	}
+	for i, code := range c.Codes {
+		if c.Valid.Get(i) {
+			k.first[i], k.ties[i] = first[code], ties[code]
+		}
+	}
+}
+
+// partition returns which of n partitions a key belongs to: the order of keys is
+// that of partitions, too.
+func partition(key uint64, n int) int { return int(key >> 32 * uint64(n) >> 32) }
+
+// sorted returns the places of rows by key, time and place.
+func (k keys) sorted(times []int64) []uint32 {
+	pairs := make([]uint64, len(k.first)) // the upper half of the key, and the place
+	for i, key := range k.first {
+		pairs[i] = key>>32<<32 | uint64(i)
+	}
+	pairs = radix(pairs)
+	order := make([]uint32, len(pairs))
+	for i, p := range pairs {
+		order[i] = uint32(p)
+	}
+	full := func(a, b uint32) int {
+		if c := cmp.Compare(k.first[a], k.first[b]); c != 0 {
+			return c
+		}
+		if k.ties != nil {
+			if c := cmp.Compare(k.ties[a], k.ties[b]); c != 0 {
+				return c
+			}
+		}
+		if c := cmp.Compare(times[a], times[b]); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	}
+	for from := 0; from < len(pairs); {
+		to, inOrder := from+1, true
+		for to < len(pairs) && pairs[to]>>32 == pairs[from]>>32 {
+			inOrder = inOrder && full(order[to-1], order[to]) < 0
+			to++
+		}
+		if !inOrder {
+			slices.SortFunc(order[from:to], full)
+		}
+		from = to
+	}
+	return order
+}
+
+// radix sorts by the upper half of words, and keeps the order of equal ones.
+func radix(words []uint64) []uint64 {
+	const bits = 11
+	other := make([]uint64, len(words))
+	for shift := uint(32); shift < 64; shift += bits {
+		var count [1<<bits + 1]int
+		for _, w := range words {
+			count[w>>shift&(1<<bits-1)+1]++
+		}
+		for i := 1; i < len(count); i++ {
+			count[i] += count[i-1]
+		}
+		for _, w := range words {
+			at := w >> shift & (1<<bits - 1)
+			other[count[at]] = w
+			count[at]++
+		}
+		words, other = other, words
+	}
+	return words
+}
+
+// head are the columns before what a block carries.
+func head(k keys) data.Schema {
+	s := data.Schema{Fields: []data.Field{{Name: keyName, Type: data.Int64}}}
+	if k.ties != nil {
+		s.Fields = append(s.Fields, data.Field{Name: tieName, Type: data.Int64})
+	}
+	s.Fields = append(s.Fields, data.Field{Name: timeName, Type: data.Int64}, data.Field{Name: rowName, Type: data.Int32})
+	return s
+}
+
+// cut encodes rows from..to of sorted ones as blocks.
+func (c Config) cut(b *data.Batch, order []uint32) [][]byte {
+	var out [][]byte
+	for from := 0; from < len(order); from += c.BlockRows {
+		part := b.Gather(order[from:min(from+c.BlockRows, len(order))])
+		out = append(out, block.Append(nil, c.Label, part))
+	}
+	return out
+}
