@@ -29,6 +29,8 @@ var rooms = []room{
 	{"data/split", 11},
 	{"data/parquet", 11},
 	{"data/text", 11},
+	{"data/block", 11},
+	{"data/shuffle", 12},
 	{"data/csv", 12},
 	{"data/ndjson", 12},
 	{"data/arrow", 12},

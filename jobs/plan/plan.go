@@ -6,6 +6,11 @@
 //	train      survey, (order, cut) if split by time, (observe, fit) for each pass, train, bundle
 //	predict    survey, score, manifest
 //	drift      survey, observe the reference unless a model carries it, observe the current, compare
+//
+// Where features look at other rows of an entity, each level of them (those that
+// need so many passes fitted) adds two stages before the pass of its number, or
+// before the rows are written: partition, over the shards, and window, over
+// partitions of the entities.
 package plan
 
 import (
@@ -24,6 +29,8 @@ const (
 	Cut       = "cut"
 	Observe   = "observe"
 	Fit       = "fit"
+	Partition = "partition"
+	Window    = "window"
 	Apply     = "apply"
 	Train     = "train"
 	Bundle    = "bundle"
@@ -44,7 +51,16 @@ type Facts struct {
 	StateBytes      int64        `json:"state_bytes,omitempty"`      // memory that what is learned of the columns may take
 	Largest         string       `json:"largest,omitempty"`          // the row group that decides TaskBytes, for people
 	TotalBytes      int64        `json:"total_bytes,omitempty"`      // decoded size of all shards
+	Windows         []Windows    `json:"windows,omitempty"`          // by level, ascending
 	Finished        *jobs.Result `json:"finished,omitempty"`         // the same job has been done before: this is its result
+}
+
+// Windows is what features that look at other rows need at one level.
+type Windows struct {
+	Level          int   `json:"level"`
+	Partitions     int   `json:"partitions"`
+	PartitionBytes int64 `json:"partition_bytes"` // memory of a partition task, beside what it reads a shard with
+	WindowBytes    int64 `json:"window_bytes"`    // memory of a window task
 }
 
 // LargestParam is the parameter of a stage that says, for people, which row group
@@ -135,6 +151,7 @@ func Stages(s spec.Spec, f Facts) ([]jobs.Stage, error) {
 		b.gang(Train, s.Train.Workers)
 		b.merge(Bundle)
 	case spec.KindPredict:
+		b.windows(-1)
 		b.mapped(Score, f.Shards)
 		b.merge(Manifest)
 	case spec.KindDrift:
@@ -188,9 +205,24 @@ func (b *builder) gang(name string, w spec.Workers) {
 	b.stages = append(b.stages, jobs.Stage{Name: name, Shape: jobs.Gang, NumTasks: 1, MinRanks: max(w.Min, 1), MaxRanks: most, MaxBytes: b.facts.TotalBytes})
 }
 
+// passes adds the stages before the rows can be written.
 func (b *builder) passes() {
 	for p := range b.facts.Passes {
+		b.windows(p)
 		b.observed(Pass(Observe, p), b.facts.Shards)
 		b.merged(Pass(Fit, p))
+	}
+	b.windows(b.facts.Passes)
+}
+
+// windows adds the stages of a level; of all levels for -1.
+func (b *builder) windows(level int) {
+	for _, w := range b.facts.Windows {
+		if level >= 0 && w.Level != level {
+			continue
+		}
+		b.mapped(Pass(Partition, w.Level), b.facts.Shards)
+		b.stages[len(b.stages)-1].MaxBytes += w.PartitionBytes
+		b.stages = append(b.stages, jobs.Stage{Name: Pass(Window, w.Level), Shape: jobs.Map, NumTasks: w.Partitions, MaxBytes: w.WindowBytes})
 	}
 }

@@ -43,6 +43,7 @@ type Dataset struct {
 	files    *files.Files // opens the files
 	maxBytes int64        // memory that what is read at a time may take at most; 0: not said
 	looks    []look       // of the files, until it is known which columns are read
+	windows  *attached    // columns that are computed on the way; nil: none
 
 	known  store.Refs       // remembers digests of objects, if it is set
 	filter *data.Filter     // Where, while the files are looked at
@@ -186,10 +187,24 @@ func (d *Dataset) readPieces(ctx context.Context, shard int, columns []string, m
 	}
 	s := d.Shards[shard]
 	row := s.FirstRow
+	wanted := columns
+	columns, rest := d.divide(wanted)
+	var windows *windowReader
+	if rest {
+		if windows, err = d.windows.open(shard); err != nil {
+			return err
+		}
+	}
 	for _, r := range s.Ranges {
 		row, err = d.readRange(ctx, r, columns, filter, madePerRow, row, func(b *data.Batch, at rowNumbers) error {
 			if b.NumRows == 0 && filter != nil {
 				return nil
+			}
+			if windows != nil {
+				var err error
+				if b, err = windows.with(b, wanted); err != nil {
+					return err
+				}
 			}
 			return fn(b, at)
 		})

@@ -22,6 +22,10 @@ func driftColumns(d *spec.Drift, s *Survey, b *bundle.Bundle) ([]string, error) 
 		reference = drift.Profiled(s.Reference.Schema)
 	case b != nil:
 		reference = b.Profile.Columns()
+		if b.Pipeline != nil { // windows are not columns of raw rows
+			windows := b.Pipeline.WindowNames()
+			reference = slices.DeleteFunc(reference, func(n string) bool { return slices.Contains(windows, n) && s.Input.Schema.Index(n) < 0 })
+		}
 	default: // the model is looked at later
 		reference = drift.Profiled(s.Input.Schema)
 	}

@@ -42,9 +42,11 @@ type Env struct {
 	// closes the links. nil serves gangs of one only.
 	Comm func(ctx context.Context, t Task) (collective.Comm, func() error, error)
 
-	fitted  fittedPipeline
-	mu      sync.Mutex
-	bundles map[store.Digest]*bundle.Bundle // the last few, since every shard of a job needs the same
+	runBytes int // of the runs that rows are sorted in; 0: the usual
+	fitted   fittedPipeline
+	mu       sync.Mutex
+	stages   map[string][]jobs.Result        // of jobs under way: what the tasks of a stage have left
+	bundles  map[store.Digest]*bundle.Bundle // the last few, since every shard of a job needs the same
 }
 
 // work is one attempt at a task on its way.
@@ -94,6 +96,8 @@ func bodies() map[string]func(w *work, pass int) (jobs.Result, error) {
 		plan.Cut:       once((*work).cut),
 		plan.Observe:   (*work).observe,
 		plan.Fit:       (*work).fit,
+		plan.Partition: (*work).partition,
+		plan.Window:    (*work).window,
 		plan.Apply:     once((*work).apply),
 		plan.Train:     once((*work).train),
 		plan.Bundle:    once((*work).bundle),

@@ -94,6 +94,7 @@ func (w *work) observe(pass int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
+	w.attach(&s, p, pass)
 	state := p.NewState(pass)
 	rows, err := w.scan(s.Input, p.ObserveInputs(pass), func(b *data.Batch, at rowNumbers) error {
 		return state.ObserveRows(b, at.learnedFrom(p, nil))
@@ -220,6 +221,7 @@ func (w *work) apply() (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
+	w.attach(&s, p, p.NumPasses())
 	return w.stagePart(s.Input, p.OutOfFoldInputs(), schema, func(b *data.Batch, at rowNumbers) (*data.Batch, error) {
 		return p.ApplyOutOfFold(b, at.learnedFrom(p, nil))
 	})

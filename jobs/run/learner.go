@@ -135,6 +135,7 @@ func (w *work) newLearner(s *Survey, pass int) (*learner, error) {
 	if l.pipeline, err = w.pipeline(s, pass); err != nil {
 		return nil, err
 	}
+	w.attach(s, l.pipeline, pass)
 	if pass < l.pipeline.NumPasses() {
 		return l, nil
 	}
@@ -152,17 +153,12 @@ func (w *work) newLearner(s *Survey, pass int) (*learner, error) {
 
 // signature returns the columns of the input that a prediction needs.
 func (l *learner) signature() data.Schema {
-	var names []string
 	if l.pipeline != nil {
-		names = l.pipeline.Inputs()
-	} else {
-		for _, f := range l.inputs {
-			names = append(names, f.Name)
-		}
+		return l.pipeline.InputSchema()
 	}
 	var out data.Schema
-	for _, n := range names {
-		out.Fields = append(out.Fields, l.data.Schema.Fields[l.data.Schema.Index(n)])
+	for _, f := range l.inputs {
+		out.Fields = append(out.Fields, l.data.Schema.Fields[l.data.Schema.Index(f.Name)])
 	}
 	return out
 }

@@ -51,6 +51,7 @@ func (w *work) manifest() (jobs.Result, error) {
 	if err := out.publish(w.ctx, m, staged); err != nil {
 		return jobs.Result{}, err
 	}
+	w.forget(&s)
 	r.Output = m.Digest
 	return w.conclude(&s, r, Outcome{Digest: m.Digest, Output: out.dir, Shards: len(s.Input.Shards)})
 }
@@ -96,6 +97,9 @@ func (w *work) score() (jobs.Result, error) {
 		if !slices.Contains(columns, f.Name) {
 			columns = append(columns, f.Name)
 		}
+	}
+	if m.Pipeline != nil {
+		w.attach(&s, m.Pipeline, m.Pipeline.NumPasses())
 	}
 	return w.stagePart(s.Input, columns, schema, func(b *data.Batch, _ rowNumbers) (*data.Batch, error) {
 		p, err := m.Predict(b)

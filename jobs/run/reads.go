@@ -72,7 +72,7 @@ func (w *work) reads(s *Survey) (columns []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		columns = pipelineReads(p)
+		columns = pipelineReads(p, s.Input)
 	case spec.KindTrain:
 		columns, err = trainReads(k.Train, s.Input)
 	case spec.KindPredict, spec.KindDrift:
@@ -83,12 +83,29 @@ func (w *work) reads(s *Survey) (columns []string, err error) {
 	return slices.Compact(columns), err
 }
 
-func pipelineReads(p *features.Pipeline) []string {
+// pipelineReads returns the columns of a dataset that a pipeline reads. Windows
+// are columns of it only where they are given.
+func pipelineReads(p *features.Pipeline, d *Dataset) []string {
 	out := slices.Clone(p.Inputs())
 	for pass := range p.NumPasses() {
 		out = append(out, p.ObserveInputs(pass)...)
 	}
-	return out
+	windows := p.WindowNames()
+	if d.hasAll(windows) {
+		return out
+	}
+	for _, level := range p.WindowLevels() {
+		out = append(out, p.Windows(level).Inputs()...)
+	}
+	return slices.DeleteFunc(out, func(name string) bool { return slices.Contains(windows, name) })
+}
+
+// scoredReads returns the columns of a dataset that a model reads.
+func scoredReads(d *Dataset, b *bundle.Bundle) []string {
+	if b.Pipeline != nil {
+		return pipelineReads(b.Pipeline, d)
+	}
+	return b.Signature.Names()
 }
 
 func trainReads(t *spec.Train, d *Dataset) ([]string, error) {
@@ -98,7 +115,7 @@ func trainReads(t *spec.Train, d *Dataset) ([]string, error) {
 		return nil, err
 	}
 	if p != nil {
-		return append(out, pipelineReads(p)...), nil
+		return append(out, pipelineReads(p, d)...), nil
 	}
 	inputs, err := rawInputs(t, d)
 	for _, f := range inputs {
@@ -119,5 +136,5 @@ func (w *work) modelReads(s *Survey) ([]string, error) {
 	if w.spec.Drift != nil {
 		return driftColumns(w.spec.Drift, s, b)
 	}
-	return append(b.Signature.Names(), keptColumns(s.Input, w.spec.Predict)...), nil
+	return append(scoredReads(s.Input, b), keptColumns(s.Input, w.spec.Predict)...), nil
 }

@@ -84,6 +84,9 @@ func (w *work) look() (*Survey, plan.Facts, error) {
 	if err := w.demand(s, &facts); err != nil {
 		return nil, facts, err
 	}
+	if err := w.windowFacts(s, &facts); err != nil {
+		return nil, facts, err
+	}
 	facts.TotalBytes, facts.ShardBytes = s.Input.Bytes, largest(s.Input.Shards)
 	if s.Reference != nil {
 		facts.ReferenceShards = len(s.Reference.Shards)
@@ -121,8 +124,8 @@ func (w *work) lookPredict(s *Survey, p *spec.Predict) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, f := range b.Signature.Fields {
-		if err := s.Input.need("model "+p.Model, f.Name); err != nil {
+	for _, name := range scoredReads(s.Input, b) {
+		if err := s.Input.need("model "+p.Model, name); err != nil {
 			return err
 		}
 	}

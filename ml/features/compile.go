@@ -122,11 +122,15 @@ func (c *compiler) compile(i int, s Step, before []step) (step, bool) {
 		c.fault("%v: %w", s, f)
 	}
 	if op, ok := st.op.(crossFitted); ok && len(b.faults) == 0 {
+		st.taught = s.String()
 		target, fold := op.reads()
 		st.also = []source{{-1, c.input.Index(target)}, {byRowNumber, 0}}
 		if fold != "" {
 			st.also[1] = source{-1, c.input.Index(fold)}
 		}
+	}
+	if w, ok := st.op.(windowed); ok && len(c.faults) == faults {
+		c.checkWindow(st, w)
 	}
 	return st, len(c.faults) == faults
 }
@@ -149,6 +153,9 @@ func (c *compiler) sources(st *step, before []step) []data.Field {
 			}
 		} else {
 			st.pass = max(st.pass, c.passesAfter(before[from.step]))
+			if st.taught == "" {
+				st.taught = before[from.step].taught
+			}
 		}
 		st.of = append(st.of, from)
 		fields = append(fields, f)

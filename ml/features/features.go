@@ -44,10 +44,11 @@ type Pipeline struct {
 // step is one feature, compiled.
 type step struct {
 	Step
-	op   operation
-	of   []source
-	also []source // that a crossFitted reads, beside of
-	pass int      // in which it learns, or begins to; for a step that learns nothing, the first in which it can be applied
+	op     operation
+	of     []source
+	also   []source // that a crossFitted reads, beside of
+	pass   int      // in which it learns, or begins to; for a step that learns nothing, the first in which it can be applied
+	taught string   // the step before, or this, that learns from the target; "" if none does
 }
 
 // source is where a column comes from.
@@ -108,21 +109,56 @@ func (p *Pipeline) Ready() bool { return p.fitted == p.numPasses }
 func (p *Pipeline) Config() Config { return p.cfg }
 
 // Inputs returns the columns that Apply reads: those of the steps, and those
-// that are kept. They are in the order of the schema.
-func (p *Pipeline) Inputs() []string { return p.inputsWhere(p.used()) }
+// that are kept, in the order of the schema; then windows, by their names.
+func (p *Pipeline) Inputs() []string { return append(p.inputsWhere(p.used()), p.WindowNames()...) }
 
 // used marks the columns of the input that Apply reads.
 func (p *Pipeline) used() []bool {
+	all := make([]bool, len(p.steps))
+	for i := range all {
+		all[i] = true
+	}
+	used := p.inputsOf(all, false)
+	for _, name := range p.cfg.Keep {
+		used[p.input.Index(name)] = true
+	}
+	return used
+}
+
+// InputSchema returns the fields of Inputs.
+func (p *Pipeline) InputSchema() data.Schema {
+	var s data.Schema
+	for _, name := range p.Inputs() {
+		if at := p.input.Index(name); at >= 0 {
+			s.Fields = append(s.Fields, p.input.Fields[at])
+			continue
+		}
+		from, f, _ := lookup(name, p.steps)
+		if from.step >= 0 {
+			s.Fields = append(s.Fields, f)
+		}
+	}
+	return s
+}
+
+// inputsOf marks the columns of the input that steps read when they are applied;
+// when they learn, too, if learning.
+func (p *Pipeline) inputsOf(needed []bool, learning bool) []bool {
 	used := make([]bool, len(p.input.Fields))
-	for _, s := range p.steps {
+	for i, s := range p.steps {
+		if _, ok := p.window(i); ok || !needed[i] {
+			continue
+		}
 		for _, from := range s.of {
-			if from.step < 0 {
+			if from.step == -1 {
 				used[from.at] = true
 			}
 		}
-	}
-	for _, name := range p.cfg.Keep {
-		used[p.input.Index(name)] = true
+		for _, from := range s.also {
+			if learning && from.step == -1 {
+				used[from.at] = true
+			}
+		}
 	}
 	return used
 }
@@ -130,15 +166,8 @@ func (p *Pipeline) used() []bool {
 // ObserveInputs returns the columns that a pass reads; none for a pass that
 // there is not.
 func (p *Pipeline) ObserveInputs(pass int) []string {
-	used := make([]bool, len(p.input.Fields))
-	for i, needed := range p.needed(pass) {
-		for _, from := range slices.Concat(p.steps[i].of, p.steps[i].also) {
-			if needed && from.step == -1 {
-				used[from.at] = true
-			}
-		}
-	}
-	return p.inputsWhere(used)
+	needed := p.needed(pass)
+	return append(p.inputsWhere(p.inputsOf(needed, true)), p.windowNames(needed)...)
 }
 
 func (p *Pipeline) inputsWhere(used []bool) []string {
@@ -161,18 +190,26 @@ func (p *Pipeline) learns(i, pass int) bool {
 // those that make the columns these read.
 func (p *Pipeline) needed(pass int) []bool {
 	needed := make([]bool, len(p.steps))
+	for i := range needed {
+		needed[i] = p.learns(i, pass)
+	}
+	p.closure(needed)
+	return needed
+}
+
+// closure adds to some steps those that make the columns they read. What windows
+// read is not among them: they are computed apart.
+func (p *Pipeline) closure(needed []bool) {
 	for i := len(p.steps) - 1; i >= 0; i-- {
-		if !needed[i] && !p.learns(i, pass) {
+		if _, ok := p.window(i); ok || !needed[i] {
 			continue
 		}
-		needed[i] = true
 		for _, from := range p.steps[i].of {
 			if from.step >= 0 {
 				needed[from.step] = true
 			}
 		}
 	}
-	return needed
 }
 
 // FeatureNames returns the columns that the steps make, in order. Before the
@@ -296,6 +333,14 @@ func (p *Pipeline) run(b *data.Batch, needed []bool, rows *Rows) ([][]*data.Colu
 		if !needed[i] {
 			continue
 		}
+		if w, ok := p.window(i); ok {
+			c := b.Column(w.out.Name)
+			if c == nil || c.Type != w.out.Type {
+				return nil, fault.New(fault.Invalid, "features: there is no column %q of type %v; %v looks at other rows, and has to be computed before", w.out.Name, w.out.Type, s.Step)
+			}
+			made[i] = []*data.Column{c}
+			continue
+		}
 		in, err := p.columns(b, s, made)
 		if err != nil {
 			return nil, err
@@ -311,19 +356,26 @@ func (p *Pipeline) run(b *data.Batch, needed []bool, rows *Rows) ([][]*data.Colu
 func (p *Pipeline) columns(b *data.Batch, s step, made [][]*data.Column) ([]*data.Column, error) {
 	in := make([]*data.Column, len(s.of))
 	for i, from := range s.of {
-		if from.step >= 0 {
-			in[i] = made[from.step][from.at]
-			continue
+		var err error
+		if in[i], err = p.column(b, from, made, s.Step); err != nil {
+			return nil, err
 		}
-		f := p.input.Fields[from.at]
-		c := b.Column(f.Name)
-		if c == nil {
-			return nil, fault.New(fault.Invalid, "features: there is no column %q, which %v reads", f.Name, s.Step)
-		}
-		if c.Type != f.Type && !(c.Type.Numeric() && f.Type.Numeric()) {
-			return nil, fault.New(fault.Invalid, "features: column %q is %v, expected %v, which %v reads", f.Name, c.Type, f.Type, s.Step)
-		}
-		in[i] = c
 	}
 	return in, nil
+}
+
+// column returns a column that a step reads.
+func (p *Pipeline) column(b *data.Batch, from source, made [][]*data.Column, reader Step) (*data.Column, error) {
+	if from.step >= 0 {
+		return made[from.step][from.at], nil
+	}
+	f := p.input.Fields[from.at]
+	c := b.Column(f.Name)
+	if c == nil {
+		return nil, fault.New(fault.Invalid, "features: there is no column %q, which %v reads", f.Name, reader)
+	}
+	if c.Type != f.Type && !(c.Type.Numeric() && f.Type.Numeric()) {
+		return nil, fault.New(fault.Invalid, "features: column %q is %v, expected %v, which %v reads", f.Name, c.Type, f.Type, reader)
+	}
+	return c, nil
 }

@@ -1,6 +1,9 @@
 package features
 
-import "github.com/troupe-ml/troupe/data"
+import (
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/ml/features/window"
+)
 
 // operations is the table of all operations. Package documentation says what
 // each of them does.
@@ -11,7 +14,7 @@ func operations() map[string]operationDef {
 	category := func(build func(b *builder) operation) operationDef {
 		return operationDef{1, 1, func(t data.Type) bool { return t != data.Timestamp }, "a text, a number, a truth or a date", build}
 	}
-	return map[string]operationDef{
+	table := map[string]operationDef{
 		"standard_scale": number(1, 1, newStandardScale),
 		"min_max_scale":  number(1, 1, newMinMaxScale),
 		"robust_scale":   number(1, 1, newRobustScale),
@@ -29,4 +32,8 @@ func operations() map[string]operationDef {
 		"datetime": {1, 1, func(t data.Type) bool { return t == data.Timestamp || t == data.Date },
 			"a timestamp or a date", newDatetime},
 	}
+	for _, op := range window.Operations() {
+		table[op] = operationDef{1, 1, func(data.Type) bool { return true }, "a column", newWindow(op)}
+	}
+	return table
 }

@@ -71,7 +71,7 @@ func (p *Pipeline) OutOfFoldInputs() []string {
 			}
 		}
 	}
-	return p.inputsWhere(used)
+	return append(p.inputsWhere(used), p.WindowNames()...)
 }
 
 // ApplyOutOfFold is Apply for a batch of which some rows were learned from:

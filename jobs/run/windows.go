@@ -1,0 +1,343 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/shuffle"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/ml/features"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// How rows are shuffled. All of it depends on the data and the spec alone, and
+// none of it shows in what comes out.
+const (
+	partitionBytes = 32 << 20 // of the rows of a partition, about
+	mostPartitions = 256
+	runBytes       = 8 << 20  // of the rows of a shard that are sorted at a time
+	openBytes      = 16 << 20 // of the blocks that a merge has open, one for each run
+	fewestOpen     = 1 << 10  // rows of a block
+	mostOpen       = 1 << 16
+)
+
+// shuffling is one level of windows of a job over its input.
+type shuffling struct {
+	*features.Windows
+	level int
+	cfg   shuffle.Config
+	bytes int64 // that a row takes on its way, there or back
+	runs  int64 // about
+}
+
+// newShuffling says how the rows of a level's windows are shuffled.
+func (w *work) newShuffling(p *features.Pipeline, level int, d *Dataset) *shuffling {
+	const head = 28 // key, time and place
+	s := &shuffling{Windows: p.Windows(level), level: level}
+	s.bytes = head + max(rowBytes(s.Carried()), rowBytes(s.Schema()))
+	total := d.Rows * s.bytes
+	s.runs = total/runBytes + int64(len(d.Shards))
+	s.cfg = shuffle.Config{
+		Label: fmt.Sprintf("%s/%d", w.task.Job, level), Partitions: 1, RunBytes: cmp.Or(w.runBytes, runBytes),
+		BlockRows: int(min(max(openBytes/(s.runs*s.bytes), fewestOpen), mostOpen)),
+	}
+	if s.Entity() != "" {
+		s.cfg.Partitions = int(min(max((total+partitionBytes-1)/partitionBytes, 1), mostPartitions))
+	}
+	return s
+}
+
+// facts tells the planner what the stages of the level need.
+func (s *shuffling) facts() plan.Windows {
+	open := s.runs * int64(s.cfg.BlockRows) * s.bytes
+	chunk := mostOpen * s.bytes
+	return plan.Windows{
+		Level: s.level, Partitions: s.cfg.Partitions,
+		PartitionBytes: copiesOfPiece * runBytes,
+		WindowBytes:    2*open + copiesOfPiece*chunk + taskBytes,
+	}
+}
+
+// windowFacts says what the windows of a job need, by level.
+func (w *work) windowFacts(s *Survey, facts *plan.Facts) error {
+	p, err := w.windowing(s)
+	if p == nil || err != nil {
+		return err
+	}
+	for _, level := range p.WindowLevels() {
+		facts.Windows = append(facts.Windows, w.newShuffling(p, level, s.Input).facts())
+	}
+	return nil
+}
+
+// windowing returns the pipeline, as it is before anything is fitted, whose
+// windows the job has to compute; nil when there are none.
+func (w *work) windowing(s *Survey) (p *features.Pipeline, err error) {
+	switch k := w.spec; k.Kind {
+	case spec.KindFeatures:
+		p, err = compile(k.Features, s.Input)
+	case spec.KindTrain:
+		p, err = compileTrain(k.Train, s.Input)
+	case spec.KindPredict:
+		b, lerr := w.load(w.ctx, s.Model.Digest)
+		if lerr != nil {
+			return nil, lerr
+		}
+		if p, err = b.Pipeline, nil; p != nil && s.Input.hasAll(p.WindowNames()) {
+			return nil, nil //nolint:nilnil // they are given
+		}
+	case spec.KindDrift:
+		return nil, nil //nolint:nilnil // it computes no features
+	}
+	if err != nil || p == nil || len(p.WindowLevels()) == 0 {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (d *Dataset) hasAll(names []string) bool {
+	return !slices.ContainsFunc(names, func(n string) bool { return d.Schema.Index(n) < 0 })
+}
+
+// sorted is what a partition task leaves: the runs of its shard.
+type sorted struct {
+	Runs []sortedRun `json:"runs"`
+}
+
+type sortedRun struct {
+	Rows  int              `json:"rows"`
+	Parts [][]store.Digest `json:"parts"`           // by partition: its blocks
+	Alone store.Digest     `json:"alone,omitempty"` // what rows are given that belong to nobody
+}
+
+// runCount is the Meta of a partition task.
+type runCount struct {
+	Runs int `json:"runs"`
+}
+
+// answered is what a window task leaves: what it gives back to each run.
+type answered struct {
+	Runs [][]store.Digest `json:"runs"`
+}
+
+// level returns the windows of a level, with the passes before it fitted, and the
+// survey whose input has the windows of lower levels.
+func (w *work) level(level int) (*Survey, *shuffling, error) {
+	var s Survey
+	if err := w.input(plan.Survey, &s); err != nil {
+		return nil, nil, err
+	}
+	p, err := w.windowing(&s)
+	if err == nil && p == nil {
+		err = fault.New(fault.Internal, "task %s: there are no windows", w.task.ID)
+	}
+	if err == nil && w.spec.Kind != spec.KindPredict {
+		p, err = w.pipeline(&s, level)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	w.attach(&s, p, level-1)
+	return &s, w.newShuffling(p, level, s.Input), nil
+}
+
+// partition sorts the rows of one shard by entity and time, and cuts them into
+// partitions.
+func (w *work) partition(level int) (jobs.Result, error) {
+	s, sh, err := w.level(level)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	var left sorted
+	sorter := shuffle.NewSorter(sh.cfg, func(r shuffle.Run) error {
+		kept, err := w.keepRun(sh, r)
+		left.Runs = append(left.Runs, kept)
+		return err
+	})
+	rows, err := w.scan(s.Input, sh.Inputs(), func(b *data.Batch, _ rowNumbers) error {
+		carried, err := sh.Carry(b)
+		if err != nil {
+			return err
+		}
+		return sorter.Add(b.Column(sh.Entity()), b.Column(sh.Timestamp()), carried)
+	})
+	if err == nil {
+		err = sorter.Flush()
+	}
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	digest, err := w.put(left)
+	return jobs.Result{Output: digest, RowsIn: rows, Meta: meta(runCount{len(left.Runs)})}, err
+}
+
+// keepRun stores a run.
+func (w *work) keepRun(sh *shuffling, r shuffle.Run) (sortedRun, error) {
+	kept := sortedRun{Rows: r.Rows, Parts: make([][]store.Digest, len(r.Parts))}
+	for i, blocks := range r.Parts {
+		kept.Parts[i] = []store.Digest{}
+		for _, b := range blocks {
+			d, err := w.Store.Blobs.Put(w.ctx, b)
+			if err != nil {
+				return kept, fmt.Errorf("task %s: %w", w.task.ID, err)
+			}
+			kept.Parts[i] = append(kept.Parts[i], d)
+		}
+	}
+	if r.Alone == nil {
+		return kept, nil
+	}
+	h, err := sh.NewHistory()
+	if err != nil {
+		return kept, err
+	}
+	starts := data.NewBitmap(r.Alone.NumRows) // each is an entity of its own
+	for i := range starts {
+		starts[i] = ^uint64(0)
+	}
+	made, err := h.Run(r.Alone, make([]int64, r.Alone.NumRows), starts)
+	if err != nil {
+		return kept, err
+	}
+	kept.Alone, err = w.Store.Blobs.Put(w.ctx, sh.cfg.Answer(made, r.AloneRows))
+	return kept, err
+}
+
+// window computes the windows of the entities of one partition.
+func (w *work) window(level int) (jobs.Result, error) {
+	_, sh, err := w.level(level)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	results, err := w.stage(plan.Pass(plan.Partition, level))
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	var parts []shuffle.Part
+	for _, r := range results {
+		var s sorted
+		if err := w.get(r.Output, &s); err != nil {
+			return jobs.Result{}, err
+		}
+		for _, run := range s.Runs {
+			parts = append(parts, shuffle.Part{Next: w.next(run.Parts[w.task.Index])})
+		}
+	}
+	h, err := sh.NewHistory()
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	left := answered{Runs: make([][]store.Digest, len(parts))}
+	var rows int64
+	compute := func(b *data.Batch, times []int64, starts data.Bitmap) (*data.Batch, error) {
+		if w.ctx.Err() != nil {
+			return nil, context.Cause(w.ctx)
+		}
+		rows += int64(b.NumRows)
+		w.report.Progress(rows, 0, "")
+		return h.Run(b, times, starts)
+	}
+	err = sh.cfg.Merge(parts, compute, func(run int, block []byte) error {
+		d, err := w.Store.Blobs.Put(w.ctx, block)
+		left.Runs[run] = append(left.Runs[run], d)
+		return err
+	})
+	if err != nil {
+		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
+	}
+	digest, err := w.put(left)
+	return jobs.Result{Output: digest, RowsIn: rows}, err
+}
+
+// next reads blobs one after the other.
+func (w *work) next(blocks []store.Digest) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		if len(blocks) == 0 {
+			return nil, nil
+		}
+		d := blocks[0]
+		blocks = blocks[1:]
+		return w.Store.Blobs.Get(w.ctx, d)
+	}
+}
+
+// forget removes what the windows of a job have left on their way, once nobody
+// will read it. What cannot be removed stays.
+func (w *work) forget(s *Survey) {
+	p, err := w.windowing(s)
+	if err != nil || p == nil {
+		return
+	}
+	drop := func(ds ...store.Digest) {
+		for _, d := range ds {
+			if d != "" {
+				_ = w.Store.Blobs.Delete(w.ctx, d)
+			}
+		}
+	}
+	for _, level := range p.WindowLevels() {
+		if results, err := w.stage(plan.Pass(plan.Partition, level)); err == nil {
+			for _, r := range results {
+				var s sorted
+				if w.get(r.Output, &s) != nil {
+					continue
+				}
+				for _, run := range s.Runs {
+					drop(append(slices.Concat(run.Parts...), run.Alone)...)
+				}
+				drop(store.Digest(r.Output))
+			}
+		}
+		if results, err := w.stage(plan.Pass(plan.Window, level)); err == nil {
+			for _, r := range results {
+				var a answered
+				if w.get(r.Output, &a) == nil {
+					drop(append(slices.Concat(a.Runs...), store.Digest(r.Output))...)
+				}
+			}
+		}
+	}
+}
+
+// stage is results for tasks of which there are many: those of a stage that is
+// done do not change.
+func (w *work) stage(name string) ([]jobs.Result, error) {
+	key := string(w.task.Job) + "/" + name
+	w.mu.Lock()
+	known, ok := w.stages[key]
+	w.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	results, err := w.results(name)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const most = 4
+	if w.stages == nil || len(w.stages) >= most {
+		w.stages = map[string][]jobs.Result{}
+	}
+	w.stages[key] = results
+	return results, nil
+}
+
+// runsBefore returns how many runs the shards before one have, and it itself.
+func runsBefore(results []jobs.Result, shard int) (before, own int, err error) {
+	for i, r := range results[:shard+1] {
+		var c runCount
+		if err := json.Unmarshal(r.Meta, &c); err != nil {
+			return 0, 0, fault.New(fault.Corrupt, "runs of shard %d: %w", i, err)
+		}
+		before, own = before+own, c.Runs
+	}
+	return before, own, nil
+}
