@@ -295,6 +295,17 @@ func TestBlocksOfAnotherJobOrDamagedOnesAreRefused(t *testing.T) {
 	require.ErrorContains(t, p.Add(cfg.Answer(made.Head(1), []int32{2})), "beyond")
 }
 
+func placeAll(b *testing.B, cfg shuffle.Config, schema data.Schema, runs []shuffle.Run, back [][][]byte) {
+	for i, r := range runs {
+		p := cfg.NewPlace(schema, r.Rows)
+		for _, block := range back[i] {
+			require.NoError(b, p.Add(block))
+		}
+		_, err := p.Batch()
+		require.NoError(b, err)
+	}
+}
+
 func BenchmarkShuffle(b *testing.B) {
 	const rows, users = 1 << 20, 1 << 14
 	key, times := data.NewColumn(data.Int64, rows), data.NewColumn(data.Timestamp, rows)
@@ -335,16 +346,7 @@ func BenchmarkShuffle(b *testing.B) {
 			}))
 		}
 	}
-	place := func() {
-		for i, r := range runs {
-			p := cfg.NewPlace(carried.Schema, r.Rows)
-			for _, block := range back[i] {
-				require.NoError(b, p.Add(block))
-			}
-			_, err := p.Batch()
-			require.NoError(b, err)
-		}
-	}
+	place := func() { placeAll(b, cfg, carried.Schema, runs, back) }
 	for _, stage := range []struct {
 		name string
 		run  func()

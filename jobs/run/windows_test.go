@@ -169,6 +169,13 @@ func TestWindowsLookAtTheRowsOfTheirEntityInOrderOfTime(t *testing.T) {
 	out := readTable(t, parts...)
 	requireNear(t, amounts(rows), floatsOf(out, "amount"), "the order of the input")
 
+	checkWindows(t, rows, out)
+	requireNothingLeft(t, w, s)
+}
+
+// checkWindows holds the features of windowSteps against what they mean.
+func checkWindows(t *testing.T, rows []visit, out []*data.Batch) {
+	t.Helper()
 	past := before(rows)
 	each := func(f func(i int, past []int) float64) []float64 {
 		want := make([]float64, len(rows))
@@ -218,6 +225,11 @@ func TestWindowsLookAtTheRowsOfTheirEntityInOrderOfTime(t *testing.T) {
 	requireNear(t, last(floatsOf(out, "scaled")), floatsOf(out, "last_scaled"), "a window over what had to be fitted")
 	requireNear(t, last(floatsOf(out, "logged")), floatsOf(out, "last_logged"), "a window over what comes of a window")
 	requireNear(t, scaledBy(mean3), floatsOf(out, "mean_scaled"), "what is fitted of a window")
+}
+
+// requireNothingLeft checks that what was shuffled is removed.
+func requireNothingLeft(t *testing.T, w *workbench, s Summary) {
+	t.Helper()
 	j, err := joblog.Load(t.Context(), w.store, jobs.ID(s.Job))
 	require.NoError(t, err)
 	for _, stage := range []string{"partition-0", "window-0", "partition-1", "window-1"} {
@@ -225,7 +237,7 @@ func TestWindowsLookAtTheRowsOfTheirEntityInOrderOfTime(t *testing.T) {
 		for _, task := range j.StageTasks(stage) {
 			has, err := w.store.Blobs.Has(t.Context(), store.Digest(task.Result.Output))
 			require.NoError(t, err)
-			require.False(t, has, "what was shuffled is removed")
+			require.False(t, has, stage)
 		}
 	}
 }
