@@ -2,7 +2,6 @@ package window
 
 import (
 	"math"
-	"slices"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/ml/features/vector"
@@ -29,8 +28,10 @@ type bench struct {
 	lo      []int32   // of each row, the first row of its window
 	num     []int32   // of each row, the number of values in its window
 	blocks  []int     // where blocks begin; the first has the first row, or begins before it
-	ends    []float64 // of each end of a block, its sum or extreme
-	spreads []spread  // and its deviation
+	keys    []int64   // of each row, an integer that sorts as its value does
+	sums    []float64 // of each end of a block, its sum,
+	ends    []int64   // its smallest key,
+	spreads []spread  // or its spread
 }
 
 func newRolling(c Config) *rolling {
@@ -107,11 +108,11 @@ func floats(c *data.Column) []float64 {
 // the output; those before are of earlier runs.
 func (r *rolling) entity(out *data.Column, at int, v []float64, times []int64, from int) {
 	dst := out.Float64s[at : at+len(v)-from]
-	clean := !slices.ContainsFunc(v, math.IsNaN)
+	clean := !hasNaN(v)
 	sum := r.config.Op == RollingSum || r.config.Op == RollingMean
 	if rows := r.config.Rows; sum && clean && 0 < rows && rows <= direct {
 		mean := r.config.Op == RollingMean
-		directSums(dst, v, from, rows, r.ahead, mean)
+		sumCleanRows(dst, v, from, rows, r.ahead, mean)
 		for i := from; i < len(v) && i+r.ahead < int(r.minValues); i++ {
 			out.Valid.Clear(at + i - from)
 		}
@@ -123,19 +124,19 @@ func (r *rolling) entity(out *data.Column, at int, v []float64, times []int64, f
 	switch r.config.Op {
 	case RollingSum, RollingMean:
 		if short {
-			r.directSums(dst, v, from)
+			r.sumRows(dst, v, from)
 		} else {
-			r.sums(dst, v, from)
+			r.sumBlocks(dst, v, from)
 		}
 	case RollingMin:
-		r.extremes(dst, v, from, 1)
+		r.least(dst, v, from, 0)
 	case RollingMax:
-		r.extremes(dst, v, from, -1)
+		r.least(dst, v, from, -1)
 	case RollingStd:
 		if short {
-			r.directDeviations(dst, v, from)
+			r.deviateRows(dst, v, from, clean)
 		} else {
-			r.deviations(dst, v, from)
+			r.deviateBlocks(dst, v, from)
 		}
 	case RollingCount:
 		for i, n := range r.num {
@@ -152,9 +153,18 @@ func (r *rolling) entity(out *data.Column, at int, v []float64, times []int64, f
 	}
 }
 
+func hasNaN(v []float64) bool {
+	for _, x := range v {
+		if math.IsNaN(x) {
+			return true
+		}
+	}
+	return false
+}
+
 // bounds finds where windows and blocks begin.
 func (r *rolling) bounds(from, numRows int, times []int64) {
-	r.lo = slices.Grow(r.lo[:0], numRows-from)[:numRows-from]
+	resize(&r.lo, numRows-from)
 	r.blocks = r.blocks[:0]
 	if r.config.Span > 0 {
 		r.boundsOfTime(from, times)
@@ -164,8 +174,7 @@ func (r *rolling) bounds(from, numRows int, times []int64) {
 	for i := range r.lo {
 		r.lo[i] = int32(max(0, from+i-rows+r.ahead))
 	}
-	block := max(0, from-(r.place+from)%rows)
-	for ; block < numRows; block += rows - (r.place+block)%rows {
+	for block := from - (r.place+from)%rows; block < numRows; block += rows {
 		r.blocks = append(r.blocks, block)
 	}
 }
@@ -204,7 +213,7 @@ func blockOf(t, span int64) int64 {
 
 // count counts the values of each window.
 func (r *rolling) count(v []float64, from int, clean bool) {
-	r.num = slices.Grow(r.num[:0], len(r.lo))[:len(r.lo)]
+	resize(&r.num, len(r.lo))
 	if clean {
 		for i, lo := range r.lo {
 			r.num[i] = int32(from+i+r.ahead) - lo
@@ -245,6 +254,15 @@ func (r *rolling) remember(v []float64, times []int64) {
 		r.place = (r.place + first) % r.config.Rows
 	}
 	r.past = kept(r.past, v[first:])
+}
+
+// resize gives a slice n items of any content.
+func resize[T any](s *[]T, n int) []T {
+	if cap(*s) < n {
+		*s = make([]T, n+n/2)
+	}
+	*s = (*s)[:n]
+	return *s
 }
 
 // kept copies rows into old memory, unless it is much too large.
