@@ -16,6 +16,7 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
@@ -49,6 +50,7 @@ type Facts struct {
 	ShardBytes      int64        `json:"shard_bytes,omitempty"`      // decoded size of the largest shard
 	TaskBytes       int64        `json:"task_bytes,omitempty"`       // memory that a task may need to read a shard and write what comes of it
 	StateBytes      int64        `json:"state_bytes,omitempty"`      // memory that what is learned of the columns may take
+	CountedBytes    int64        `json:"counted_bytes,omitempty"`    // memory that values which are told apart may take in a task that observes
 	Largest         string       `json:"largest,omitempty"`          // the row group that decides TaskBytes, for people
 	TotalBytes      int64        `json:"total_bytes,omitempty"`      // decoded size of all shards
 	Windows         []Windows    `json:"windows,omitempty"`          // by level, ascending
@@ -72,6 +74,9 @@ func TooLarge(s *jobs.Stage, most int64) *jobs.Failure {
 	why, or := "", ""
 	if largest := s.Params[LargestParam]; largest != "" {
 		why, or = ", because of "+largest, ", read fewer columns, or write the input with smaller row groups"
+		if strings.HasPrefix(largest, learnedOfColumn) {
+			or = ", or leave the column out"
+		}
 	}
 	return &jobs.Failure{Kind: fault.Exhausted, Message: fmt.Sprintf(
 		"stage %s: a task may need %s of memory%s, and the largest worker has %s for tasks: start one with more (--memory)%s",
@@ -118,6 +123,9 @@ func Next(j *jobs.Job) (next *jobs.Stage, result *jobs.Result, err error) {
 	}
 	stage := stages[len(j.Stages)]
 	stage.Inputs = inputs(j)
+	if err := weigh(j, &stage); err != nil {
+		return nil, nil, err
+	}
 	return &stage, nil, nil
 }
 
@@ -183,7 +191,7 @@ func (b *builder) mapped(name string, shards int) {
 // observed adds a stage whose tasks also keep what they learn of the columns.
 func (b *builder) observed(name string, shards int) {
 	b.mapped(name, shards)
-	b.stages[len(b.stages)-1].MaxBytes += b.facts.StateBytes
+	b.stages[len(b.stages)-1].MaxBytes += b.facts.StateBytes + b.facts.CountedBytes
 }
 
 func (b *builder) merge(name string) {

@@ -108,7 +108,7 @@ func (w *work) profile(d *Dataset, columns []string) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	return w.keep(rows, p)
+	return w.keep(rows, p, nil)
 }
 
 // merged returns the profile of all shards of a stage.

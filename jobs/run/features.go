@@ -68,9 +68,9 @@ func (w *work) pipeline(s *Survey, pass int) (*features.Pipeline, error) {
 	if pass > 0 {
 		stage := plan.Pass(plan.Fit, pass-1)
 		return w.fitted.load(w.task.Stage.Inputs[stage], func() (*features.Pipeline, error) {
-			var raw json.RawMessage
-			if err := w.input(stage, &raw); err != nil {
-				return nil, err
+			raw, err := w.Store.Blobs.Get(w.ctx, store.Digest(w.task.Stage.Inputs[stage]))
+			if err != nil {
+				return nil, fmt.Errorf("task %s: %w", w.task.ID, err)
 			}
 			return features.Load(raw)
 		})
@@ -102,7 +102,7 @@ func (w *work) observe(pass int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	return w.keep(rows, state)
+	return w.keep(rows, state, state.Counted())
 }
 
 // scan reads this task's shard and reports how far it is.
@@ -127,8 +127,9 @@ func (w *work) scanPieces(d *Dataset, columns []string, madePerRow int64, fn fun
 // summary is a mergeable state that a blob can hold.
 type summary interface{ MarshalBinary() ([]byte, error) }
 
-// keep stores a shard's summary as the task's output.
-func (w *work) keep(rows int64, state summary) (jobs.Result, error) {
+// keep stores a shard's summary as the task's output, and says what values it
+// tells apart.
+func (w *work) keep(rows int64, state summary, counted []features.Counted) (jobs.Result, error) {
 	b, err := state.MarshalBinary()
 	if err != nil {
 		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
@@ -137,7 +138,15 @@ func (w *work) keep(rows int64, state summary) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
 	}
-	return jobs.Result{Output: string(d), RowsIn: rows}, nil
+	return jobs.Result{Output: string(d), RowsIn: rows, Meta: toldApart(counted)}, nil
+}
+
+// toldApart is what the planner is told of values that are told apart.
+func toldApart(counted []features.Counted) json.RawMessage {
+	if len(counted) == 0 {
+		return nil
+	}
+	return meta(plan.Learned{Counted: counted})
 }
 
 // fold reads the summaries of a stage's shards in their order.
@@ -173,17 +182,18 @@ func (w *work) fit(pass int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	fitted, rows, err := w.fitPass(p, pass, func(b []byte) ([]byte, error) { return b, nil })
+	fitted, r, err := w.fitPass(p, pass, func(b []byte) ([]byte, error) { return b, nil })
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	digest, err := w.put(fitted)
-	return jobs.Result{Output: digest, RowsIn: rows}, err
+	r.Output, err = w.put(fitted)
+	return r, err
 }
 
-// fitPass merges the states of a pass and returns the pipeline fitted with it;
-// part takes a pipeline's state out of a shard's blob.
-func (w *work) fitPass(p *features.Pipeline, pass int, part func(b []byte) ([]byte, error)) (*features.Pipeline, int64, error) {
+// fitPass merges the states of a pass and returns the pipeline fitted with it,
+// and a result that lacks its output; part takes a pipeline's state out of a
+// shard's blob.
+func (w *work) fitPass(p *features.Pipeline, pass int, part func(b []byte) ([]byte, error)) (*features.Pipeline, jobs.Result, error) {
 	all := p.NewState(pass)
 	rows, err := w.fold(plan.Pass(plan.Observe, pass), func(b []byte) error {
 		b, err := part(b)
@@ -197,13 +207,14 @@ func (w *work) fitPass(p *features.Pipeline, pass int, part func(b []byte) ([]by
 		return all.Merge(one)
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, jobs.Result{}, err
 	}
 	if where := w.where(); rows == 0 && where != "" {
-		return nil, 0, noneMeet(where)
+		return nil, jobs.Result{}, noneMeet(where)
 	}
+	r := jobs.Result{RowsIn: rows, Meta: toldApart(all.Counted())}
 	fitted, err := p.Fit(pass, all)
-	return fitted, rows, err
+	return fitted, r, err
 }
 
 // apply computes the features of one shard and stages them as a part. Its rows are

@@ -99,8 +99,8 @@ func (v *view) taskBytes(group int, columns []string) int64 {
 }
 
 // demand adds to the facts what memory the job's tasks may need to read columns of
-// a dataset that has just been looked at.
-func (d *Dataset) demand(facts *plan.Facts, columns []string) {
+// a dataset that has just been looked at, and in which they tell values apart.
+func (d *Dataset) demand(facts *plan.Facts, columns []string, counts [][][]string) {
 	for _, l := range d.looks {
 		v := view{file: l.file, schema: d.Schema, folder: l.DataFile, filter: d.filter}
 		for g := range l.file.NumRowGroups() {
@@ -113,6 +113,7 @@ func (d *Dataset) demand(facts *plan.Facts, columns []string) {
 			}
 		}
 	}
+	facts.CountedBytes = d.countedBytes(counts)
 	d.looks = nil
 	facts.StateBytes = max(facts.StateBytes, min(int64(len(columns))*columnStateBytes, mostStateBytes))
 }

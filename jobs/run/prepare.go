@@ -30,7 +30,7 @@ func (w *work) order() (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, fmt.Errorf("split.column %q: %w", column, err)
 	}
-	return w.keep(rows, &times)
+	return w.keep(rows, &times, nil)
 }
 
 // cut finds the two points in time between the parts.
@@ -104,7 +104,7 @@ func (w *work) observePass(l *learner, pass int) (jobs.Result, error) {
 	if o.Pipeline, err = state.MarshalBinary(); err != nil {
 		return jobs.Result{}, err
 	}
-	return w.keep(rows, o)
+	return w.keep(rows, o, state.Counted())
 }
 
 // observeInputs sums up, over the training rows, what the model reads, what it
@@ -145,7 +145,7 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 			return jobs.Result{}, err
 		}
 	}
-	return w.keep(rows, o)
+	return w.keep(rows, o, encoder.Counted())
 }
 
 // count adds the rows of a batch to those of their parts. A target that is no
@@ -201,7 +201,7 @@ func (w *work) fitTraining(s *Survey, pass int) (jobs.Result, error) {
 		return w.fitInputs(l, pass)
 	}
 	all := map[string]int64{}
-	fitted, rows, err := w.fitPass(l.pipeline, pass, func(b []byte) ([]byte, error) {
+	fitted, r, err := w.fitPass(l.pipeline, pass, func(b []byte) ([]byte, error) {
 		var o observation
 		if err := json.Unmarshal(b, &o); err != nil {
 			return nil, fault.New(fault.Corrupt, "observation: %w", err)
@@ -217,8 +217,8 @@ func (w *work) fitTraining(s *Survey, pass int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	digest, err := w.put(fitted)
-	return jobs.Result{Output: digest, RowsIn: rows}, err
+	r.Output, err = w.put(fitted)
+	return r, err
 }
 
 // fitInputs fits the encoders with the training rows of all shards.

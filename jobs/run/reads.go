@@ -57,9 +57,13 @@ func (w *work) demand(s *Survey, facts *plan.Facts) error {
 	if err != nil {
 		return err
 	}
-	s.Input.demand(facts, columns)
+	counts, err := w.counts(s)
+	if err != nil {
+		return err
+	}
+	s.Input.demand(facts, columns, counts)
 	if s.Reference != nil {
-		s.Reference.demand(facts, columns)
+		s.Reference.demand(facts, columns, nil)
 	}
 	return nil
 }

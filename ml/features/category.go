@@ -1,118 +1,12 @@
 package features
 
 import (
-	"encoding/binary"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/troupe-ml/troupe/data"
-	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/features/vector"
-	"github.com/troupe-ml/troupe/ml/sketch"
 )
-
-// counts summarises the categories of one column.
-type counts struct {
-	values   sketch.Counts
-	numNulls int64
-
-	// Whole numbers that are not in values yet: how often each occurs.
-	keys  vector.Places
-	times []int64
-	of    data.Type
-}
-
-func (c *counts) observe(in []*data.Column, mask data.Bitmap) {
-	column := in[0]
-	if !keyed(column.Type) {
-		column := codes(column)
-		seen, numNulls := column.countCodes(mask)
-		for code, n := range seen {
-			c.values.Add(column.dict[code], n)
-		}
-		c.numNulls += numNulls
-		return
-	}
-	if c.of != column.Type {
-		c.flush()
-		c.of = column.Type
-	}
-	rows, used := vector.And(column.Valid, mask), 0
-	if column.Type == data.Int64 {
-		used = countKeys(c, column.Int64s, rows)
-	} else {
-		used = countKeys(c, column.Int32s, rows)
-	}
-	c.numNulls += int64(numSet(mask, column.Len()) - used)
-	if len(c.keys.Keys) > c.values.MaxDistinct() {
-		c.flush()
-	}
-}
-
-// countKeys counts the rows that are set, and returns how many these are.
-func countKeys[T int32 | int64](c *counts, keys []T, rows data.Bitmap) int {
-	used := 0
-	for i, key := range keys {
-		if !rows.Get(i) {
-			continue
-		}
-		place := int(c.keys.Number(int64(key)))
-		if place == len(c.times) {
-			c.times = append(c.times, 0)
-		}
-		c.times[place]++
-		used++
-	}
-	return used
-}
-
-// flush brings whole numbers that were counted into values.
-func (c *counts) flush() {
-	for i, key := range c.keys.Keys {
-		c.values.Add(keyText(c.of, key), c.times[i])
-	}
-	c.keys, c.times = vector.Places{}, nil
-}
-
-func (c *counts) merge(other summary) {
-	o := other.(*counts)
-	o.flush()
-	c.flush()
-	c.values.Merge(&o.values)
-	c.numNulls += o.numNulls
-}
-
-func (c *counts) append(b []byte) []byte {
-	c.flush()
-	return c.values.Append(binary.AppendUvarint(b, uint64(c.numNulls)))
-}
-
-func (c *counts) decode(b []byte) error {
-	r := &reader{b: b, what: "counts"}
-	n := r.uvarint()
-	if n > 1<<56 {
-		r.fail("%d nulls", n)
-	}
-	if r.err != nil {
-		return r.err
-	}
-	*c = counts{numNulls: int64(n)}
-	return c.values.UnmarshalBinary(r.b)
-}
-
-// check makes sure that there is something to learn from.
-func (c *counts) check() error {
-	c.flush()
-	if !c.values.Exact() {
-		return fault.New(fault.Invalid,
-			"the column has about %d distinct values, more than can be told apart: %d, of %d MiB together; is it an identifier? leave it out",
-			c.values.NumDistinct(), c.values.MaxDistinct(), sketch.MaxCountedBytes>>20)
-	}
-	if c.values.N() == 0 {
-		return noValues("value")
-	}
-	return nil
-}
 
 // oneHot is a column of truths for each category.
 type oneHot struct {
@@ -150,10 +44,10 @@ func (o oneHot) fit(s summary) (operation, error) {
 	fit := &oneHotFit{Categories: []string{}, Missing: c.numNulls > 0}
 	for _, v := range c.values.MostFrequent() {
 		if v.N >= int64(o.minCount) && len(fit.Categories) < o.cap {
-			fit.Categories = append(fit.Categories, v.Value)
+			fit.Categories = append(fit.Categories, strings.Clone(v.Value))
 		}
 	}
-	slices.SortFunc(fit.Categories, naturally(o.of))
+	sortNaturally(o.of, fit.Categories)
 	return o.with(fit), nil
 }
 
@@ -227,11 +121,6 @@ type frequency struct {
 	values     []float64 // of the categories, then of all else
 }
 
-type frequencyFit struct {
-	N          int64            `json:"n"` // rows with a category
-	Categories map[string]int64 `json:"categories"`
-}
-
 func newFrequency(b *builder) operation {
 	return frequency{out: b.field(data.Float64), of: b.in[0].Type, normalize: b.flag("normalize", true)}
 }
@@ -245,20 +134,20 @@ func (o frequency) fit(s summary) (operation, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	f := &frequencyFit{N: c.values.N(), Categories: map[string]int64{}}
+	f := &frequencyFit{rows: c.values.N()}
 	for value, n := range c.values.All() {
-		f.Categories[value] = n
+		f.add(value, n)
 	}
 	return o.with(f), nil
 }
 
 func (o frequency) with(f *frequencyFit) frequency {
-	o.fitted, o.categories = f, newCategories(o.of, slices.Sorted(maps.Keys(f.Categories)))
-	o.values = make([]float64, 0, len(f.Categories)+1)
-	for _, text := range o.categories.list {
-		value := float64(f.Categories[text])
+	o.fitted, o.categories = f, categoriesOf(o.of, &f.texts)
+	o.values = make([]float64, 0, len(f.times)+1)
+	for _, n := range f.times {
+		value := float64(n)
 		if o.normalize {
-			value /= float64(f.N)
+			value /= float64(f.rows)
 		}
 		o.values = append(o.values, value)
 	}
@@ -267,16 +156,7 @@ func (o frequency) with(f *frequencyFit) frequency {
 }
 
 func (o frequency) learn(raw []byte) (operation, error) {
-	fit, err := decodeLearned(raw, func(f frequencyFit) bool {
-		left := f.N
-		for _, n := range f.Categories {
-			if n < 1 || n > left {
-				return false
-			}
-			left -= n
-		}
-		return left == 0 && f.N > 0
-	})
+	fit, err := decodeLearned(raw, func(f frequencyFit) bool { return f.sound() })
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,19 @@
 package features
 
 import (
+	"cmp"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/ml/features/vector"
+	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
 // coded is a column as codes into a dictionary of the texts of its values.
@@ -115,27 +119,31 @@ func (c coded) countCodes(mask data.Bitmap) (counts []int64, numNulls int64) {
 	return counts, int64(numSet(mask, len(c.codes)) - used)
 }
 
-// naturally compares the texts of two values of one column: numbers by size,
-// all else by their bytes.
-func naturally(t data.Type) func(a, b string) int {
-	return func(a, b string) int {
-		if t.Numeric() && t != data.Bool {
-			x, errA := strconv.ParseFloat(a, 64)
-			y, errB := strconv.ParseFloat(b, 64)
-			if errA == nil && errB == nil && x != y {
-				if x < y {
-					return -1
-				}
-				return 1
-			}
+// sortNaturally sorts the texts of values of one column: numbers by size, all
+// else, and numbers of one size, by their bytes.
+func sortNaturally(t data.Type, texts []string) {
+	if !t.Numeric() || t == data.Bool {
+		slices.Sort(texts)
+		return
+	}
+	type sized struct {
+		size float64
+		none bool // it is no number
+		text string
+	}
+	all := make([]sized, len(texts))
+	for i, text := range texts {
+		size, err := strconv.ParseFloat(text, 64)
+		all[i] = sized{size, err != nil, text}
+	}
+	slices.SortFunc(all, func(a, b sized) int {
+		if !a.none && !b.none && a.size != b.size {
+			return cmp.Compare(a.size, b.size)
 		}
-		switch {
-		case a < b:
-			return -1
-		case a > b:
-			return 1
-		}
-		return 0
+		return strings.Compare(a.text, b.text)
+	})
+	for i, one := range all {
+		texts[i] = one.text
 	}
 }
 
@@ -153,11 +161,16 @@ func keyText(t data.Type, key int64) string {
 
 // textKey reads what keyText has written, and nothing else.
 func textKey(t data.Type, text string) (int64, bool) {
-	key, err := strconv.ParseInt(text, 10, 64)
 	if t == data.Date {
-		key, err = dateKey(text)
+		key, err := dateKey(text)
+		return key, err == nil && keyText(t, key) == text
 	}
-	return key, err == nil && keyText(t, key) == text
+	digits := strings.TrimPrefix(text, "-")
+	if digits == "" || digits[0] < '0' || digits[0] > '9' || digits[0] == '0' && text != "0" {
+		return 0, false
+	}
+	key, err := strconv.ParseInt(text, 10, 64)
+	return key, err == nil
 }
 
 // dateKey reads a date of any year, of which time.Parse takes only those of four
@@ -175,37 +188,65 @@ func dateKey(text string) (int64, error) {
 	return seconds / 86_400, errors.Join(errYear, errMonth, errDay)
 }
 
-// categories is a list of categories, each of which has a place.
+// categories are texts, each of which has a place.
 type categories struct {
-	list   []string
-	byText map[string]uint32
-	keys   vector.Places // those that are whole numbers
-	byKey  []uint32      // the places of keys
+	texts func() *sketch.Texts
+	keys  vector.Places // those that are whole numbers
+	byKey []uint32      // the places of keys
 }
 
 // newCategories returns the categories of a column of type t. The list has none
 // twice; see distinct.
 func newCategories(t data.Type, list []string) *categories {
-	c := &categories{list: list, byText: make(map[string]uint32, len(list))}
-	for i, text := range list {
-		c.byText[text] = uint32(i)
-		if t == data.String {
-			continue
+	c := &categories{texts: sync.OnceValue(func() *sketch.Texts {
+		var texts sketch.Texts
+		for _, text := range list {
+			texts.Number(text)
 		}
-		if key, ok := textKey(t, text); ok {
-			c.keys.Number(key)
-			c.byKey = append(c.byKey, uint32(i))
-		}
-	}
+		return &texts
+	})}
+	c.readKeys(t, slices.Values(list), len(list))
 	return c
 }
 
-func distinct(list []string) bool {
-	seen := make(map[string]bool, len(list))
-	for _, text := range list {
-		seen[text] = true
+// categoriesOf is newCategories for texts that have numbers already.
+func categoriesOf(t data.Type, texts *sketch.Texts) *categories {
+	c := &categories{texts: func() *sketch.Texts { return texts }}
+	c.readKeys(t, func(yield func(string) bool) {
+		for i := range texts.Len() {
+			if !yield(texts.At(i)) {
+				return
+			}
+		}
+	}, texts.Len())
+	return c
+}
+
+// readKeys finds the whole numbers among texts. Numbers of another type may be
+// looked up in them, too.
+func (c *categories) readKeys(t data.Type, texts iter.Seq[string], num int) {
+	if t == data.String || t == data.Bool {
+		return
 	}
-	return len(seen) == len(list)
+	c.byKey = make([]uint32, 0, num)
+	place := uint32(0)
+	for text := range texts {
+		if key, ok := textKey(t, text); ok {
+			c.keys.Number(key)
+			c.byKey = append(c.byKey, place)
+		}
+		place++
+	}
+}
+
+func distinct(list []string) bool {
+	var seen sketch.Texts
+	for i, text := range list {
+		if seen.Number(text) != i {
+			return false
+		}
+	}
+	return true
 }
 
 // table returns the place of each entry of a dictionary; unknown for one that is
@@ -214,12 +255,12 @@ func distinct(list []string) bool {
 func (c *categories) table(dict []string, unknown uint32) []uint32 {
 	table := make([]uint32, max(1, len(dict)))
 	table[0] = unknown
+	texts := c.texts()
 	for i, text := range dict {
-		place, ok := c.byText[text]
-		if !ok {
-			place = unknown
+		table[i] = unknown
+		if place, ok := texts.Find(text); ok {
+			table[i] = uint32(place)
 		}
-		table[i] = place
 	}
 	return table
 }

@@ -4,11 +4,15 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
+
+// encoderStateVersion is the first byte of an encoded EncoderState.
+const encoderStateVersion = 2
 
 // EncoderState is what an Encoder needs to know of the rows to learn from: a
 // function of the multiset of rows. It is not safe for concurrent use.
@@ -183,7 +187,7 @@ func (s *EncoderState) Merge(o *EncoderState) error {
 // Layout: version; number of columns; of each, with its length before it, the
 // name, the type, and the summary.
 func (s *EncoderState) MarshalBinary() ([]byte, error) {
-	b := binary.AppendUvarint([]byte{encoderVersion}, uint64(len(s.columns)))
+	b := binary.AppendUvarint([]byte{encoderStateVersion}, uint64(len(s.columns)))
 	for i, c := range s.columns {
 		b = appendNested(b, []byte(c.Name))
 		b = append(b, byte(c.Type))
@@ -197,8 +201,8 @@ func (s *EncoderState) MarshalBinary() ([]byte, error) {
 // else; s is of no use then.
 func (s *EncoderState) UnmarshalBinary(b []byte) error {
 	r := &reader{b: b, what: "encoder state"}
-	if v := r.byte(); v != encoderVersion {
-		r.fail("version %d, expected %d", v, encoderVersion)
+	if v := r.byte(); v != encoderStateVersion {
+		r.fail("version %d, expected %d", v, encoderStateVersion)
 	}
 	if n := r.uvarint(); n != uint64(len(s.columns)) {
 		r.fail("%d columns, expected %d", n, len(s.columns))
@@ -252,7 +256,7 @@ func (c *counts) fit(cfg EncoderConfig) (*encodedText, error) {
 	t := &encodedText{Categories: []string{}, Null: c.numNulls >= int64(cfg.MinCount)}
 	for _, v := range c.values.MostFrequent() {
 		if v.N >= int64(cfg.MinCount) && len(t.Categories) < cfg.MaxCategories {
-			t.Categories = append(t.Categories, v.Value)
+			t.Categories = append(t.Categories, strings.Clone(v.Value))
 		}
 	}
 	slices.Sort(t.Categories)

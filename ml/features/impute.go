@@ -3,6 +3,7 @@ package features
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -138,7 +139,8 @@ func (o impute) fit(s summary) (operation, error) {
 		if err := s.check(); err != nil {
 			return nil, err
 		}
-		o.with.Text = &s.values.MostFrequent()[0].Value
+		text := strings.Clone(s.values.MostFrequent()[0].Value)
+		o.with.Text = &text
 		o.fitted = true
 		return o, nil
 	case *moments:

@@ -1,8 +1,6 @@
 package features
 
 import (
-	"slices"
-
 	"github.com/troupe-ml/troupe/data"
 )
 
@@ -56,7 +54,7 @@ func (o ordinal) fit(s summary) (operation, error) {
 	for value := range c.values.All() {
 		f.Order = append(f.Order, value)
 	}
-	slices.SortFunc(f.Order, naturally(o.of))
+	sortNaturally(o.of, f.Order)
 	return o.learnedFrom(f), nil
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // stateVersion is the first byte of an encoded State.
-const stateVersion = 1
+const stateVersion = 2
 
 // State is what the features that learn in one pass need to know of the rows
 // seen so far. It is a function of the multiset of rows: any order and any split

@@ -232,7 +232,7 @@ func (t *Target) Fit(s *TargetState) (*Target, error) {
 	for class := range s.all.All() {
 		fit.Classes = append(fit.Classes, class)
 	}
-	slices.SortFunc(fit.Classes, naturally(t.field.Type))
+	sortNaturally(t.field.Type, fit.Classes)
 	for _, class := range fit.Classes {
 		fit.Counts = append(fit.Counts, s.used.Count(class))
 	}

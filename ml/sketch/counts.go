@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"iter"
-	"maps"
 	"slices"
-	"strings"
+	"unsafe"
 )
 
 // countsVersion is the first byte of encoded counts.
@@ -27,12 +26,12 @@ const MaxCountedBytes = 32 << 20
 // function of the multiset of values seen: any order and any split over shards
 // gives the same bytes.
 //
-// Space is the distinct values and about 80 bytes for each. The zero value has
+// Space is the distinct values and about 40 bytes for each. The zero value has
 // seen no values and keeps DefaultMaxCounted; it is not safe for concurrent use.
 type Counts struct {
 	maxDistinct int // 0: DefaultMaxCounted
-	counts      map[string]int64
-	numBytes    int // of the keys of counts
+	texts       Texts
+	times       []int64 // by number of the text
 	numValues   int64
 	distinct    *Distinct // nil while exact
 }
@@ -73,14 +72,17 @@ func (c *Counts) Add(value string, n int64) {
 		c.distinct.AddString(value)
 		return
 	}
-	if c.counts == nil {
-		c.counts = map[string]int64{}
+	if len(value) > MaxCountedBytes {
+		c.forget()
+		c.distinct.AddString(value)
+		return
 	}
-	if _, known := c.counts[value]; !known {
-		value = strings.Clone(value) // it may be a small part of something large
-		c.numBytes += len(value)
+	i := c.texts.Number(value)
+	if i < len(c.times) {
+		c.times[i] += n
+		return
 	}
-	c.counts[value] += n
+	c.times = append(c.times, n)
 	c.overflow()
 }
 
@@ -97,14 +99,14 @@ func (c *Counts) Merge(o *Counts) {
 		c.numValues += o.numValues
 		return
 	}
-	for value, n := range o.counts {
-		c.Add(value, n)
+	for i, n := range o.times {
+		c.Add(o.texts.At(i), n)
 	}
 }
 
 // overflow gives the counts up once there are too many.
 func (c *Counts) overflow() {
-	if c.distinct == nil && (len(c.counts) > c.MaxDistinct() || c.numBytes > MaxCountedBytes) {
+	if c.distinct == nil && (len(c.times) > c.MaxDistinct() || c.texts.NumBytes() > MaxCountedBytes) {
 		c.forget()
 	}
 }
@@ -115,10 +117,10 @@ func (c *Counts) forget() {
 		return
 	}
 	c.distinct = new(Distinct)
-	for value := range c.counts {
-		c.distinct.AddString(value)
+	for i := range c.times {
+		c.distinct.AddString(c.texts.At(i))
 	}
-	c.counts, c.numBytes = nil, 0
+	c.texts, c.times = Texts{}, nil
 }
 
 // N returns the number of values seen.
@@ -133,18 +135,28 @@ func (c *Counts) NumDistinct() int64 {
 	if c.distinct != nil {
 		return c.distinct.Estimate()
 	}
-	return int64(len(c.counts))
+	return int64(len(c.times))
 }
 
+// NumBytes returns how long the distinct values are together; 0 when Exact is
+// false.
+func (c *Counts) NumBytes() int { return c.texts.NumBytes() }
+
 // Count returns how often a value occurs; 0 when Exact is false.
-func (c *Counts) Count(value string) int64 { return c.counts[value] }
+func (c *Counts) Count(value string) int64 {
+	if i, ok := c.texts.Find(value); ok {
+		return c.times[i]
+	}
+	return 0
+}
 
 // All yields the values in ascending order, each with its count; none when
-// Exact is false.
+// Exact is false. A value stays valid, and keeps all values in memory: who keeps
+// a few of them clones these.
 func (c *Counts) All() iter.Seq2[string, int64] {
 	return func(yield func(string, int64) bool) {
-		for _, value := range c.values() {
-			if !yield(value, c.counts[value]) {
+		for _, i := range c.texts.ascending() {
+			if !yield(c.texts.At(int(i)), c.times[i]) {
 				return
 			}
 		}
@@ -161,8 +173,6 @@ func (c *Counts) MostFrequent() []ValueCount {
 	slices.SortStableFunc(out, func(a, b ValueCount) int { return cmp.Compare(b.N, a.N) })
 	return out
 }
-
-func (c *Counts) values() []string { return slices.Sorted(maps.Keys(c.counts)) }
 
 // MarshalBinary writes the state: the same bytes for the same multiset of
 // values, whatever their order and however they were split and merged.
@@ -181,7 +191,8 @@ func (c *Counts) Append(b []byte) []byte {
 	if c.distinct != nil {
 		return append(b, c.distinct.registers[:]...)
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.counts)))
+	b = slices.Grow(b, 16+len(c.times)*4+c.texts.NumBytes())
+	b = binary.AppendUvarint(b, uint64(len(c.times)))
 	for value, n := range c.All() {
 		b = binary.AppendUvarint(b, uint64(len(value)))
 		b = append(b, value...)
@@ -232,6 +243,7 @@ func (r *binaryReader) countedValues(c *Counts) {
 		r.fail("%d values, where there are at most %d", n, c.MaxDistinct())
 		return
 	}
+	c.texts.ends, c.times = make([]uint32, 0, n), make([]int64, 0, n)
 	left, last := c.numValues, ""
 	for i := range n {
 		length := r.uvarint()
@@ -239,7 +251,8 @@ func (r *binaryReader) countedValues(c *Counts) {
 			r.fail("a value is longer than its bytes")
 			return
 		}
-		value := string(r.bytes(int(length)))
+		text := r.bytes(int(length))
+		value := unsafe.String(unsafe.SliceData(text), len(text))
 		count := r.count()
 		if r.err == nil && (count == 0 || count > left || i > 0 && value <= last) {
 			r.fail("value %d is out of order, or its count out of range", i)
@@ -247,17 +260,16 @@ func (r *binaryReader) countedValues(c *Counts) {
 		if r.err != nil {
 			return
 		}
-		if c.counts == nil {
-			c.counts = map[string]int64{}
-		}
-		if c.numBytes += len(value); c.numBytes > MaxCountedBytes {
+		c.texts.push(value) // they ascend, so each is new
+		c.times = append(c.times, count)
+		if c.texts.NumBytes() > MaxCountedBytes {
 			r.fail("values of more than %d bytes", MaxCountedBytes)
 		}
-		c.counts[value] = count
 		left -= count
 		last = value
 	}
 	if left != 0 {
 		r.fail("the counts do not add up")
 	}
+	c.texts.grow()
 }

@@ -1,7 +1,8 @@
 package vector
 
 // Places numbers whole numbers in the order in which they are first seen. The
-// zero value is empty; it is safe for concurrent use while nobody calls Number.
+// zero value is empty, and one of distinct Keys alone holds these once Number has
+// been called; it is safe for concurrent use while nobody calls Number.
 //
 // It is a table with open addressing, and multiplication as its hash.
 type Places struct {
@@ -35,6 +36,9 @@ func (p *Places) Number(key int64) uint32 {
 
 func (p *Places) grow() {
 	n := max(1<<minSlotBits, 2*len(p.slots))
+	for n <= 2*len(p.Keys) {
+		n *= 2
+	}
 	p.slots = make([]uint32, n)
 	for p.shift = 64; n > 1; n >>= 1 {
 		p.shift--

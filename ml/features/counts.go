@@ -1,0 +1,79 @@
+package features
+
+import "slices"
+
+// Counted is how many distinct values of a column were told apart, and the
+// length of their texts. What is made of them takes memory in proportion.
+type Counted struct {
+	Column string `json:"column"`
+	Values int64  `json:"values"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// counted returns the sizes of summaries that tell values apart.
+func (c *counts) counted(column string) Counted {
+	keys := int64(len(c.keys.Keys))
+	n := Counted{Column: column, Values: keys, Bytes: keys * keyBytes}
+	if c.values.Exact() {
+		n.Values += c.values.NumDistinct()
+		n.Bytes += int64(c.values.NumBytes())
+	}
+	return n
+}
+
+// keyBytes is about the length of a whole number's text.
+const keyBytes = 8
+
+// Counted returns the values that the steps of the pass tell apart, in the order
+// of the steps; those that do not are left out.
+func (s *State) Counted() []Counted {
+	var out []Counted
+	for i, sum := range s.summaries {
+		if c, ok := sum.(*counts); ok {
+			out = append(out, c.counted(s.pipeline.steps[s.steps[i]].Of[0]))
+		}
+	}
+	return out
+}
+
+// Counted returns the texts that are told apart, by column.
+func (s *EncoderState) Counted() []Counted {
+	var out []Counted
+	for i, sum := range s.sums {
+		if c, ok := sum.(*counts); ok {
+			out = append(out, c.counted(s.columns[i].Name))
+		}
+	}
+	return out
+}
+
+// CountedInputs returns for each step of a pass that tells values apart the
+// columns that these follow from: of the input, and windows.
+func (p *Pipeline) CountedInputs(pass int) [][]string {
+	var out [][]string
+	for i, s := range p.steps {
+		if !p.learns(i, pass) {
+			continue
+		}
+		if _, ok := s.op.(learner).summary().(*counts); ok {
+			out = append(out, p.followsFrom(i))
+		}
+	}
+	return out
+}
+
+// followsFrom returns the columns whose values decide what a step reads.
+func (p *Pipeline) followsFrom(step int) []string {
+	var names []string
+	for _, from := range p.steps[step].of {
+		if from.step < 0 {
+			names = append(names, p.input.Fields[from.at].Name)
+		} else if _, ok := p.window(from.step); ok {
+			names = append(names, p.steps[from.step].Name)
+		} else {
+			names = append(names, p.followsFrom(from.step)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
