@@ -49,7 +49,7 @@ const (
 //
 // The error is of kind Invalid and wraps a *SyntaxError.
 func ParsePredicate(text string) (p *Predicate, err error) {
-	c := &condition{text: text}
+	c := &condition{Scanner{Text: text}}
 	defer func() {
 		if r := recover(); r != nil {
 			wrong, ok := r.(*SyntaxError)
@@ -65,22 +65,24 @@ func ParsePredicate(text string) (p *Predicate, err error) {
 	}
 	c.next()
 	p = c.or(0)
-	if c.token.kind != endToken {
-		c.fail("expected and, or, or the end, found "+c.token.String(), "")
+	if c.Token.Kind != EndToken {
+		c.fail("expected and, or, or the end, found "+c.Token.String(), "")
 	}
 	return p, nil
 }
 
 // condition reads a text by recursive descent; what is wrong is thrown as a
 // *SyntaxError.
-type condition struct {
-	text  string
-	at    int // where the next token is looked for
-	token token
+type condition struct{ Scanner }
+
+func (c *condition) next() {
+	if err := c.Next(); err != nil {
+		panic(err)
+	}
 }
 
 func (c *condition) fail(message, hint string) {
-	panic(&SyntaxError{c.token.at, message, hint})
+	panic(&SyntaxError{c.Token.At, message, hint})
 }
 
 func (c *condition) or(deep int) *Predicate {
@@ -115,7 +117,7 @@ func (c *condition) not(deep int) *Predicate {
 	if c.symbol("(") {
 		p := c.or(deep + 1)
 		if !c.symbol(")") {
-			c.fail("expected ), found "+c.token.String(), "")
+			c.fail("expected ), found "+c.Token.String(), "")
 		}
 		return p
 	}
@@ -126,7 +128,7 @@ func (c *condition) not(deep int) *Predicate {
 var flipped = map[Op]Op{Eq: Eq, Ne: Ne, Lt: Gt, Le: Ge, Gt: Lt, Ge: Le}
 
 func (c *condition) leaf() *Predicate {
-	start := c.token
+	start := c.Token
 	if v, ok := c.literal(); ok {
 		op, compares := c.operator()
 		switch {
@@ -137,7 +139,7 @@ func (c *condition) leaf() *Predicate {
 		case v.Kind() == BoolLiteral:
 			return Or()
 		}
-		c.token.at = start.at
+		c.Token.At = start.At
 		c.fail(fmt.Sprintf("%s is no condition", start), "compare it with a column")
 	}
 	column := c.column()
@@ -147,7 +149,7 @@ func (c *condition) leaf() *Predicate {
 	if c.keyword("is") {
 		negate := c.keyword("not")
 		if !c.keyword("null") {
-			c.fail("expected null, found "+c.token.String(), "")
+			c.fail("expected null, found "+c.Token.String(), "")
 		}
 		return negated(negate, IsNull(column))
 	}
@@ -158,15 +160,15 @@ func (c *condition) leaf() *Predicate {
 	case c.keyword("between"):
 		low := c.value()
 		if !c.keyword("and") {
-			c.fail("expected and, found "+c.token.String(), "between takes two bounds: between 1 and 5")
+			c.fail("expected and, found "+c.Token.String(), "between takes two bounds: between 1 and 5")
 		}
 		return negated(negate, And(Compare(column, Ge, low), Compare(column, Le, c.value())))
-	case negate, c.token.kind == wordToken && !c.is("and", "or"), c.token.kind == symbolToken && c.token.text != ")":
+	case negate, c.Token.Kind == WordToken && !c.is("and", "or"), c.Token.Kind == SymbolToken && c.Token.Text != ")":
 		hint := ""
 		if c.is("like", "ilike") {
 			hint = "patterns are not supported"
 		}
-		c.fail("expected a comparison, in, is null or between, found "+c.token.String(), hint)
+		c.fail("expected a comparison, in, is null or between, found "+c.Token.String(), hint)
 	}
 	return Compare(column, Eq, BoolValue(true))
 }
@@ -180,14 +182,14 @@ func negated(negate bool, p *Predicate) *Predicate {
 
 // column reads a column's name.
 func (c *condition) column() string {
-	t := c.token
-	if t.kind == nameToken || t.kind == wordToken && !Keyword(t.text) {
+	t := c.Token
+	if t.Kind == NameToken || t.Kind == WordToken && !Keyword(t.Text) {
 		c.next()
-		return t.text
+		return t.Text
 	}
 	hint := ""
-	if t.kind == wordToken {
-		hint = fmt.Sprintf(`for the column of that name write "%s"`, t.text)
+	if t.Kind == WordToken {
+		hint = fmt.Sprintf(`for the column of that name write "%s"`, t.Text)
 	}
 	c.fail("expected a column, found "+t.String(), hint)
 	return ""
@@ -195,14 +197,14 @@ func (c *condition) column() string {
 
 func (c *condition) list() []Value {
 	if !c.symbol("(") {
-		c.fail("expected ( and a list of values, found "+c.token.String(), "write in (1, 2)")
+		c.fail("expected ( and a list of values, found "+c.Token.String(), "write in (1, 2)")
 	}
 	values := []Value{c.value()}
 	for c.symbol(",") {
 		values = append(values, c.value())
 	}
 	if !c.symbol(")") {
-		c.fail("expected , or ), found "+c.token.String(), "")
+		c.fail("expected , or ), found "+c.Token.String(), "")
 	}
 	return values
 }
@@ -215,29 +217,29 @@ func (c *condition) value() Value {
 		if c.is("null") {
 			hint = "a comparison with null is never true: write is null"
 		}
-		c.fail("expected a number, a text in single quotes, true or false, found "+c.token.String(), hint)
+		c.fail("expected a number, a text in single quotes, true or false, found "+c.Token.String(), hint)
 	}
 	return v
 }
 
 func (c *condition) literal() (v Value, ok bool) {
-	t := c.token
+	t := c.Token
 	switch {
-	case t.kind == textToken:
-		v = StringValue(t.text)
-	case t.kind == numberToken:
-		v = c.number(t.text)
-	case t.kind == symbolToken && (t.text == "-" || t.text == "+"):
+	case t.Kind == TextToken:
+		v = StringValue(t.Text)
+	case t.Kind == NumberToken:
+		v = c.number(t.Text)
+	case t.Kind == SymbolToken && (t.Text == "-" || t.Text == "+"):
 		c.next()
-		if c.token.kind != numberToken {
-			c.fail("expected a number, found "+c.token.String(), "")
+		if c.Token.Kind != NumberToken {
+			c.fail("expected a number, found "+c.Token.String(), "")
 		}
-		v = c.number(t.text + c.token.text)
+		v = c.number(t.Text + c.Token.Text)
 	case c.is("true", "false"):
-		v = BoolValue(strings.EqualFold(t.text, "true"))
+		v = BoolValue(strings.EqualFold(t.Text, "true"))
 	case c.is("date", "timestamp") && c.quoteFollows():
 		c.next()
-		v = StringValue(c.token.text)
+		v = StringValue(c.Token.Text)
 	default:
 		return v, false
 	}
@@ -248,7 +250,7 @@ func (c *condition) literal() (v Value, ok bool) {
 // quoteFollows reports whether a text in quotes stands behind the token, as in
 // timestamp '2024-05-01'.
 func (c *condition) quoteFollows() bool {
-	return strings.HasPrefix(strings.TrimLeftFunc(c.text[c.at:], unicode.IsSpace), "'")
+	return strings.HasPrefix(strings.TrimLeftFunc(c.Rest(), unicode.IsSpace), "'")
 }
 
 func (c *condition) number(text string) Value {
@@ -265,15 +267,15 @@ func (c *condition) number(text string) Value {
 var operators = map[string]Op{"=": Eq, "==": Eq, "!=": Ne, "<>": Ne, "<": Lt, "<=": Le, ">": Gt, ">=": Ge}
 
 func (c *condition) operator() (Op, bool) {
-	op, ok := operators[c.token.text]
-	if ok = ok && c.token.kind == symbolToken; ok {
+	op, ok := operators[c.Token.Text]
+	if ok = ok && c.Token.Kind == SymbolToken; ok {
 		c.next()
 	}
 	return op, ok
 }
 
 func (c *condition) is(words ...string) bool {
-	return c.token.kind == wordToken && slices.Contains(words, strings.ToLower(c.token.text))
+	return c.Token.Kind == WordToken && slices.Contains(words, strings.ToLower(c.Token.Text))
 }
 
 func (c *condition) keyword(word string) bool {
@@ -285,7 +287,7 @@ func (c *condition) keyword(word string) bool {
 }
 
 func (c *condition) symbol(s string) bool {
-	ok := c.token.kind == symbolToken && c.token.text == s
+	ok := c.Token.Kind == SymbolToken && c.Token.Text == s
 	if ok {
 		c.next()
 	}

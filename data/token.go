@@ -7,73 +7,99 @@ import (
 	"unicode/utf8"
 )
 
-// tokenKind is what a piece of a condition is.
-type tokenKind uint8
+// TokenKind is what a piece of a text is.
+type TokenKind uint8
 
+// The kinds of tokens.
 const (
-	endToken    tokenKind = iota
-	wordToken             // a keyword or a column
-	nameToken             // a column in double quotes
-	textToken             // in single quotes
-	numberToken           // without its sign
-	symbolToken
+	EndToken    TokenKind = iota
+	WordToken             // a keyword, a column, or what a function is called
+	NameToken             // a column in double quotes
+	TextToken             // in single quotes
+	NumberToken           // without its sign
+	SymbolToken
 )
 
-// token is one piece of a condition.
-type token struct {
-	kind tokenKind
-	text string // without quotes
-	at   int    // its first byte
+// Token is one piece of a condition or an expression.
+type Token struct {
+	Kind TokenKind
+	Text string // without quotes
+	At   int    // its first byte
 }
 
-func (t token) String() string {
-	switch t.kind {
-	case endToken:
+// String returns the token as messages quote it.
+func (t Token) String() string {
+	switch t.Kind {
+	case EndToken:
 		return "the end"
-	case textToken:
-		return "'" + clip(t.text) + "'"
-	case nameToken:
-		return `"` + clip(t.text) + `"`
+	case TextToken:
+		return "'" + clip(t.Text) + "'"
+	case NameToken:
+		return `"` + clip(t.Text) + `"`
 	}
-	return clip(t.text)
+	return clip(t.Text)
 }
 
-// next reads the next token.
-func (c *condition) next() {
-	for c.at < len(c.text) {
-		r, size := utf8.DecodeRuneInString(c.text[c.at:])
+// Scanner cuts a text into tokens: words, numbers, texts in single and names in
+// double quotes, and the symbols of where clauses. So the languages that are
+// made of them agree on what a number, a text and a name are.
+type Scanner struct {
+	Text    string
+	Symbols string // one character each, besides those of where clauses; with * also **, with / also //
+	Token   Token  // the one that Next has read
+	at      int    // where the next token is looked for
+}
+
+// Rest returns what follows the token.
+func (c *Scanner) Rest() string { return c.Text[c.at:] }
+
+// Next reads the next token. An error leaves the token where the fault is; its
+// offset is in bytes.
+func (c *Scanner) Next() *SyntaxError {
+	for c.at < len(c.Text) {
+		r, size := utf8.DecodeRuneInString(c.Text[c.at:])
 		if !unicode.IsSpace(r) {
 			break
 		}
 		c.at += size
 	}
-	c.token = token{at: c.at}
-	rest := c.text[c.at:]
+	c.Token = Token{At: c.at}
+	rest := c.Text[c.at:]
 	if rest == "" {
-		return
+		return nil
 	}
-	r, size := utf8.DecodeRuneInString(rest)
+	r, _ := utf8.DecodeRuneInString(rest)
 	switch {
 	case r == '\'':
-		c.token.kind, c.token.text = textToken, c.quoted('\'')
-		return
+		return c.quoted(TextToken, '\'')
 	case r == '"':
-		c.token.kind, c.token.text = nameToken, c.quoted('"')
-		return
+		return c.quoted(NameToken, '"')
 	case r == '_' || unicode.IsLetter(r):
-		c.token.kind, c.token.text = wordToken, leading(rest, wordRune)
+		c.Token.Kind, c.Token.Text = WordToken, leading(rest, wordRune)
 	case '0' <= r && r <= '9' || r == '.' && len(rest) > 1 && '0' <= rest[1] && rest[1] <= '9':
-		c.token.kind, c.token.text = numberToken, numberOf(rest)
+		c.Token.Kind, c.Token.Text = NumberToken, numberOf(rest)
 	default:
-		c.token.kind, c.token.text = symbolToken, rest[:size]
-		if len(rest) > 1 && operators[rest[:2]] != 0 || strings.HasPrefix(rest, "==") {
-			c.token.text = rest[:2]
-		}
-		if r == utf8.RuneError || !strings.Contains("()=<>!,+-", rest[:1]) || c.token.text == "!" {
-			c.fail(fmt.Sprintf("unexpected %q", rest[:size]), "")
+		if err := c.readSymbol(rest); err != nil {
+			return err
 		}
 	}
-	c.at += len(c.token.text)
+	c.at += len(c.Token.Text)
+	return nil
+}
+
+func (c *Scanner) readSymbol(rest string) *SyntaxError {
+	r, size := utf8.DecodeRuneInString(rest)
+	text := rest[:size]
+	if len(rest) > 1 && (operators[rest[:2]] != 0 || rest[:2] == "==" || rest[:2] == "**" && strings.Contains(c.Symbols, "*") ||
+		rest[:2] == "//" && strings.Contains(c.Symbols, "/")) {
+		text = rest[:2]
+	}
+	c.Token.Kind, c.Token.Text = SymbolToken, text
+	known := strings.ContainsRune("()=<>!,+-", r) || strings.ContainsRune(c.Symbols, r)
+	if r == utf8.RuneError || !known || text == "!" {
+		return &SyntaxError{c.at, fmt.Sprintf("unexpected %q", rest[:size]), ""}
+	}
+	return nil
 }
 
 func wordRune(r rune) bool {
@@ -98,23 +124,23 @@ func numberOf(s string) string {
 }
 
 // quoted reads a text up to its closing quote; a doubled quote stands for one.
-func (c *condition) quoted(quote byte) string {
+func (c *Scanner) quoted(kind TokenKind, quote byte) *SyntaxError {
+	c.Token.Kind = kind
 	var b strings.Builder
-	for i := c.at + 1; i < len(c.text); i++ {
-		if c.text[i] != quote {
-			b.WriteByte(c.text[i])
+	for i := c.at + 1; i < len(c.Text); i++ {
+		if c.Text[i] != quote {
+			b.WriteByte(c.Text[i])
 			continue
 		}
-		if i+1 < len(c.text) && c.text[i+1] == quote {
+		if i+1 < len(c.Text) && c.Text[i+1] == quote {
 			b.WriteByte(quote)
 			i++
 			continue
 		}
-		c.at = i + 1
-		return b.String()
+		c.at, c.Token.Text = i+1, b.String()
+		return nil
 	}
-	c.fail(fmt.Sprintf("the closing %c is missing", quote), "")
-	return ""
+	return &SyntaxError{c.at, fmt.Sprintf("the closing %c is missing", quote), ""}
 }
 
 // clip shortens what messages quote.
