@@ -38,18 +38,6 @@ func Log1p(dst, src []float64) (all bool) {
 }
 
 func log1p(x float64) float64 {
-	const (
-		ln2Hi = 6.93147180369123816490e-01
-		ln2Lo = 1.90821492927058770002e-10
-		l1    = 6.666666666666735130e-01
-		l2    = 3.999999999940941908e-01
-		l3    = 2.857142874366239149e-01
-		l4    = 2.222219843214978396e-01
-		l5    = 1.818357216161805012e-01
-		l6    = 1.531383769920937332e-01
-		l7    = 1.479819860511658591e-01
-		half  = 0x3fe6a09e667f3bcd // the bits of sqrt(2)/2
-	)
 	u := 1 + x
 	if !(u > 0 && u <= math.MaxFloat64) { // also true of NaN
 		if math.IsInf(u, 1) {
@@ -61,9 +49,26 @@ func log1p(x float64) float64 {
 		return x
 	}
 	c := x - (u - 1) // what rounding u has lost, exact up to 2^53, where it no longer counts
+	return logOf(u, c, 0)
+}
+
+// logOf is the natural logarithm of u 2^k, with lost added to u, of a normal u.
+func logOf(u, lost, k float64) float64 {
+	const (
+		ln2Hi = 6.93147180369123816490e-01
+		ln2Lo = 1.90821492927058770002e-10
+		l1    = 6.666666666666735130e-01
+		l2    = 3.999999999940941908e-01
+		l3    = 2.857142874366239149e-01
+		l4    = 2.222219843214978396e-01
+		l5    = 1.818357216161805012e-01
+		l6    = 1.531383769920937332e-01
+		l7    = 1.479819860510658591e-01
+		half  = 0x3fe6a09e667f3bcd // the bits of sqrt(2)/2
+	)
 	bits := math.Float64bits(u)
 	exponent := int64(bits-half) >> 52
-	k := float64(exponent)
+	k += float64(exponent)
 	f := math.Float64frombits(bits-uint64(exponent)<<52) - 1
 	// Each product is converted on its own, which forbids fusing it with the
 	// addition that follows.
@@ -74,7 +79,7 @@ func log1p(x float64) float64 {
 	t2 := float64(s4 * (l2 + float64(s4*(l4+float64(s4*l6)))))
 	r := t1 + t2
 	hfsq := float64(float64(0.5*f) * f)
-	return float64(k*ln2Hi) - ((hfsq - (float64(s*(hfsq+r)) + (float64(k*ln2Lo) + c/u))) - f)
+	return float64(k*ln2Hi) - ((hfsq - (float64(s*(hfsq+r)) + (float64(k*ln2Lo) + lost/u))) - f)
 }
 
 // Ratio writes a / b, and reports whether b is never 0.
