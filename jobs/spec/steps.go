@@ -8,15 +8,18 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"unicode/utf8"
 
+	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/ml/features"
+	"github.com/troupe-ml/troupe/ml/features/expr"
 )
 
 // Step is one feature.
 type Step struct {
 	Name   string         `json:"name"`
 	Op     string         `json:"op"`
-	Of     []string       `json:"of"`
+	Of     []string       `json:"of,omitempty"` // absent of op: expr, whose text says what it reads
 	Params map[string]any `json:"params,omitempty"`
 }
 
@@ -36,7 +39,10 @@ func (s Step) MarshalJSON() ([]byte, error) {
 		b.WriteByte(':')
 		return e.Encode(value)
 	}
-	err := errors.Join(field("name", s.Name), field("op", s.Op), field("of", s.Of))
+	err := errors.Join(field("name", s.Name), field("op", s.Op))
+	if s.Of != nil {
+		err = errors.Join(err, field("of", s.Of))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Params)) {
 		err = errors.Join(err, field(name, s.Params[name]))
 	}
@@ -75,12 +81,17 @@ func (s *Steps) decode(d *decoder, n *node, path string) {
 func (s *Steps) schema() map[string]any {
 	text := map[string]any{"type": "string", "minLength": 1}
 	return map[string]any{"type": "array", "minItems": 1, "items": map[string]any{
-		"type": "object", "required": []string{"name", "op", "of"},
+		"type": "object", "required": []string{"name", "op"},
+		"anyOf": []any{
+			map[string]any{"required": []string{"of"}, "properties": map[string]any{"op": map[string]any{"not": map[string]any{"const": "expr"}}}},
+			map[string]any{"required": []string{"expr"}, "properties": map[string]any{"op": map[string]any{"const": "expr"}, "of": false}},
+		},
 		"properties": map[string]any{
 			"name": map[string]any{"type": "string", "minLength": 1, "description": "what the feature is called"},
 			"op":   map[string]any{"enum": features.Operations(), "description": "how it is computed"},
-			"of": map[string]any{"description": "the column, or the columns, that it is computed from",
+			"of": map[string]any{"description": "the column, or the columns, that it is computed from; not given with op: expr",
 				"anyOf": []any{text, map[string]any{"type": "array", "minItems": 1, "items": text}}},
+			"expr": map[string]any{"type": "string", "minLength": 1, "description": "of op: expr, the expression, such as amount / (count + 1)"},
 		},
 	}}
 }
@@ -91,11 +102,16 @@ func (d *decoder) step(n *node, path string) Step {
 		d.fault(n.at, path, fmt.Sprintf("expected a mapping of name, op and of, found %v", n), "")
 		return s
 	}
-	for _, required := range []struct{ field, hint string }{
+	required := []struct{ field, hint string }{
 		{"name", "it is what the feature is called"}, {"op", "it is how the feature is computed"}, {"of", "it is the column, or the list of columns, to compute it from"},
-	} {
-		if n.lookup(required.field) == nil {
-			d.fault(n.at, join(path, required.field), "missing", required.hint)
+	}
+	if op := n.lookup("op"); op != nil && op.text == "expr" {
+		required[2].field, required[2].hint = "expr", "it is the expression, such as amount / (count + 1)"
+		d.expression(n, path)
+	}
+	for _, r := range required {
+		if n.lookup(r.field) == nil {
+			d.fault(n.at, join(path, r.field), "missing", r.hint)
 		}
 	}
 	word := func(v reflect.Value, from *node, at string, among ...string) { d.text(v, &rule{enum: among}, from, at) }
@@ -122,6 +138,35 @@ func (d *decoder) step(n *node, path string) Step {
 		}
 	}
 	return s
+}
+
+// expression checks the text of a feature of op: expr as far as it can be read
+// without its columns.
+func (d *decoder) expression(n *node, path string) {
+	if of := n.lookup("of"); of != nil {
+		d.fault(of.at, join(path, "of"), "given with op: expr", "leave it out: the columns are those that the text reads")
+	}
+	text := n.lookup("expr")
+	if text == nil {
+		return
+	}
+	at := join(path, "expr")
+	if text.shape != shapeText || text.text == "" {
+		d.fault(text.at, at, fmt.Sprintf("expected an expression, found %v", text), "such as amount / (count + 1)")
+		return
+	}
+	_, err := expr.Columns(text.text)
+	var wrong *data.SyntaxError
+	if errors.As(err, &wrong) {
+		place := text.at
+		if text.plain && wrong.Hint == "" && wrong.Offset == utf8.RuneCountInString(text.text) {
+			wrong.Hint = "between { and } a text with commas stands in quotes"
+		}
+		if text.plain { // else quotes and folded lines move the text about
+			place.column += wrong.Offset
+		}
+		d.fault(place, at, fmt.Sprintf("character %d: %s", wrong.Offset+1, wrong.Message), wrong.Hint)
+	}
 }
 
 // FeatureSource is where a train job's features come from: the path of a

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/nearest"
 )
 
 // String names the step for people.
@@ -106,6 +107,12 @@ func (c *compiler) compile(i int, s Step, before []step) (step, bool) {
 	if !ok {
 		c.fault("%v: there is no operation %q%s", s, s.Op, didYouMean(s.Op, Operations()))
 	}
+	of, err := readByText(s)
+	if err != nil {
+		c.fault("%v: %w", s, err)
+		return st, false
+	}
+	s.Of, st.Of = of, of
 	fields := c.sources(&st, before)
 	if !ok || len(c.faults) > faults {
 		return st, false
@@ -149,7 +156,7 @@ func (c *compiler) sources(st *step, before []step) []data.Field {
 			}
 			f = c.input.Fields[from.at]
 			if name == c.cfg.Target {
-				c.fault("%v: of: %q is the target, which no feature of this kind may read", st.Step, name)
+				c.ofFault(st.Step, name, fmt.Sprintf("%q is the target, which no feature of this kind may read", name), "")
 			}
 		} else {
 			st.pass = max(st.pass, c.passesAfter(before[from.step]))
@@ -179,7 +186,7 @@ func (c *compiler) noColumn(s Step, name string, before []step) {
 	names := c.input.Names()
 	for _, b := range before {
 		if b.op.outputs() == nil && (b.Name == name || strings.HasPrefix(name, b.Name+"_")) {
-			c.fault("%v: of: %q comes from %v, whose columns are not known before it is fitted", s, name, b.Step)
+			c.ofFault(s, name, fmt.Sprintf("%q comes from %v, whose columns are not known before it is fitted", name, b.Step), "")
 			return
 		}
 		for _, f := range b.op.outputs() {
@@ -188,11 +195,11 @@ func (c *compiler) noColumn(s Step, name string, before []step) {
 	}
 	for _, later := range c.cfg.Steps[len(before):] {
 		if later.Name == name && name != s.Name {
-			c.fault("%v: of: %v comes later; move it before this one", s, later)
+			c.ofFault(s, name, fmt.Sprintf("%v comes later", later), "move it before this one")
 			return
 		}
 	}
-	c.fault("%v: of: there is no column %q%s", s, name, didYouMean(name, names))
+	c.ofFault(s, name, fmt.Sprintf("there is no column %q", name), strings.TrimPrefix(didYouMean(name, names), "; "))
 }
 
 // checkOutputs makes sure that no two columns of the output have one name.
@@ -252,12 +259,7 @@ func (p *Pipeline) resolve(input data.Schema) {
 
 // didYouMean is the end of a message about a word that is not known.
 func didYouMean(word string, known []string) string {
-	best, least := "", len(word)/3+2
-	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
+	best := nearest.Word(word, known)
 	switch {
 	case best != "":
 		return fmt.Sprintf("; did you mean %q?", best)
@@ -265,28 +267,4 @@ func didYouMean(word string, known []string) string {
 		return "; known are " + strings.Join(known, ", ")
 	}
 	return ""
-}
-
-// distance is the number of letters to insert, delete or replace to make b of
-// a (Levenshtein, Soviet Physics Doklady 10(8), 1966).
-func distance(a, b string) int {
-	const most = 100
-	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := corner
-			if a[i] != b[j] {
-				cost++
-			}
-			corner = row[j+1]
-			row[j+1] = min(cost, row[j]+1, corner+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -54,6 +54,13 @@ func samples() map[string][]features.Step {
 			with(step("f", "ordinal_encode", "city"), "order", []any{"c", "b", "a"}),
 		},
 		"frequency_encode": {step("f", "frequency_encode", "city"), with(step("f", "frequency_encode", "short"), "normalize", false)},
+		"expr": {
+			with(step("f", "expr"), "expr", "x / (big + 1)"), with(step("f", "expr"), "expr", "if(x > y and city in ('a', 'é'), log(x), small)"),
+			with(step("f", "expr"), "expr", "lower(city) + '/' + string(truth)"), with(step("f", "expr"), "expr", "coalesce(city, if(truth, 'yes', city))"),
+			with(step("f", "expr"), "expr", "hour(ts) >= 22 or is_weekend(day)"), with(step("f", "expr"), "expr", "at - 86400 * sure"),
+			with(step("f", "expr"), "expr", "sin(x) * cos(y) + tan(sure) ** 3 - exp(short) % 7"), with(step("f", "expr"), "expr", "date(ts) + small"),
+			with(step("f", "expr"), "expr", "big * small // -3"), with(step("f", "expr"), "expr", "city"),
+		},
 		"datetime": {
 			with(step("f", "datetime", "ts"), "parts", []any{"year", "day_of_year", "is_weekend", "second"}, "cyclical", []any{"month", "hour"}),
 			with(step("f", "datetime", "at"), "parts", []any{"hour", "minute", "day_of_week"}, "time_zone", "America/New_York"),

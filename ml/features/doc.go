@@ -52,6 +52,10 @@
 //	                  number. Unseen: 0. NaN: null.
 //	ordinal_encode    of a category, its place as int32 from 0 in natural order, or in order: [a, b, c],
 //	                  which needs no fit. Unseen: -1. NaN: null.
+//	expr              what the text expr says, of the columns that it reads (no of): arithmetic, comparisons,
+//	                  logic, if, functions of numbers, texts and times. bool, int64, float64, string,
+//	                  timestamp or date. Division by 0, whole numbers beyond 64 bits: null. See
+//	                  docs/features/expr.md.
 //	datetime          of a timestamp or date, for each of parts an int32 NAME_PART: year, quarter (1-4),
 //	                  month (1-12), day (1-31), day_of_year (1-366), day_of_week (Monday is 0), hour,
 //	                  minute, second (rounded down), and is_weekend, a bool (Saturday, Sunday). For each of

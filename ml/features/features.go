@@ -12,7 +12,7 @@ import (
 type Step struct {
 	Name   string         `json:"name"`
 	Op     string         `json:"op"`
-	Of     []string       `json:"of"`
+	Of     []string       `json:"of"` // of expr it may be nil: the columns are those of its text
 	Params map[string]any `json:"params,omitempty"`
 }
 

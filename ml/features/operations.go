@@ -29,6 +29,7 @@ func operations() map[string]operationDef {
 		"ratio":            number(2, 2, newRatio),
 		"one_hot":          category(newOneHot),
 		"frequency_encode": category(newFrequency),
+		exprOp:             {1, anyNumber, func(data.Type) bool { return true }, "", newExpression},
 		"datetime": {1, 1, func(t data.Type) bool { return t == data.Timestamp || t == data.Date },
 			"a timestamp or a date", newDatetime},
 	}
