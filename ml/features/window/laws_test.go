@@ -25,7 +25,7 @@ func genConfig() *rapid.Generator[window.Config] {
 		if rapid.Bool().Draw(t, "of time") {
 			c.Span = rapid.OneOf(rapid.Int64Range(1, 10), rapid.Int64Range(1, 300)).Draw(t, "span")
 		} else {
-			c.Rows = rapid.OneOf(rapid.IntRange(2, 9), rapid.IntRange(2, 100)).Draw(t, "rows")
+			c.Rows = rapid.OneOf(rapid.IntRange(2, 9), rapid.IntRange(2, 100), rapid.IntRange(60, 80)).Draw(t, "rows")
 		}
 		if c.Op != window.RollingCount && rapid.Bool().Draw(t, "min") {
 			c.MinPeriods = rapid.IntRange(1, max(4, c.Rows/2)).Draw(t, "min periods")
@@ -46,6 +46,7 @@ func genTable(c window.Config, types ...data.Type) *rapid.Generator[table] {
 		n := rapid.OneOf(rapid.IntRange(0, 12), rapid.IntRange(0, 400)).Draw(t, "rows")
 		entity := rapid.SampledFrom([]int{1, 3, 40, 1000}).Draw(t, "rows of an entity")
 		step := rapid.SampledFrom([]int64{0, 2, 30}).Draw(t, "time between rows")
+		offset := rapid.SampledFrom([]float64{0, 0, 0, 1e9}).Draw(t, "offset")
 		nulls, special := rapid.SampledFrom([]int{0, 3, 50}).Draw(t, "nulls"), rapid.SampledFrom([]int{0, 0, 5, 90}).Draw(t, "special")
 		seed := rapid.Uint64().Draw(t, "seed")
 		percent := func() int { seed = seed*6364136223846793005 + 1442695040888963407; return int(seed >> 33 % 100) }
@@ -68,7 +69,7 @@ func genTable(c window.Config, types ...data.Type) *rapid.Generator[table] {
 			if nulls > 0 {
 				col.Valid.Set(i)
 			}
-			v := (float64(percent()) - 50) * math.Exp(float64(percent())/10) / 7
+			v := (float64(percent())-50)*math.Exp(float64(percent())/10)/7 + offset
 			if percent() < special {
 				v = []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 5, 5, 0.1}[percent()%8]
 			}
@@ -257,6 +258,28 @@ func TestSumsAreWithinRoundingOfThoseFromFirstToLast(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Blocks of long windows begin at the same rows whether or not the entity has
+// come in one run.
+func TestLongWindowsOneRowAtATime(t *testing.T) {
+	t.Parallel()
+	const n = 400
+	column, times := data.NewColumn(data.Float64, n), make([]int64, n)
+	for i := range n {
+		column.Float64s[i], times[i] = math.Sin(float64(i*i))*1e3+0.1, int64(i)
+	}
+	tab := table{column: column, times: times, starts: data.NewBitmap(n)}
+	for _, op := range window.Operations()[2:] {
+		for _, c := range []window.Config{{Op: op, Rows: 70}, {Op: op, Rows: 65, IncludeCurrent: true}, {Op: op, Span: 90}} {
+			want := cells(newState(t, c, data.Float64).Run(column, times, nil))
+			state := newState(t, c, data.Float64)
+			for i := range n {
+				row := tab.slice(i, i+1)
+				require.Equal(t, want[i:i+1], cells(state.Run(row.column, row.times, nil)), "%+v, row %d", c, i)
+			}
+		}
+	}
 }
 
 // Bytes that no state has written are refused as corrupt, or are read as a state

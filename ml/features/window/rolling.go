@@ -248,12 +248,12 @@ func (r *rolling) remember(v []float64, times []int64) {
 		for uint64(t-times[first]) >= uint64(r.config.Span) {
 			first++
 		}
-		r.times = kept(r.times, times[first:])
+		r.times = append(r.times[:0], times[first:]...)
 	} else {
 		first = max(0, len(v)-r.config.Rows+r.ahead)
 		r.place = (r.place + first) % r.config.Rows
 	}
-	r.past = kept(r.past, v[first:])
+	r.past = append(r.past[:0], v[first:]...)
 }
 
 // resize gives a slice n items of any content.
@@ -263,12 +263,4 @@ func resize[T any](s *[]T, n int) []T {
 	}
 	*s = (*s)[:n]
 	return *s
-}
-
-// kept copies rows into old memory, unless it is much too large.
-func kept[T any](old, rows []T) []T {
-	if cap(old) < len(rows) || cap(old) > 4*len(rows)+64 {
-		old = make([]T, 0, len(rows))
-	}
-	return append(old[:0], rows...)
 }

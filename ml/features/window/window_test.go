@@ -164,9 +164,11 @@ func TestALagOfTextsHasTheirDictionary(t *testing.T) {
 	out := s.Run(in, nil, starts)
 	assert.Equal(t, []string{"null", "a", "b", "null", "null"}, cells(out))
 	assert.Equal(t, []string{"a", "b"}, out.Dict)
-	out = s.Run(&data.Column{Type: data.String, Codes: []uint32{0, 1, 0}, Dict: []string{"x", "d"}}, nil, nil)
-	assert.Equal(t, []string{"d", "x", "d"}, cells(out))
-	assert.Equal(t, []string{"d", "x"}, out.Dict)
+	dict := []string{"x", "y", "beyond"}
+	out = s.Run(&data.Column{Type: data.String, Codes: []uint32{0, 1, 0}, Dict: dict[:2]}, nil, nil)
+	assert.Equal(t, []string{"d", "x", "y"}, cells(out))
+	assert.Equal(t, []string{"d", "x", "y"}, out.Dict)
+	assert.Equal(t, []string{"x", "y", "beyond"}, dict)
 }
 
 func TestConfigs(t *testing.T) {
@@ -228,9 +230,54 @@ func TestAStateIsForOneOperationAndType(t *testing.T) {
 	}
 	b[0] = 9
 	require.ErrorContains(t, s.UnmarshalBinary(b), "version 9, expected 1")
-	// Eight bytes that claim to be the most rows there can be.
-	huge := append(b[:0:0], 1, 1, 4, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f)
-	require.Equal(t, fault.Corrupt, fault.Of(newState(t, window.Config{Op: window.Diff, N: 1}, data.Float64).UnmarshalBinary(huge)))
+}
+
+func TestStatesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	lag, sum := window.Config{Op: window.Lag, N: 2}, window.Config{Op: window.RollingSum, Rows: 2}
+	span := window.Config{Op: window.RollingSum, Span: 5}
+	value := []byte{0, 0, 0, 0, 0, 0, 0, 0}
+	for _, test := range []struct {
+		config window.Config
+		of     data.Type
+		body   []byte // after the header
+		want   string
+	}{
+		{lag, data.Bool, []byte{3, 0, 0, 0}, "3 rows, expected at most 2"},
+		{lag, data.Bool, []byte{0xff, 0xff, 0xff, 0xff, 0x0f}, "values in 0 bytes"},
+		{lag, data.Bool, []byte{1}, "values in 0 bytes"},
+		{lag, data.Bool, []byte{1, 2}, "a truth is 2"},
+		{lag, data.Bool, []byte{1, 1, 4}, "a value is no bool"},
+		{lag, data.Bool, []byte{1, 1, 2, 0}, "1 bytes are left over"},
+		{lag, data.Date, []byte{1, 1, 0xff, 0xff, 0xff, 0xff, 0x7f}, "a value is no date"},
+		{lag, data.Float32, []byte{1, 1, 0xff, 0xff, 0xff, 0xff, 0x7f}, "a value is no float32"},
+		{lag, data.String, []byte{1, 1, 3, 'a', 'b'}, "3 values in 2 bytes"},
+		{lag, data.Int64, []byte{1, 1, 0xff}, "the bytes end early"},
+		{sum, data.Float64, []byte{0x80, 0x80, 0x80, 0x80, 0x08}, "values in 0 bytes"},
+		{sum, data.Float64, slices.Concat([]byte{3, 0}, value, value, value), "3 rows from place 0"},
+		{sum, data.Float64, slices.Concat([]byte{1, 1}, value), "1 rows from place 1"},
+		{sum, data.Float64, slices.Concat([]byte{2, 2}, value, value), "2 rows from place 2"},
+		{sum, data.Float64, slices.Concat([]byte{1, 0}, value, value), "8 bytes are left over"},
+		{span, data.Float64, slices.Concat([]byte{2, 0, 5}, value, value), "times are not within one window"},
+		{span, data.Float64, slices.Concat([]byte{2, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, value, value), "not within one window"},
+	} {
+		s := newState(t, test.config, test.of)
+		b, err := s.MarshalBinary()
+		require.NoError(t, err)
+		err = s.UnmarshalBinary(append(b[:7:7], test.body...))
+		require.ErrorContains(t, err, test.want)
+		require.Equal(t, fault.Corrupt, fault.Of(err))
+	}
+}
+
+func TestMarksBeyondTheRowsAreNotLookedAt(t *testing.T) {
+	t.Parallel()
+	s := newState(t, window.Config{Op: window.RollingSum, Rows: 2, IncludeCurrent: true}, data.Float64)
+	requireNumbers(t, []float64{1, 3, 4}, s.Run(column(1, 2, 4), nil, data.Bitmap{0b11111_100}))
+	requireNumbers(t, []float64{12}, s.Run(column(8), nil, nil))
+	valid := data.Bitmap{0b10110}
+	in := &data.Column{Type: data.Float64, Float64s: []float64{0, 1, 2}, Valid: valid}
+	requireNumbers(t, []float64{8, 1, 3}, s.Run(in, nil, nil))
 }
 
 // What is kept is as large as a window, not as the entity.
