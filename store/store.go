@@ -173,4 +173,16 @@ type Store struct {
 	Blobs Blobs
 	Refs  Refs
 	Logs  Logs
+	// Spill is for blobs that nobody needs who has lost this process, and need not
+	// be durable; nil when there is no better place than Blobs. See Passing.
+	Spill Blobs
+}
+
+// Passing is where blobs are kept that live no longer than a job, and are needed
+// as long as it can go on.
+func (s Store) Passing() Blobs {
+	if s.Spill != nil {
+		return s.Spill
+	}
+	return s.Blobs
 }

@@ -137,7 +137,7 @@ func (l *levelReader) load() error {
 	l.runs = l.runs[1:]
 	place := l.cfg.NewPlace(l.Schema(), run.rows)
 	for _, d := range run.blocks {
-		b, err := l.work.Store.Blobs.Get(l.work.ctx, d)
+		b, err := l.work.Store.Passing().Get(l.work.ctx, d)
 		if err == nil {
 			err = place.Add(b)
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/shuffle"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -20,12 +22,13 @@ import (
 // How rows are shuffled. All of it depends on the data and the spec alone, and
 // none of it shows in what comes out.
 const (
-	partitionBytes = 32 << 20 // of the rows of a partition, about
+	partitionBytes = 64 << 20 // of the rows of a partition, about
 	mostPartitions = 256
 	runBytes       = 8 << 20  // of the rows of a shard that are sorted at a time
 	openBytes      = 16 << 20 // of the blocks that a merge has open, one for each run
 	fewestOpen     = 1 << 10  // rows of a block
 	mostOpen       = 1 << 16
+	atATime        = 8 // blobs that a task writes or removes
 )
 
 // shuffling is one level of windows of a job over its input.
@@ -181,15 +184,19 @@ func (w *work) partition(level int) (jobs.Result, error) {
 // keepRun stores a run.
 func (w *work) keepRun(sh *shuffling, r shuffle.Run) (sortedRun, error) {
 	kept := sortedRun{Rows: r.Rows, Parts: make([][]store.Digest, len(r.Parts))}
+	g, ctx := errgroup.WithContext(w.ctx)
+	g.SetLimit(atATime)
 	for i, blocks := range r.Parts {
-		kept.Parts[i] = []store.Digest{}
-		for _, b := range blocks {
-			d, err := w.Store.Blobs.Put(w.ctx, b)
-			if err != nil {
-				return kept, fmt.Errorf("task %s: %w", w.task.ID, err)
-			}
-			kept.Parts[i] = append(kept.Parts[i], d)
+		kept.Parts[i] = make([]store.Digest, len(blocks))
+		for k, b := range blocks {
+			g.Go(func() (err error) {
+				kept.Parts[i][k], err = w.Store.Passing().Put(ctx, b)
+				return err
+			})
 		}
+	}
+	if err := g.Wait(); err != nil {
+		return kept, fmt.Errorf("task %s: %w", w.task.ID, err)
 	}
 	if r.Alone == nil {
 		return kept, nil
@@ -206,7 +213,7 @@ func (w *work) keepRun(sh *shuffling, r shuffle.Run) (sortedRun, error) {
 	if err != nil {
 		return kept, err
 	}
-	kept.Alone, err = w.Store.Blobs.Put(w.ctx, sh.cfg.Answer(made, r.AloneRows))
+	kept.Alone, err = w.Store.Passing().Put(w.ctx, sh.cfg.Answer(made, r.AloneRows))
 	return kept, err
 }
 
@@ -245,7 +252,7 @@ func (w *work) window(level int) (jobs.Result, error) {
 		return h.Run(b, times, starts)
 	}
 	err = sh.cfg.Merge(parts, compute, func(run int, block []byte) error {
-		d, err := w.Store.Blobs.Put(w.ctx, block)
+		d, err := w.Store.Passing().Put(w.ctx, block)
 		left.Runs[run] = append(left.Runs[run], d)
 		return err
 	})
@@ -264,7 +271,7 @@ func (w *work) next(blocks []store.Digest) func() ([]byte, error) {
 		}
 		d := blocks[0]
 		blocks = blocks[1:]
-		return w.Store.Blobs.Get(w.ctx, d)
+		return w.Store.Passing().Get(w.ctx, d)
 	}
 }
 
@@ -275,10 +282,13 @@ func (w *work) forget(s *Survey) {
 	if err != nil || p == nil {
 		return
 	}
-	drop := func(ds ...store.Digest) {
+	var g errgroup.Group
+	g.SetLimit(atATime)
+	defer g.Wait() //nolint:errcheck // of no consequence
+	drop := func(from store.Blobs, ds ...store.Digest) {
 		for _, d := range ds {
 			if d != "" {
-				_ = w.Store.Blobs.Delete(w.ctx, d)
+				g.Go(func() error { return from.Delete(w.ctx, d) })
 			}
 		}
 	}
@@ -290,16 +300,17 @@ func (w *work) forget(s *Survey) {
 					continue
 				}
 				for _, run := range s.Runs {
-					drop(append(slices.Concat(run.Parts...), run.Alone)...)
+					drop(w.Store.Passing(), append(slices.Concat(run.Parts...), run.Alone)...)
 				}
-				drop(store.Digest(r.Output))
+				drop(w.Store.Blobs, store.Digest(r.Output))
 			}
 		}
 		if results, err := w.stage(plan.Pass(plan.Window, level)); err == nil {
 			for _, r := range results {
 				var a answered
 				if w.get(r.Output, &a) == nil {
-					drop(append(slices.Concat(a.Runs...), store.Digest(r.Output))...)
+					drop(w.Store.Passing(), slices.Concat(a.Runs...)...)
+					drop(w.Store.Blobs, store.Digest(r.Output))
 				}
 			}
 		}
