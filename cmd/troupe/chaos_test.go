@@ -50,7 +50,8 @@ func (m mishap) String() string {
 // Later seeds draw theirs freely.
 var mustHappen = map[string][]mishap{
 	"features": {
-		{stage: "apply", victim: anyWorker}, {stage: "observe", victim: coordinator}, {stage: "survey", victim: anyWorker},
+		{stage: "apply", victim: anyWorker}, {stage: "window", victim: anyWorker}, {stage: "observe", victim: coordinator},
+		{stage: "partition", victim: anyWorker}, {stage: "window", victim: coordinator}, {stage: "survey", victim: anyWorker},
 		{stage: "observe", victim: anyWorker}, {stage: "fit", victim: anyWorker}, {stage: "manifest", victim: anyWorker}, {stage: "apply", victim: anyServer},
 	},
 	"train": {
@@ -170,7 +171,7 @@ func (c *chaosRun) hear(kind string, u backend.Update) {
 // come to another stage, or past it.
 func reached(kind, at, wanted string) bool {
 	order := map[string][]string{
-		"features": {"survey", "observe", "fit", "apply", "manifest"},
+		"features": {"survey", "partition", "window", "observe", "fit", "apply", "manifest"},
 		"train":    {"survey", "order", "cut", "observe", "fit", "train", "bundle"},
 		"predict":  {"survey", "score", "manifest"},
 		"drift":    {"survey", "reference", "current", "compare"},

@@ -131,8 +131,9 @@ name: transactions
 input: september
 output: OUT/features
 target: is_fraud
+entity: user_id
 timestamp: ts
-features:` + demoFeatures + `---
+features:` + demoFeatures + demoWindows + `---
 kind: train
 name: fraud
 input: september

@@ -113,6 +113,13 @@ const demoFeatures = `
   - {name: ts, op: datetime, of: ts, parts: [hour, day_of_week, is_weekend], cyclical: [hour]}
 `
 
+// demoWindows are what a user did before, which features of the row know nothing
+// of.
+const demoWindows = `  - {name: amount_lag_1, op: lag, of: amount}
+  - {name: amount_mean_7, op: rolling_mean, of: amount, window: 7}
+  - {name: spent_day, op: rolling_sum, of: amount, window: 1d}
+`
+
 const demoTransactions = `kind: features
 name: transactions
 input: data/september
@@ -120,7 +127,7 @@ output: OUT/features
 target: is_fraud
 entity: user_id
 timestamp: ts
-features:` + demoFeatures + `---
+features:` + demoFeatures + demoWindows + `---
 kind: train
 name: fraud
 input: data/september
