@@ -273,7 +273,7 @@ func TestStatesThatCannotBe(t *testing.T) {
 func TestMarksBeyondTheRowsAreNotLookedAt(t *testing.T) {
 	t.Parallel()
 	s := newState(t, window.Config{Op: window.RollingSum, Rows: 2, IncludeCurrent: true}, data.Float64)
-	requireNumbers(t, []float64{1, 3, 4}, s.Run(column(1, 2, 4), nil, data.Bitmap{0b11111_100}))
+	requireNumbers(t, []float64{1, 3, 6}, s.Run(column(1, 2, 4), nil, data.Bitmap{0b1111_0000}))
 	requireNumbers(t, []float64{12}, s.Run(column(8), nil, nil))
 	valid := data.Bitmap{0b10110}
 	in := &data.Column{Type: data.Float64, Float64s: []float64{0, 1, 2}, Valid: valid}
