@@ -40,31 +40,32 @@ type Config struct {
 	IncludeCurrent bool   // rolling: whether the current row is in the window
 }
 
-// Validate reports what is wrong with the operation, as Invalid.
+// Validate reports what is wrong with the operation, as Invalid. The message
+// begins with the parameter that it is about; the caller says of what.
 func (c Config) Validate() error {
 	switch {
 	case !slices.Contains(operations, c.Op):
-		return c.invalid("there is no such window operation; known are %s", strings.Join(operations, ", "))
+		return invalid("op: there is no %q; known are %s", c.Op, strings.Join(operations, ", "))
 	case c.back():
 		return c.validateBack()
 	case c.N != 0:
-		return c.invalid("n is %d, which only lag and diff have; give the window instead", c.N)
+		return invalid("n: only lag and diff have it; give a window instead")
 	case c.Rows == 0 && c.Span == 0:
-		return c.invalid("the window is missing; give a number of rows or a span of time")
+		return invalid("window: missing; give a number of rows or a length of time")
 	case c.Rows != 0 && c.Span != 0:
-		return c.invalid("the window has both %d rows and a span of time; give one of them", c.Rows)
+		return invalid("window: both %d rows and a length of time; give one of them", c.Rows)
 	case c.Rows < 0 || c.Rows > maxRows:
-		return c.invalid("the window has %d rows; use 1 to %d", c.Rows, maxRows)
+		return invalid("window: %d rows; use 1 to %d", c.Rows, maxRows)
 	case c.Span < 0:
-		return c.invalid("the window spans %d microseconds; use at least 1", c.Span)
+		return invalid("window: %d microseconds; use at least 1", c.Span)
 	case c.Op == RollingStd && c.Rows == 1:
-		return c.invalid("a window of 1 row has no deviation; use 2 or more")
+		return invalid("window: 1 row has no deviation; use 2 or more")
 	case c.MinPeriods < 0:
-		return c.invalid("min_periods is %d; use at least 1", c.MinPeriods)
+		return invalid("min_periods: %d; use at least 1", c.MinPeriods)
 	case c.Op == RollingCount && c.MinPeriods > 1:
-		return c.invalid("min_periods is %d, but a count is never null; leave it out", c.MinPeriods)
+		return invalid("min_periods: %d, but a count is never null; leave it out", c.MinPeriods)
 	case c.Rows > 0 && c.MinPeriods > c.Rows:
-		return c.invalid("min_periods is %d, more than the %d rows of the window: all would be null", c.MinPeriods, c.Rows)
+		return invalid("min_periods: %d is more than the %d rows of the window: all would be null", c.MinPeriods, c.Rows)
 	}
 	return nil
 }
@@ -72,19 +73,19 @@ func (c Config) Validate() error {
 func (c Config) validateBack() error {
 	switch {
 	case c.N < 1 || c.N > maxRows:
-		return c.invalid("n is %d; use 1 to %d", c.N, maxRows)
+		return invalid("n: %d; use 1 to %d", c.N, maxRows)
 	case c.Rows != 0 || c.Span != 0:
-		return c.invalid("it has no window; say with n how many rows back")
+		return invalid("window: %s has none; say with n how many rows back", c.Op)
 	case c.MinPeriods != 0:
-		return c.invalid("it has no min_periods")
+		return invalid("min_periods: %s has none; leave it out", c.Op)
 	case c.IncludeCurrent:
-		return c.invalid("it has no include_current")
+		return invalid("include_current: %s has none; leave it out", c.Op)
 	}
 	return nil
 }
 
-func (c Config) invalid(format string, args ...any) error {
-	return fault.New(fault.Invalid, "window: "+c.Op+": "+format, args...)
+func invalid(format string, args ...any) error {
+	return fault.New(fault.Invalid, format, args...)
 }
 
 // back reports whether the operation looks at one row, N rows back.
@@ -97,7 +98,7 @@ func (c Config) Output(t data.Type) (data.Type, error) {
 		return 0, err
 	}
 	if t > data.Date {
-		return 0, c.invalid("there is no %v", t)
+		return 0, invalid("there is no %v", t)
 	}
 	switch c.Op {
 	case Lag:
@@ -106,11 +107,11 @@ func (c Config) Output(t data.Type) (data.Type, error) {
 		return data.Int64, nil
 	case Diff:
 		if t == data.String {
-			return 0, c.invalid("the column is %v, expected a number, a timestamp or a date", t)
+			return 0, invalid("the column is %v, expected a number, a timestamp or a date", t)
 		}
 	default:
 		if !t.Numeric() {
-			return 0, c.invalid("the column is %v, expected a number", t)
+			return 0, invalid("the column is %v, expected a number", t)
 		}
 	}
 	return data.Float64, nil

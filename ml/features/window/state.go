@@ -1,6 +1,7 @@
 package window
 
 import (
+	"fmt"
 	"math/bits"
 
 	"github.com/troupe-ml/troupe/data"
@@ -27,7 +28,7 @@ type runner interface {
 func New(c Config, t data.Type) (*State, error) {
 	out, err := c.Output(t)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("window: %s: %w", c.Op, err)
 	}
 	return &State{config: c, of: t, runner: newRunner(c, t, out)}, nil
 }
