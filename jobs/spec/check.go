@@ -83,6 +83,22 @@ func (d *decoder) checkFeatures(f *Features, n *node) {
 	if samePlace(f.Input, f.Output) {
 		d.fault(n.atField("output"), "output", "is the input", "name another folder")
 	}
+	if f.Target == "" {
+		d.checkEncodings(f.Steps, n, "target_encode learns from the target, and there is none", "name the column to be predicted as target")
+	}
+}
+
+// targetEncode is the operation that learns from the target.
+const targetEncode = "target_encode"
+
+// checkEncodings reports the features that learn from the target, for a reason.
+func (d *decoder) checkEncodings(steps Steps, n *node, why, hint string) {
+	list := n.lookup("features")
+	for i, s := range steps {
+		if s.Op == targetEncode {
+			d.fault(list.items[i].atField("op"), fmt.Sprintf("features[%d].op", i), why, hint)
+		}
+	}
 }
 
 // samePlace reports whether writing to one path would write over the other.
@@ -110,6 +126,9 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 		d.fault(n.atField("columns", "include"), "columns.include", fmt.Sprintf("%q is the target", t.Target), "remove it")
 	}
 	inline := t.Features != nil && t.Features.File == ""
+	if inline && t.Task == Multiclass {
+		d.checkEncodings(t.Features.Steps, n, "target_encode needs a number or one of two classes to take the mean of, and the task is multiclass", "use frequency_encode or hash_encode")
+	}
 	for _, c := range []struct{ field, column string }{{"entity", t.Entity}, {"timestamp", t.Timestamp}} {
 		if c.column != "" && !inline {
 			d.fault(n.atField(c.field), c.field, "is only read with a list of features", "remove it")

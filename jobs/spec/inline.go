@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -37,6 +38,9 @@ func (s Spec) Inline(read func(path string) ([]byte, error)) (Spec, error) {
 	}
 	if found.Target != "" && found.Target != s.Train.Target {
 		return Spec{}, fault.New(fault.Invalid, "%s: its target is %q, that of train %q is %q: they must be the same", path, found.Target, s.Name, s.Train.Target)
+	}
+	if s.Train.Task == Multiclass && slices.ContainsFunc(found.Steps, func(f Step) bool { return f.Op == targetEncode }) {
+		return Spec{}, fault.New(fault.Invalid, "%s: target_encode needs a number or one of two classes to take the mean of, and the task of train %q is multiclass; use frequency_encode or hash_encode", path, s.Name)
 	}
 	c := s.Clone()
 	c.Train.Features = &FeatureSource{Steps: found.Steps}

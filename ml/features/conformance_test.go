@@ -20,7 +20,7 @@ func everyType() data.Schema {
 	return data.Schema{Fields: []data.Field{
 		f("truth", data.Bool), f("small", data.Int32), f("big", data.Int64), f("short", data.Float32), f("x", data.Float64),
 		f("y", data.Float64), f("city", data.String), f("ts", data.Timestamp), instant, f("day", data.Date),
-		{Name: "sure", Type: data.Float64},
+		{Name: "sure", Type: data.Float64}, f("label", data.Int32), f("two", data.String),
 	}}
 }
 
@@ -61,6 +61,17 @@ func samples() map[string][]features.Step {
 			with(step("f", "expr"), "expr", "sin(x) * cos(y) + tan(sure) ** 3 - exp(short) % 7"), with(step("f", "expr"), "expr", "date(ts) + small"),
 			with(step("f", "expr"), "expr", "big * small // -3"), with(step("f", "expr"), "expr", "city"),
 		},
+		"target_encode": {
+			step("f", "target_encode", "city"), with(step("f", "target_encode", "big"), "smoothing", 2.5, "folds", 3),
+			with(step("f", "target_encode", "truth"), "smoothing", 0, "fold_by", "group", "fold_column", "x"),
+			with(step("f", "target_encode", "short"), "fold_by", "group"),
+			with(step("f", "target_encode", "day"), "folds", 2, "fold_by", "time"),
+			with(step("f", "target_encode", "y"), "smoothing", "auto", "fold_by", "time", "fold_column", "small"),
+		},
+		"hash_encode": {
+			step("f", "hash_encode", "city"), with(step("f", "hash_encode", "big"), "buckets", 7, "seed", 3),
+			with(step("f", "hash_encode", "city", "x", "truth", "day"), "buckets", 1<<31), step("f", "hash_encode", "small", "short"),
+		},
 		"datetime": {
 			with(step("f", "datetime", "ts"), "parts", []any{"year", "day_of_year", "is_weekend", "second"}, "cyclical", []any{"month", "hour"}),
 			with(step("f", "datetime", "at"), "parts", []any{"hour", "minute", "day_of_week"}, "time_zone", "America/New_York"),
@@ -82,9 +93,24 @@ func TestEveryOperationKeepsThePromises(t *testing.T) {
 		for i, s := range samples()[op] {
 			t.Run(op+"/"+string(rune('a'+i)), func(t *testing.T) {
 				t.Parallel()
-				featurestest.Check(t, features.Config{Steps: []features.Step{s}, Keep: []string{"city", "x"}}, everyType())
+				featurestest.Check(t, features.Config{Steps: []features.Step{s}, Keep: []string{"city", "x"}, Target: "label", Entity: "y", Timestamp: "at"}, everyType())
 			})
 		}
+	}
+}
+
+// Targets of all kinds, one of which is a number of any size.
+func TestEncodingsOfEveryTargetKeepThePromises(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"truth", "label", "big", "short", "sure", "two"} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			featurestest.Check(t, features.Config{Target: target, Entity: "y", Timestamp: "ts", Seed: 9, Steps: []features.Step{
+				step("f", "target_encode", "city"), with(step("g", "target_encode", "day"), "smoothing", 1, "folds", 2),
+				with(step("h", "target_encode", "y"), "fold_by", "time"), step("scaled", "standard_scale", "f"),
+				with(step("i", "target_encode", "f"), "fold_by", "group"),
+			}}, everyType())
+		})
 	}
 }
 

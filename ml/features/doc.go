@@ -8,7 +8,8 @@
 // of rows alone, to the last bit: in whatever order and number of shards they
 // were seen. It is written as JSON, so that two fits can be compared. What a row
 // becomes depends on that row alone, so a batch job, its parts, and a request of
-// one row get the same bits, on every processor.
+// one row get the same bits, on every processor. Only what learns from the target
+// tells apart the rows that it has learned from; see Pipeline.ApplyOutOfFold.
 //
 // # Operations
 //
@@ -56,6 +57,20 @@
 //	                  logic, if, functions of numbers, texts and times. bool, int64, float64, string,
 //	                  timestamp or date. Division by 0, whole numbers beyond 64 bits: null. See
 //	                  docs/features/expr.md.
+//	target_encode     of a category, the mean of the target in it, drawn towards that of all rows:
+//	                  (sum + m * mean of all) / (n + m) with smoothing: m, or by the variances with
+//	                  smoothing: auto (default). Rows that were learned from are encoded from the rows
+//	                  of other folds only: folds: 5, dealt out as fold_by says: random (default), by
+//	                  their numbers; group, by the values of fold_column; time, in order of
+//	                  fold_column, from earlier folds only. All other rows are encoded from all rows.
+//	                  Null and NaN are a category. Unseen: the mean of all. No row to learn from, as
+//	                  in the earliest fold: null. The target is a number, a truth (the share of true)
+//	                  or a text of two classes (the share of the last by its bytes); rows without one
+//	                  teach nothing.
+//	hash_encode       the bucket, an int32 of 0 to buckets - 1 (buckets: 1024, at most 2^31), of a
+//	                  category or of the combination of several: the upper bits of XXH3 of its text,
+//	                  hash * buckets / 2^64, with a seed (0); of several, that of their hashes, 8
+//	                  bytes each, low byte first, one after the other. One null or NaN: null.
 //	datetime          of a timestamp or date, for each of parts an int32 NAME_PART: year, quarter (1-4),
 //	                  month (1-12), day (1-31), day_of_year (1-366), day_of_week (Monday is 0), hour,
 //	                  minute, second (rounded down), and is_weekend, a bool (Saturday, Sunday). For each of
@@ -73,8 +88,10 @@
 // Ties of time keep the order of the input. A row whose entity or timestamp is null
 // has no history, and is in that of no other. Without an entity, all rows are of one.
 //
-// one_hot, frequency_encode and ordinal_encode learn from columns of up to
-// 1,048,576 distinct values; more are an error, for then it is an identifier.
+// one_hot, frequency_encode, ordinal_encode and target_encode learn from columns of
+// up to 1,048,576 distinct values; more are an error, for then it is an identifier.
+// target_encode, which counts each in every fold, has no more than 8,388,608 pairs
+// of a value and a fold.
 //
 // A step may read what earlier steps make, except one_hot's columns, whose names
 // only a fit can tell; where a step makes a column called like one of the

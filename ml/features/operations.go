@@ -30,6 +30,9 @@ func operations() map[string]operationDef {
 		"one_hot":          category(newOneHot),
 		"frequency_encode": category(newFrequency),
 		exprOp:             {1, anyNumber, func(data.Type) bool { return true }, "", newExpression},
+		"target_encode":    category(newTargetEncode),
+		"hash_encode": {1, anyNumber, func(t data.Type) bool { return t != data.Timestamp },
+			"a text, a number, a truth or a date", newHashEncode},
 		"datetime": {1, 1, func(t data.Type) bool { return t == data.Timestamp || t == data.Date },
 			"a timestamp or a date", newDatetime},
 	}

@@ -54,7 +54,7 @@ func compile(t *rapid.T, cfg features.Config, schema data.Schema) *features.Pipe
 func fit(t *rapid.T, p *features.Pipeline, b *data.Batch, mask data.Bitmap) (*features.Pipeline, error) {
 	for pass := range p.NumPasses() {
 		s := p.NewState(pass)
-		require.NoError(t, s.Observe(b, mask))
+		require.NoError(t, s.ObserveRows(b, features.Rows{Mask: mask, Numbers: numbers(seq(b.NumRows))}))
 		next, err := p.Fit(pass, s)
 		if err != nil {
 			require.Equal(t, fault.Invalid, fault.Of(err), "%v", err)
@@ -86,7 +86,7 @@ func checkFit(t *rapid.T, cfg features.Config, schema data.Schema) {
 	whole, split := compile(t, cfg, schema), compile(t, cfg, schema)
 	for pass := range whole.NumPasses() {
 		one := whole.NewState(pass)
-		require.NoError(t, one.Observe(Rows(b, rows, false), nil))
+		require.NoError(t, one.ObserveRows(Rows(b, rows, false), features.Rows{Numbers: numbers(rows)}))
 		merged := observeSplit(t, split, pass, b, used)
 		want, err := one.MarshalBinary()
 		require.NoError(t, err)
@@ -125,9 +125,9 @@ func observeSplit(t *rapid.T, p *features.Pipeline, pass int, b *data.Batch, use
 				mask.Set(i)
 			}
 		}
-		order = order[n:]
 		s := p.NewState(pass)
-		require.NoError(t, s.Observe(part, mask))
+		require.NoError(t, s.ObserveRows(part, features.Rows{Mask: mask, Numbers: numbers(order[:n])}))
+		order = order[n:]
 		if rapid.Bool().Draw(t, "the other way round") {
 			require.NoError(t, s.Merge(merged))
 			merged = s
@@ -168,6 +168,15 @@ func checkApply(t *rapid.T, cfg features.Config, schema data.Schema) {
 	nothing, err := p.Apply(Rows(b, nil, true))
 	require.NoError(t, err)
 	require.Zero(t, nothing.NumRows)
+}
+
+// numbers are those of rows in their table.
+func numbers(rows []int) []int64 {
+	out := make([]int64, len(rows))
+	for i, row := range rows {
+		out[i] = int64(row)
+	}
+	return out
 }
 
 func seq(n int) []int {
@@ -227,7 +236,7 @@ func checkBytes(t *rapid.T, cfg features.Config, schema data.Schema) {
 	p := compile(t, cfg, schema)
 	for pass := range p.NumPasses() {
 		s := p.NewState(pass)
-		require.NoError(t, s.Observe(b, nil))
+		require.NoError(t, s.ObserveRows(b, features.Rows{Numbers: numbers(seq(b.NumRows))}))
 		text, err := s.MarshalBinary()
 		require.NoError(t, err)
 		back := p.NewState(pass)
@@ -251,6 +260,17 @@ func checkBytes(t *rapid.T, cfg features.Config, schema data.Schema) {
 	want, err := p.Apply(b)
 	require.NoError(t, err)
 	got, err := loaded.Apply(b)
+	require.NoError(t, err)
+	require.Equal(t, Texts(want), Texts(got))
+	final, err := reload(t, p.WithoutFolds()).Apply(b)
+	require.NoError(t, err)
+	require.Equal(t, Texts(want), Texts(final))
+
+	learned := features.Rows{Numbers: numbers(seq(b.NumRows))}
+	want, err = p.ApplyOutOfFold(b, learned)
+	require.NoError(t, err)
+	checkShape(t, p, b, want)
+	got, err = loaded.ApplyOutOfFold(b, learned)
 	require.NoError(t, err)
 	require.Equal(t, Texts(want), Texts(got))
 }

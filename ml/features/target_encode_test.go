@@ -1,0 +1,453 @@
+package features_test
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/split"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/ml/features"
+	"github.com/troupe-ml/troupe/ml/features/featurestest"
+)
+
+// numbered are all rows of a batch that is a whole table.
+func numbered(b *data.Batch) features.Rows {
+	rows := features.Rows{Numbers: make([]int64, b.NumRows)}
+	for i := range rows.Numbers {
+		rows.Numbers[i] = int64(i)
+	}
+	return rows
+}
+
+// fitTable fits a pipeline on the rows of a table.
+func fitTable(t require.TestingT, cfg features.Config, b *data.Batch, rows features.Rows) *features.Pipeline {
+	p, err := features.Compile(cfg, b.Schema)
+	require.NoError(t, err)
+	for pass := range p.NumPasses() {
+		s := p.NewState(pass)
+		require.NoError(t, s.ObserveRows(b, rows))
+		p, err = p.Fit(pass, s)
+		require.NoError(t, err)
+	}
+	return p
+}
+
+func encodeBy(params ...any) features.Config {
+	return features.Config{Steps: []features.Step{with(step("enc", "target_encode", "c"), params...)}, Target: "y", Seed: 7}
+}
+
+// inTime gives a config an entity g and a timestamp t.
+func inTime(cfg features.Config) features.Config {
+	cfg.Entity, cfg.Timestamp = "g", "t"
+	return cfg
+}
+
+// The example of docs/features/target_encode.md.
+func TestTheExampleOfTheDocs(t *testing.T) {
+	t.Parallel()
+	b := batch(t, texts(t, "c", "food", "food", "food", "toys", "toys", null{}, "toys"), named{"y", column(t, data.Bool, true, true, false, false, false, true, null{})})
+	later := batch(t, texts(t, "c", "food", "toys", null{}, "books"))
+	prior := 3. / 6
+	p := fitTable(t, encodeBy("smoothing", 2), b, numbered(b))
+	got, err := p.Apply(later)
+	require.NoError(t, err)
+	require.Equal(t, []any{(2 + 2*prior) / 5, (0 + 2*prior) / 4, (1 + 2*prior) / 3, prior}, values(got.Column("enc")))
+
+	p = fitTable(t, encodeBy("smoothing", "auto"), b, numbered(b))
+	got, err = p.Apply(later)
+	require.NoError(t, err)
+	weight := .25 * 3 / (.25*3 + 2./9) // variance of all rows * n / (that + variance of food)
+	food := values(got.Column("enc"))[0].(float64)
+	require.InDelta(t, weight*2/3+(1-weight)*prior, food, 1e-15)
+	require.Equal(t, []any{0., 1., prior}, values(got.Column("enc"))[1:], "a category of one value is taken at its word")
+}
+
+// drawEncodable is a table of categories c, a target y, groups g and times t.
+func drawEncodable(t *rapid.T) *data.Batch {
+	label := data.Field{Name: "y", Type: rapid.SampledFrom([]data.Type{data.Bool, data.Int32, data.Float64}).Draw(t, "type"), Nullable: true}
+	category := data.Field{Name: "c", Type: rapid.SampledFrom([]data.Type{data.String, data.Int32, data.Bool}).Draw(t, "of"), Nullable: true}
+	b := featurestest.Tables(data.Schema{Fields: []data.Field{
+		category, label, {Name: "g", Type: data.String, Nullable: true}, {Name: "t", Type: data.Int32, Nullable: true},
+	}}, 40).Draw(t, "table")
+	for i, v := range b.Column("y").Float64s { // of the sizes that sums of float64 bear
+		b.Column("y").Float64s[i] = math.Mod(v, 1000)
+	}
+	return b
+}
+
+func drawEncoding(t *rapid.T) features.Config {
+	return inTime(encodeBy("folds", rapid.IntRange(2, 5).Draw(t, "folds"), "fold_by", rapid.SampledFrom([]any{"random", "group", "time"}).Draw(t, "by"),
+		"smoothing", rapid.SampledFrom([]any{"auto", 0, 2.5}).Draw(t, "smoothing")))
+}
+
+// tryFit fits a pipeline, or returns nil where nothing can be learned.
+func tryFit(t *rapid.T, cfg features.Config, b *data.Batch, rows features.Rows) *features.Pipeline {
+	p, err := features.Compile(cfg, b.Schema)
+	require.NoError(t, err)
+	for pass := range p.NumPasses() {
+		s := p.NewState(pass)
+		require.NoError(t, s.ObserveRows(b, rows))
+		if p, err = p.Fit(pass, s); err != nil {
+			require.Equal(t, fault.Invalid, fault.Of(err))
+			return nil
+		}
+	}
+	return p
+}
+
+// dumb is the encoding of one category among some rows, in two passes over them;
+// NaN where there are no rows.
+func dumb(all, mine []float64, smoothing any) float64 {
+	mean := func(v []float64) (m float64) {
+		for _, x := range v {
+			m += x
+		}
+		return m / float64(len(v))
+	}
+	variance := func(v []float64) (s float64) {
+		m := mean(v)
+		for _, x := range v {
+			s += (x - m) * (x - m)
+		}
+		return s / float64(len(v))
+	}
+	if len(all) == 0 {
+		return math.NaN()
+	}
+	n, prior := float64(len(mine)), mean(all)
+	if len(mine) == 0 {
+		return prior
+	}
+	if m, ok := smoothing.(float64); ok {
+		return (n*mean(mine) + m*prior) / (n + m)
+	}
+	if m, ok := smoothing.(int); ok {
+		return (n*mean(mine) + float64(m)*prior) / (n + float64(m))
+	}
+	if variance(all) == 0 {
+		return prior
+	}
+	weight := n / (n + variance(mine)/variance(all))
+	return weight*mean(mine) + (1-weight)*prior
+}
+
+// folds deals the rows of a table out as the documentation says.
+func folds(t *rapid.T, cfg features.Config, b *data.Batch, learned []bool) []int {
+	params := cfg.Steps[0].Params
+	n, out := params["folds"].(int), make([]uint16, b.NumRows)
+	switch params["fold_by"] {
+	case "random":
+		split.FoldsByRow(cfg.Seed, n, numbered(b).Numbers, out)
+	case "group":
+		require.NoError(t, split.FoldsByValue(cfg.Seed, n, b.Column("g"), out))
+	default:
+		var times split.Times
+		c := b.Column("t")
+		for i := range learned {
+			if learned[i] && c.Valid.Get(i) {
+				require.NoError(t, times.Observe(&data.Column{Type: data.Int32, Int32s: c.Int32s[i : i+1]}))
+			}
+		}
+		require.NoError(t, split.FoldsByTime(c, times.Begins(n), 1000, out))
+	}
+	ints := make([]int, len(out))
+	for i, f := range out {
+		ints[i] = int(f)
+	}
+	return ints
+}
+
+func TestEncodingsAreThoseOfTheRowsOfOtherFolds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b, cfg := drawEncodable(t), drawEncoding(t)
+		rows := numbered(b)
+		rows.Mask = data.NewBitmap(b.NumRows)
+		for i := range b.NumRows {
+			if rapid.IntRange(0, 4).Draw(t, "held out") > 0 {
+				rows.Mask.Set(i)
+			}
+		}
+		p := tryFit(t, cfg, b, rows)
+		if p == nil {
+			return
+		}
+		y := b.Column("y")
+		targets, learned, categories := make([]float64, b.NumRows), make([]bool, b.NumRows), featurestest.Texts(&data.Batch{
+			Schema: data.Schema{Fields: b.Schema.Fields[:1]}, Columns: b.Columns[:1], NumRows: b.NumRows,
+		})
+		for i := range targets {
+			switch v := values(y)[i].(type) {
+			case bool:
+				targets[i] = map[bool]float64{true: 1}[v]
+			case int:
+				targets[i] = float64(v)
+			case float64:
+				targets[i] = v
+			}
+			learned[i] = y.Valid.Get(i) && rows.Mask.Get(i) && !math.IsNaN(targets[i])
+		}
+		fold := folds(t, cfg, b, learned)
+		want := func(row int, counts func(other int) bool) float64 {
+			var all, mine []float64
+			for i := range targets {
+				if learned[i] && counts(i) {
+					all = append(all, targets[i])
+					if categories[i] == categories[row] {
+						mine = append(mine, targets[i])
+					}
+				}
+			}
+			return dumb(all, mine, cfg.Steps[0].Params["smoothing"])
+		}
+		full, err := p.Apply(b)
+		require.NoError(t, err)
+		outOfFold, err := p.ApplyOutOfFold(b, rows)
+		require.NoError(t, err)
+		for i := range b.NumRows {
+			expected := want(i, func(int) bool { return true })
+			require.InDelta(t, expected, full.Columns[0].Float64s[i], 1e-6*(1+math.Abs(expected)), "row %d", i)
+			if rows.Mask.Get(i) {
+				expected = want(i, func(other int) bool {
+					if cfg.Steps[0].Params["fold_by"] == "time" {
+						return fold[other] < fold[i] && fold[i] < 1000
+					}
+					return fold[other] != fold[i]
+				})
+			}
+			if math.IsNaN(expected) {
+				require.False(t, outOfFold.Columns[0].Valid.Get(i), "row %d: there is nothing to learn from", i)
+			} else {
+				require.True(t, outOfFold.Columns[0].Valid.Get(i), "row %d", i)
+				require.InDelta(t, expected, outOfFold.Columns[0].Float64s[i], 1e-6*(1+math.Abs(expected)), "row %d out of fold", i)
+			}
+		}
+	})
+}
+
+// Whatever a row's own target is, what the row becomes is the same to the bit.
+func TestNoRowSeesItsOwnTarget(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b, cfg := drawEncodable(t), drawEncoding(t)
+		p := tryFit(t, cfg, b, numbered(b))
+		row := rapid.IntRange(0, b.NumRows-1).Draw(t, "row")
+		y := b.Column("y")
+		if p == nil || !y.Valid.Get(row) || len(y.Float64s) > 0 && math.IsNaN(y.Float64s[row]) {
+			return
+		}
+		before, err := p.ApplyOutOfFold(b, numbered(b))
+		require.NoError(t, err)
+		switch y.Type {
+		case data.Bool:
+			y.Bools[row] = !y.Bools[row]
+		case data.Int32:
+			y.Int32s[row] = rapid.Int32().Draw(t, "another target")
+		default:
+			y.Float64s[row] = rapid.Float64Range(-1e6, 1e6).Draw(t, "another target")
+		}
+		after, err := tryFit(t, cfg, b, numbered(b)).ApplyOutOfFold(b, numbered(b))
+		require.NoError(t, err)
+		require.Equal(t, featurestest.Texts(before)[row], featurestest.Texts(after)[row])
+	})
+}
+
+func TestRowsAreEncodedAlikeInParts(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b, cfg := drawEncodable(t), drawEncoding(t)
+		p := tryFit(t, cfg, b, numbered(b))
+		if p == nil {
+			return
+		}
+		whole, err := p.ApplyOutOfFold(b, numbered(b))
+		require.NoError(t, err)
+		rows := []int{rapid.IntRange(0, b.NumRows-1).Draw(t, "row"), rapid.IntRange(0, b.NumRows-1).Draw(t, "another")}
+		part, err := p.ApplyOutOfFold(featurestest.Rows(b, rows, true), features.Rows{Numbers: []int64{int64(rows[0]), int64(rows[1])}})
+		require.NoError(t, err)
+		require.Equal(t, []string{featurestest.Texts(whole)[rows[0]], featurestest.Texts(whole)[rows[1]]}, featurestest.Texts(part))
+	})
+}
+
+// auc is the area under the curve of scores, ties counting half.
+func auc(scores []float64, truth []bool) float64 {
+	order := make([]int, len(scores))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return map[bool]int{true: -1, false: 1}[scores[a] < scores[b]] })
+	var area, negatives, positives float64
+	for i := 0; i < len(order); {
+		end, n, p := i, 0., 0.
+		for ; end < len(order) && scores[order[end]] == scores[order[i]]; end++ {
+			if truth[order[end]] {
+				p++
+			} else {
+				n++
+			}
+		}
+		area += p*negatives + p*n/2
+		negatives, positives, i = negatives+n, positives+p, end
+	}
+	return area / (negatives * positives)
+}
+
+// A column of noise tells nothing of the target, unless rows see their own.
+func TestNoiseDoesNotLeakTheTarget(t *testing.T) {
+	t.Parallel()
+	const rows, levels = 20_000, 5_000
+	r := rng.New(3, "leak")
+	noise, y := data.NewColumn(data.Int64, rows), data.NewColumn(data.Bool, rows)
+	for i := range rows {
+		noise.Int64s[i], y.Bools[i] = int64(r.IntN(levels)), r.IntN(2) == 0
+	}
+	b := batch(t, named{"c", noise}, named{"y", y})
+	cfg := encodeBy()
+	p := fitTable(t, cfg, b, numbered(b))
+	honest, err := p.ApplyOutOfFold(b, numbered(b))
+	require.NoError(t, err)
+	naive, err := p.Apply(b)
+	require.NoError(t, err)
+	assert.InDelta(t, 0.5, auc(honest.Columns[0].Float64s, y.Bools), 0.02)
+	assert.Greater(t, auc(naive.Columns[0].Float64s, y.Bools), 0.7)
+}
+
+func TestATextOfTwoClassesIsTheShareOfTheLast(t *testing.T) {
+	t.Parallel()
+	c := texts(t, "c", "a", "a", "a", "b")
+	b := batch(t, c, texts(t, "y", "yes", "no", "yes", "no"))
+	cfg := encodeBy("smoothing", 0)
+	checkApply(t, fitTable(t, cfg, b, numbered(b)), batch(t, texts(t, "c", "a", "b", "z")), floats64(t, "enc", 2./3, 0., 0.5))
+	for want, y := range map[string]named{
+		`the target "y" has more than two classes`:                   texts(t, "y", "yes", "no", "maybe", "no"),
+		`the target "y" is "no" in all rows to learn from`:           texts(t, "y", "no", "no", null{}, "no"),
+		`none of the rows to learn from has a target; check the col`: texts(t, "y", null{}, null{}, null{}, null{}),
+		`the target "y" is beyond 2^71`:                              floats64(t, "y", 1., 2., 0x1p71, 4.),
+	} {
+		b := batch(t, c, y)
+		p, err := features.Compile(cfg, b.Schema)
+		require.NoError(t, err)
+		s := p.NewState(0)
+		require.NoError(t, s.ObserveRows(b, numbered(b)))
+		_, err = p.Fit(0, s)
+		require.Equal(t, fault.Invalid, fault.Of(err))
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestBadEncodingsAreRefused(t *testing.T) {
+	t.Parallel()
+	schema := batch(t, texts(t, "c", "a"), floats64(t, "y", 1.), texts(t, "g", "a"), named{"t", column(t, data.Timestamp, 1)}, floats64(t, "x", 1.)).Schema
+	noTarget := encodeBy()
+	noTarget.Target = ""
+	timely := encodeBy()
+	timely.Target = "t"
+	for want, cfg := range map[string]features.Config{
+		`feature "enc" (target_encode): there is no target to learn from; name the column`:  noTarget,
+		`the target "t" is timestamp, expected a number, a truth, or a text of two classes`: timely,
+		`fold_column: missing: fold_by: group needs a column; name it, or the entity`:       encodeBy("fold_by", "group"),
+		`fold_column: missing: fold_by: time needs a column; name it, or the timestamp`:     encodeBy("fold_by", "time"),
+		`folds: expected a whole number of at least 2, found 1`:                             encodeBy("folds", 1),
+		`folds: expected at most 1000, found 1001`:                                          encodeBy("folds", 1001),
+		`smoothing: expected auto, or a number of rows of 0 or more, found -1`:              encodeBy("smoothing", -1),
+		`smoothing: expected auto, or a number of rows of 0 or more, found much`:            encodeBy("smoothing", "much"),
+		`fold_by: there is no hash; known are random, group, time`:                          encodeBy("fold_by", "hash"),
+		`fold_column: is only read with fold_by: group or time`:                             encodeBy("fold_column", "g"),
+		`fold_column: there is no column "gg"`:                                              encodeBy("fold_by", "group", "fold_column", "gg"),
+		`fold_column: "y" is the target`:                                                    encodeBy("fold_by", "group", "fold_column", "y"),
+		`fold_column: "x" is float64, expected a timestamp, a date or a whole number`:       encodeBy("fold_by", "time", "fold_column", "x"),
+		`there is no parameter "smooth"; did you mean "smoothing"?`:                         encodeBy("smooth", 1),
+		`of: "y" is the target, which no feature of this kind may read`:                     {Target: "y", Steps: []features.Step{step("e", "target_encode", "y")}},
+		`target: there is no column "yy"; known are c, y, g, t, x`:                          {Target: "yy", Steps: []features.Step{step("e", "target_encode", "c")}},
+	} {
+		_, err := features.Compile(cfg, schema)
+		require.Equal(t, fault.Invalid, fault.Of(err), want)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestWhatAnEncodingReads(t *testing.T) {
+	t.Parallel()
+	b := batch(t, texts(t, "c", "a", "b"), floats64(t, "y", 1., 2.), texts(t, "g", "a", "b"), named{"t", column(t, data.Timestamp, 1, 2)})
+	cfg := inTime(encodeBy("fold_by", "time"))
+	cfg.Steps = append(cfg.Steps, step("scaled", "standard_scale", "enc"))
+	p := fitTable(t, cfg, b, numbered(b))
+	assert.Equal(t, 3, p.NumPasses())
+	assert.False(t, p.NeedsNumbers())
+	assert.Equal(t, []string{"c"}, p.Inputs())
+	assert.Equal(t, []string{"c", "t"}, p.OutOfFoldInputs())
+	assert.Equal(t, []string{"c", "y", "t"}, p.ObserveInputs(1))
+	got, err := p.ApplyOutOfFold(b, features.Rows{})
+	require.NoError(t, err)
+	assert.Equal(t, []any{null{}, 1.}, values(got.Column("enc")), "the first of all has nothing to learn from")
+	_, err = p.WithoutFolds().ApplyOutOfFold(b, features.Rows{})
+	require.ErrorContains(t, err, "one for rows that it has not learned from")
+	_, err = p.ApplyOutOfFold(batch(t, texts(t, "c", "a")), features.Rows{})
+	require.ErrorContains(t, err, `there is no column "t", by which feature "enc" (target_encode) deals rows out to folds`)
+	same := batch(t, texts(t, "c", "a"), floats64(t, "y", 1.), texts(t, "g", "a"), named{"t", column(t, data.Timestamp, 1)})
+	p, err = features.Compile(cfg, same.Schema)
+	require.NoError(t, err)
+	s := p.NewState(0)
+	require.NoError(t, s.Observe(same, nil))
+	_, err = p.Fit(0, s)
+	require.ErrorContains(t, err, `have the same time in "t"`)
+
+	p, err = features.Compile(encodeBy(), b.Schema)
+	require.NoError(t, err)
+	assert.True(t, p.NeedsNumbers())
+	require.ErrorContains(t, p.NewState(0).Observe(b, nil), "the rows have no numbers")
+	require.ErrorContains(t, p.NewState(0).ObserveRows(batch(t, texts(t, "c", "a")), features.Rows{Numbers: []int64{0}}), `there is no column "y", which feature "enc" (target_encode) learns from`)
+}
+
+// The golden form of an encoding: a change here is a change of format.
+func TestAnEncodingAsJSON(t *testing.T) {
+	t.Parallel()
+	b := batch(t, texts(t, "c", "b", "a", "b", null{}), floats64(t, "y", 1., 0., 0., 1.), named{"t", column(t, data.Timestamp, 1, 1, 2, 2)}, texts(t, "g", "", "", "", ""))
+	p := fitTable(t, inTime(encodeBy("fold_by", "time", "folds", 2, "smoothing", 0)), b, features.Rows{})
+	var doc struct{ Learned []json.RawMessage }
+	for final, want := range map[*features.Pipeline]string{
+		p: `{"begins": [2], "prior": 0.5, "categories": {"a": 0, "b": 0.5}, "null": 1,
+			"folds": [{}, {"prior": 0.5, "null": 0.5, "values": [0, 1]}]}`,
+		p.WithoutFolds(): `{"begins": [2], "prior": 0.5, "categories": {"a": 0, "b": 0.5}, "null": 1}`,
+	} {
+		text, err := json.Marshal(final)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, &doc))
+		assert.JSONEq(t, want, string(doc.Learned[0]))
+		for _, broken := range []string{`{"begins":[2]}`, `{"begins":[2],"prior":0.5,"categories":{"a":0},"folds":[{}]}`, `{"prior":1}`,
+			`{"begins":[2],"prior":0.5,"categories":{"a":0},"folds":[{},{"prior":1,"values":[]}]}`, `null`} {
+			var whole map[string]any
+			require.NoError(t, json.Unmarshal(text, &whole))
+			whole["learned"] = []any{json.RawMessage(broken)}
+			again, err := json.Marshal(whole)
+			require.NoError(t, err)
+			_, err = features.Load(again)
+			assert.Equal(t, fault.Corrupt, fault.Of(err), broken)
+		}
+	}
+}
+
+func TestTooManyCategoriesAreAnError(t *testing.T) {
+	t.Parallel()
+	const rows = 1<<20 + 1
+	c, y := data.NewColumn(data.Int64, rows), data.NewColumn(data.Bool, rows)
+	for i := range rows {
+		c.Int64s[i] = int64(i) * 7
+	}
+	b := batch(t, named{"c", c}, named{"y", y})
+	cfg := encodeBy("folds", 2)
+	p, err := features.Compile(cfg, b.Schema)
+	require.NoError(t, err)
+	s := p.NewState(0)
+	require.NoError(t, s.ObserveRows(b, numbered(b)))
+	_, err = p.Fit(0, s)
+	require.ErrorContains(t, err, "more distinct values than can be told apart: 1048576 with these folds")
+}
