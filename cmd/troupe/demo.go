@@ -110,6 +110,7 @@ const demoFeatures = `
   - {name: amount_per_tx, op: ratio, of: [total_amount, transaction_count]}
   - {name: cat, op: one_hot, of: category, min_count: 10, max_categories: 64}
   - {name: category_freq, op: frequency_encode, of: category}
+  - {name: category_target_enc, op: target_encode, of: category, folds: 5, smoothing: auto}
   - {name: ts, op: datetime, of: ts, parts: [hour, day_of_week, is_weekend], cyclical: [hour]}
 `
 
@@ -167,6 +168,7 @@ features: &features
   - {name: taxi_out_scaled, op: standard_scale, of: taxi_out}
   - {name: carrier, op: one_hot, of: carrier}
   - {name: dest_freq, op: frequency_encode, of: dest}
+  - {name: dest_delay, op: target_encode, of: dest}
   - {name: dep, op: datetime, of: sched_dep_ts, parts: [hour, day_of_week, month]}
 ---
 kind: train

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/split"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/ml/bundle"
 	"github.com/troupe-ml/troupe/ml/features/featurestest"
 	"github.com/troupe-ml/troupe/store"
@@ -130,6 +134,43 @@ func TestATrainJobEncodesItsTrainingRowsOutOfFold(t *testing.T) {
 	text, err := json.Marshal(b.Pipeline)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), `"values"`, "a bundle has no use for folds")
+}
+
+// Each fold of the training rows has its own encoding of each kind; the rows that
+// validate and test have the one that all training rows have taught.
+func TestTrainingRowsAreEncodedFromOtherFolds(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cutSales(t, filepath.Join(folder, "in"), 1000, 170)
+	text := encodedTrainSpec()
+	text = text[:strings.Index(text, "features:")] + "features: [{name: kind_enc, op: target_encode, of: kind, folds: 3}]\n"
+	w := bench(t, folder)
+	encodings := map[split.Part]map[float32]bool{}
+	w.body = func(ctx context.Context, task Task, r Reporter) (jobs.Result, error) {
+		if task.Stage.Name == plan.Train {
+			work := &work{Env: w.env, ctx: ctx, task: task, spec: w.parse(text), report: r}
+			var s Survey
+			require.NoError(t, work.input(plan.Survey, &s))
+			l, p, err := work.preparation(&s)
+			require.NoError(t, err)
+			tables, err := work.tables(l, p)
+			require.NoError(t, err)
+			for part, table := range tables.parts {
+				encodings[part] = map[float32]bool{}
+				for row := range table.NumRows {
+					encodings[part][table.X[row*table.NumFeatures]] = true
+				}
+			}
+		}
+		return w.env.Body(ctx, task, r)
+	}
+	w.succeed(text)
+	require.Len(t, encodings[split.Train], 4*3)
+	require.Len(t, encodings[split.Test], 4)
+	require.Equal(t, encodings[split.Test], encodings[split.Validation])
+	for v := range encodings[split.Test] {
+		require.NotContains(t, encodings[split.Train], v)
+	}
 }
 
 // Rows that a filter leaves out keep their numbers.

@@ -2,8 +2,12 @@ package features_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -50,24 +54,53 @@ func inTime(cfg features.Config) features.Config {
 	return cfg
 }
 
-// The example of docs/features/target_encode.md.
+// The table of docs/features/target_encode.md is computed again, cell by cell.
 func TestTheExampleOfTheDocs(t *testing.T) {
 	t.Parallel()
-	b := batch(t, texts(t, "c", "food", "food", "food", "toys", "toys", null{}, "toys"), named{"y", column(t, data.Bool, true, true, false, false, false, true, null{})})
-	later := batch(t, texts(t, "c", "food", "toys", null{}, "books"))
-	prior := 3. / 6
-	p := fitTable(t, encodeBy("smoothing", 2), b, numbered(b))
-	got, err := p.Apply(later)
+	page, err := os.ReadFile("../../docs/features/target_encode.md")
 	require.NoError(t, err)
-	require.Equal(t, []any{(2 + 2*prior) / 5, (0 + 2*prior) / 4, (1 + 2*prior) / 3, prior}, values(got.Column("enc")))
-
-	p = fitTable(t, encodeBy("smoothing", "auto"), b, numbered(b))
-	got, err = p.Apply(later)
+	_, example, found := strings.Cut(string(page), "<!-- example -->\n")
+	require.True(t, found)
+	var times, kinds, bought, learning, later []any
+	for i, line := range strings.Split(example, "\n") {
+		if i < 2 {
+			continue
+		}
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if len(cells) != 5 {
+			break
+		}
+		at, err := strconv.Atoi(cells[0])
+		require.NoError(t, err)
+		var kind any = cells[1]
+		if kind == "null" {
+			kind = null{}
+		}
+		times, kinds, bought = append(times, at), append(kinds, kind), append(bought, cells[2] == "1")
+		learning, later = append(learning, cells[3]), append(later, cells[4])
+	}
+	b := batch(t, texts(t, "c", kinds...), named{"y", column(t, data.Bool, bought...)}, named{"t", column(t, data.Timestamp, times...)})
+	cfg := encodeBy("smoothing", 2, "fold_by", "time", "folds", 2)
+	cfg.Timestamp = "t"
+	p := fitTable(t, cfg, b, features.Rows{})
+	full, err := p.Apply(b)
 	require.NoError(t, err)
-	weight := .25 * 3 / (.25*3 + 2./9) // variance of all rows * n / (that + variance of food)
-	food := values(got.Column("enc"))[0].(float64)
-	require.InDelta(t, weight*2/3+(1-weight)*prior, food, 1e-15)
-	require.Equal(t, []any{0., 1., prior}, values(got.Column("enc"))[1:], "a category of one value is taken at its word")
+	outOfFold, err := p.ApplyOutOfFold(b, features.Rows{})
+	require.NoError(t, err)
+	written := func(list []any) []any {
+		for i, v := range list {
+			if list[i] = any("null"); v != (null{}) {
+				list[i] = fmt.Sprintf("%.4f", v)
+			}
+		}
+		return list
+	}
+	require.Len(t, times, 6)
+	require.Equal(t, learning, written(values(outOfFold.Column("enc"))))
+	require.Equal(t, later, written(values(full.Column("enc"))))
+	unseen, err := p.Apply(batch(t, texts(t, "c", "books")))
+	require.NoError(t, err)
+	require.Equal(t, []any{0.5}, values(unseen.Column("enc")))
 }
 
 // drawEncodable is a table of categories c, a target y, groups g and times t.
@@ -165,6 +198,24 @@ func folds(t *rapid.T, cfg features.Config, b *data.Batch, learned []bool) []int
 	return ints
 }
 
+// targetsOf returns the targets of a table, and which rows are learned from.
+func targetsOf(b *data.Batch, mask data.Bitmap) (targets []float64, learned []bool) {
+	targets, learned = make([]float64, b.NumRows), make([]bool, b.NumRows)
+	y := b.Column("y")
+	for i := range targets {
+		switch v := values(y)[i].(type) {
+		case bool:
+			targets[i] = map[bool]float64{true: 1}[v]
+		case int:
+			targets[i] = float64(v)
+		case float64:
+			targets[i] = v
+		}
+		learned[i] = y.Valid.Get(i) && mask.Get(i) && !math.IsNaN(targets[i])
+	}
+	return targets, learned
+}
+
 func TestEncodingsAreThoseOfTheRowsOfOtherFolds(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -180,21 +231,8 @@ func TestEncodingsAreThoseOfTheRowsOfOtherFolds(t *testing.T) {
 		if p == nil {
 			return
 		}
-		y := b.Column("y")
-		targets, learned, categories := make([]float64, b.NumRows), make([]bool, b.NumRows), featurestest.Texts(&data.Batch{
-			Schema: data.Schema{Fields: b.Schema.Fields[:1]}, Columns: b.Columns[:1], NumRows: b.NumRows,
-		})
-		for i := range targets {
-			switch v := values(y)[i].(type) {
-			case bool:
-				targets[i] = map[bool]float64{true: 1}[v]
-			case int:
-				targets[i] = float64(v)
-			case float64:
-				targets[i] = v
-			}
-			learned[i] = y.Valid.Get(i) && rows.Mask.Get(i) && !math.IsNaN(targets[i])
-		}
+		targets, learned := targetsOf(b, rows.Mask)
+		categories := featurestest.Texts(&data.Batch{Schema: data.Schema{Fields: b.Schema.Fields[:1]}, Columns: b.Columns[:1], NumRows: b.NumRows})
 		fold := folds(t, cfg, b, learned)
 		want := func(row int, counts func(other int) bool) float64 {
 			var all, mine []float64
