@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -45,7 +46,8 @@ type app struct {
 	patience time.Duration
 	dir      string
 	memory   string
-	granted  int64 // memory in bytes, once the engine is there
+	granted  int64  // memory in bytes, once the engine is there
+	cache    string // the folder of prepared tables, likewise
 	simd     string
 	settings string
 	quiet    bool
@@ -214,7 +216,7 @@ func (a *app) engine() (*embedded.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.granted = budget
+	a.granted, a.cache = budget, filepath.Join(a.dir, "cache")
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else somebody has said so already: GOMEMLIMIT
 		debug.SetMemoryLimit(budget)
 	}

@@ -205,12 +205,15 @@ func (b *builder) merged(name string) {
 	b.stages[len(b.stages)-1].MaxBytes = 3 * b.facts.StateBytes
 }
 
+// gang adds a stage whose ranks read their rows piece by piece into a table, which
+// is mapped or held where that is a small part of the memory there, and else read
+// from its file.
 func (b *builder) gang(name string, w spec.Workers) {
 	most := w.Max
 	if most == 0 {
 		most = 10000 // as many as there are
 	}
-	b.stages = append(b.stages, jobs.Stage{Name: name, Shape: jobs.Gang, NumTasks: 1, MinRanks: max(w.Min, 1), MaxRanks: most, MaxBytes: b.facts.TotalBytes})
+	b.stages = append(b.stages, jobs.Stage{Name: name, Shape: jobs.Gang, NumTasks: 1, MinRanks: max(w.Min, 1), MaxRanks: most, MaxBytes: b.facts.TaskBytes + b.facts.StateBytes})
 }
 
 // passes adds the stages before the rows can be written.

@@ -78,10 +78,11 @@ func TestADatasetWithoutRowsStillHasAManifest(t *testing.T) {
 func TestATrainJobSplitByTimeFindsItsThresholdsFirst(t *testing.T) {
 	t.Parallel()
 	s := parse(t, "kind: train\nname: fraud\ninput: in\ntarget: y\ntask: binary\nsplit: {by: time, column: ts}\nmodel: {type: mlp}\nworkers: {min: 2, max: 4}\n")
-	j, names := finish(t, s, Facts{Shards: 2, Passes: 2, TotalBytes: 99})
+	j, names := finish(t, s, Facts{Shards: 2, Passes: 2, TotalBytes: 9999, TaskBytes: 90, StateBytes: 9})
 	require.Equal(t, []string{Survey, Order, Cut, "observe-0", "fit-0", "observe-1", "fit-1", Train, Bundle}, names)
 	gang := j.Stages[7]
 	require.Equal(t, []int{2, 4}, []int{gang.MinRanks, gang.MaxRanks})
+	require.Equal(t, int64(99), gang.MaxBytes, "the rows are in a file")
 	require.Equal(t, "blob of fit-1/0", gang.Inputs["fit-1"])
 }
 

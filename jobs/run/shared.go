@@ -6,17 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
-	"unsafe"
-
-	"github.com/troupe-ml/troupe/data/split"
-	"github.com/troupe-ml/troupe/ml/models"
 )
 
 // A shared table is a file that the ranks of one machine write together, each
@@ -46,9 +41,10 @@ func noCache(err error) error {
 	return fmt.Errorf("%w: %w", errNoCache, err)
 }
 
-// shared returns the tables in a file of the Cache.
-func (w *work) shared(l *learner, p *prepared, y *layout) (_ *tables, err error) {
-	dir, err := w.tableFolder()
+// shared returns the tables in a file of the Cache; as rows to be read from it if
+// they are too large for memory.
+func (w *work) shared(l *learner, p *prepared, y *layout, large bool) (_ *tables, err error) {
+	dir, err := w.tableFolder(large)
 	if err != nil {
 		return nil, err
 	}
@@ -66,36 +62,53 @@ func (w *work) shared(l *learner, p *prepared, y *layout) (_ *tables, err error)
 	if err != nil {
 		return nil, noCache(err)
 	}
-	defer f.Close() //nolint:errcheck // what was written is there for whoever maps the file
+	keep := false
+	defer func() {
+		if !keep {
+			_ = f.Close() //nolint:errcheck // what was written is there for whoever maps the file
+		}
+	}()
 	if err := allocate(f, y.bytes()); err != nil {
 		return nil, noCache(err)
 	}
 	r := newRooms(y, func(before, _ int) place { return region{f, 4 * int64(before)} })
+	if large {
+		r = y.roomsIn(f)
+	}
 	if err := w.fill(l, p, r, w.claims(dir, len(p.Shards))); err != nil {
 		return nil, err
+	}
+	if keep = large; large {
+		return &tables{y.in(f), leave(dir, use, func() { _ = f.Close() })}, nil //nolint:errcheck // it was read
 	}
 	b, unmap, err := mapped(f, y.bytes())
 	if err != nil {
 		return nil, noCache(err)
 	}
-	return &tables{y.over(b), func(done bool) {
-		unmap()
+	return &tables{y.over(b), leave(dir, use, unmap)}, nil
+}
+
+// leave returns how to let go of a table in a folder.
+func leave(dir string, use *os.File, let func()) func(done bool) {
+	return func(done bool) {
+		let()
 		if done {
 			_ = os.RemoveAll(dir) //nolint:errcheck // a later sweep tries again
 		}
 		_ = use.Close() //nolint:errcheck // it ends the lock, and has nothing to write
-	}}, nil
+	}
 }
 
-// tableFolder names the folder of the task's table.
-func (w *work) tableFolder() (string, error) {
+// tableFolder names the folder of the task's table, whose targets lie with their
+// rows or apart.
+func (w *work) tableFolder(together bool) (string, error) {
 	boot, err := machineStart()
 	if err != nil {
 		return "", noCache(err)
 	}
 	h := sha256.New()
 	add := func(s string) { fmt.Fprintf(h, "%d %s\n", len(s), s) } //nolint:errcheck // a hash takes everything
-	add("1")                                                       // of the file's format
+	add(map[bool]string{false: "1", true: "rows"}[together])       // the file's format
 	add(boot)
 	add(w.Code)
 	add(string(w.task.Spec))
@@ -238,32 +251,4 @@ func (c claimed) end(err error) error {
 		err = noCache(err)
 	}
 	return errors.Join(err, noCache(c.file.Close()))
-}
-
-// region is a place in a file, after so many bytes.
-type region struct {
-	f    io.WriterAt
-	from int64
-}
-
-func (r region) put(at int, v []float32) error {
-	if len(v) == 0 {
-		return nil
-	}
-	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
-	_, err := r.f.WriteAt(b, r.from+4*int64(at))
-	return noCache(err)
-}
-
-// over returns the tables that lie in b, in the byte order of this machine.
-func (y *layout) over(b []byte) map[split.Part]models.Table {
-	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
-	out := map[split.Part]models.Table{}
-	for i, part := range learned {
-		t := models.Table{NumRows: y.rows(i), NumFeatures: y.width}
-		n := t.NumRows * t.NumFeatures
-		t.X, t.Y, all = all[:n:n], all[n:n+t.NumRows:n+t.NumRows], all[n+t.NumRows:]
-		out[part] = t
-	}
-	return out
 }

@@ -78,7 +78,7 @@ func TestAGangThatFormsAnewReadsNoInputAgain(t *testing.T) {
 	b := bench(t, folder)
 	b.env.Cache = t.TempDir()
 	trainTask(t, b, func(w *work) {
-		dir, err := w.tableFolder()
+		dir, err := w.tableFolder(false)
 		require.NoError(t, err)
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 		other, err := claim(filepath.Join(dir, "0"))

@@ -16,6 +16,11 @@ import (
 // learned are the parts of a table that a model reads, in the order of Part.
 var learned = []split.Part{split.Train, split.Validation, split.Test}
 
+// tableShare says up to which part of the memory for tasks a table is held in
+// memory, or mapped, which is as quick; a larger one is read row by row from its
+// file.
+const tableShare = 2
+
 // tables are the rows of a train job as its model reads them.
 type tables struct {
 	parts map[split.Part]models.Table
@@ -26,21 +31,29 @@ type tables struct {
 
 // tables reads all rows, by part and in the order of the input: into a file that
 // the ranks of this machine share if there is a folder for that, else into
-// memory. A folder that cannot be written, or is full, is done without.
+// memory. A folder that cannot be written, or is full, is done without, unless
+// the rows are too many for memory.
 func (w *work) tables(l *learner, p *prepared) (*tables, error) {
 	if len(p.Shards) != len(l.data.Shards) {
 		return nil, fault.New(fault.Corrupt, "task %s: rows were counted in %d shards of %d", w.task.ID, len(p.Shards), len(l.data.Shards))
 	}
 	y := newLayout(p)
+	large := w.Memory > 0 && y.bytes() > w.Memory/tableShare
+	err := errNoCache
 	if w.Cache != "" && y.bytes() >= leastShared {
-		t, err := w.shared(l, p, y)
-		if !errors.Is(err, errNoCache) {
+		var t *tables
+		if t, err = w.shared(l, p, y, large); !errors.Is(err, errNoCache) {
 			return t, err
 		}
 	}
+	if large {
+		return nil, fault.New(fault.Exhausted,
+			"task %s: the rows that are learned from take %d MiB, more than half of the memory for tasks (%d MiB), and can be in no file in the folder of prepared tables %q: %w; give more memory (--memory), or room for the file",
+			w.task.ID, y.bytes()>>20, w.Memory>>20, w.Cache, err)
+	}
 	r := newRooms(y, func(_, numbers int) place { return make(floats, numbers) })
 	var next atomic.Int64
-	err := w.fill(l, p, r, func(context.Context) (int, func(error) error, error) {
+	err = w.fill(l, p, r, func(context.Context) (int, func(error) error, error) {
 		return int(next.Add(1)) - 1, nil, nil
 	})
 	if err != nil {
@@ -60,7 +73,11 @@ func (w *work) tables(l *learner, p *prepared) (*tables, error) {
 // anybody.
 func (w *work) fill(l *learner, p *prepared, r []*room, next func(context.Context) (shard int, tell func(error) error, err error)) error {
 	g, ctx := errgroup.WithContext(w.ctx)
-	for range min(w.threads(), len(p.Shards)) {
+	threads := min(w.threads(), len(p.Shards))
+	if need := w.task.Stage.MaxBytes; need > 0 && w.Memory > 0 {
+		threads = min(threads, max(1, int(w.Memory/need))) // each needs as much as the task was admitted with
+	}
+	for range threads {
 		g.Go(func() error {
 			f := &filler{learner: l, prepared: p, rooms: r}
 			for {
@@ -128,7 +145,8 @@ type room struct {
 	first []int // of each shard
 	rows  []int // that each shard has written
 	width int
-	x, y  place
+	put   func(from int, x, y []float32) error // writes rows of the part from one on
+	x, y  place                                // where they are, if each has a place of its own
 }
 
 // newRooms makes a room for each part, from places for so many numbers that
@@ -142,21 +160,28 @@ func newRooms(y *layout, open func(before, numbers int) place) []*room {
 		return p
 	}
 	for i, first := range y.first {
-		r := &room{first: first, rows: make([]int, len(first)-1), width: y.width}
-		r.x, r.y = add(y.rows(i)*y.width), add(y.rows(i))
+		x, targets := add(y.rows(i)*y.width), add(y.rows(i))
+		r := newRoom(first, y.width, func(from int, px, py []float32) error {
+			return errors.Join(x.put(from*y.width, px), targets.put(from, py))
+		})
+		r.x, r.y = x, targets
 		rooms = append(rooms, r)
 	}
 	return rooms
 }
 
-// put writes a shard's next rows.
-func (r *room) put(shard int, x, y []float32) error {
+func newRoom(first []int, width int, put func(from int, x, y []float32) error) *room {
+	return &room{first: first, rows: make([]int, len(first)-1), width: width, put: put}
+}
+
+// add writes a shard's next rows.
+func (r *room) add(shard int, x, y []float32) error {
 	from := r.first[shard] + r.rows[shard]
 	if from+len(y) > r.first[shard+1] {
 		return recount(shard)
 	}
 	r.rows[shard] += len(y)
-	return errors.Join(r.x.put(from*r.width, x), r.y.put(from, y))
+	return r.put(from, x, y)
 }
 
 func recount(shard int) error {
@@ -174,7 +199,8 @@ type filler struct {
 
 // shard writes one shard's rows; those without a target are left out.
 func (f *filler) shard(ctx context.Context, shard int) error {
-	err := f.data.readShard(ctx, shard, f.reads(), func(b *data.Batch, at rowNumbers) error {
+	perRow := 4 * int64(f.prepared.Encoder.NumFeatures()+1)
+	err := f.data.readPieces(ctx, shard, f.reads(), perRow, func(b *data.Batch, at rowNumbers) error {
 		parts, err := f.parts(b, at)
 		if err != nil {
 			return err
@@ -192,7 +218,7 @@ func (f *filler) shard(ctx context.Context, shard int) error {
 			return err
 		}
 		if whole(parts, labelled) {
-			return f.rooms[parts[0]].put(shard, f.x, f.y)
+			return f.rooms[parts[0]].add(shard, f.x, f.y)
 		}
 		return f.scatter(shard, parts, labelled)
 	})
@@ -227,7 +253,7 @@ func (f *filler) scatter(shard int, parts []split.Part, labelled data.Bitmap) er
 				f.px, f.py = append(f.px, f.x[i*width:(i+1)*width]...), append(f.py, f.y[i])
 			}
 		}
-		if err := r.put(shard, f.px, f.py); err != nil {
+		if err := r.add(shard, f.px, f.py); err != nil {
 			return err
 		}
 	}

@@ -165,16 +165,21 @@ func evaluate(ctx context.Context, comm collective.Comm, m models.Model, t model
 	}
 	k := problem.NumOutputs()
 	out := make([]float32, evaluateBlock*k)
+	roomX, roomY := t.Room(evaluateBlock)
 	for block := comm.Rank(); block*evaluateBlock < t.NumRows; block += comm.WorldSize() {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		from, to := block*evaluateBlock, min((block+1)*evaluateBlock, t.NumRows)
 		n := to - from
-		if err := m.Predict(t.X[from*t.NumFeatures:to*t.NumFeatures], n, out[:n*k]); err != nil {
+		x, y, err := t.Block(from, n, roomX, roomY)
+		if err != nil {
 			return nil, err
 		}
-		if err := observe(mine, problem, t.Y[from:to], out[:n*k]); err != nil {
+		if err := m.Predict(x, n, out[:n*k]); err != nil {
+			return nil, err
+		}
+		if err := observe(mine, problem, y, out[:n*k]); err != nil {
 			return nil, err
 		}
 	}

@@ -15,16 +15,59 @@ import (
 	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
-// Table is rows of features and what to learn from them, in memory.
+// Table is rows of features and what to learn from them, in memory or stored
+// elsewhere.
 type Table struct {
 	NumRows     int
 	NumFeatures int
 	X           []float32 // (rows, features), row-major, finite
 	Y           []float32 // (rows,): the class's number, or the value of a regression
+	// Stored has the rows of a table that is too large for memory; X and Y are nil
+	// then.
+	Stored Rows
 }
 
-// Row returns the features of row i.
+// Rows are rows that are read when they are needed. They are safe for concurrent
+// use.
+type Rows interface {
+	// Read fills x, of shape (n, features), and y, of shape (n,), with the rows
+	// from first on. An empty x or y is not read.
+	Read(first int, x, y []float32) error
+}
+
+// Row returns the features of row i of a table in memory.
 func (t Table) Row(i int) []float32 { return t.X[i*t.NumFeatures : (i+1)*t.NumFeatures] }
+
+// Copy fills x and y, of shapes (n, features) and (n,), with the rows from first
+// on.
+func (t Table) Copy(first int, x, y []float32) error {
+	if t.Stored != nil {
+		return t.Stored.Read(first, x, y)
+	}
+	copy(x, t.X[first*t.NumFeatures:])
+	copy(y, t.Y[first:])
+	return nil
+}
+
+// Block returns the n rows from first on: those in memory, or else in the room
+// that it is given for as many.
+func (t Table) Block(first, n int, x, y []float32) ([]float32, []float32, error) {
+	if t.Stored != nil {
+		x, y = x[:n*t.NumFeatures], y[:n]
+		return x, y, t.Stored.Read(first, x, y)
+	}
+	return t.X[first*t.NumFeatures : (first+n)*t.NumFeatures], t.Y[first : first+n], nil
+}
+
+// Room makes room for blocks of up to n rows; none for a table in memory, which
+// needs none.
+func (t Table) Room(n int) (x, y []float32) {
+	if t.Stored == nil {
+		return nil, nil
+	}
+	n = min(n, t.NumRows)
+	return make([]float32, n*t.NumFeatures), make([]float32, n)
+}
 
 // Problem is what is to be learned.
 type Problem struct {

@@ -43,7 +43,7 @@ func benchmarkFit(b *testing.B, c Config, p models.Problem, in, threads int) {
 		b.Fatal(err)
 	}
 	defer f.crew.close()
-	shuffle(f.order, 1, 1)
+	f.order.begin(1, 1)
 	for b.Loop() {
 		if f.batch = (f.batch + 1) % (rows / c.BatchSize); f.batch < 0 {
 			f.batch = 0

@@ -27,22 +27,42 @@ func (e *Estimator) check(train, validation models.Table) error {
 }
 
 func (e *Estimator) checkTable(name string, t models.Table) error {
-	if len(t.X) != t.NumRows*t.NumFeatures || len(t.Y) != t.NumRows {
+	if t.Stored == nil && (len(t.X) != t.NumRows*t.NumFeatures || len(t.Y) != t.NumRows) {
 		return fault.New(fault.Invalid, "neural: %s table of %d rows and %d features has %d values and %d targets",
 			name, t.NumRows, t.NumFeatures, len(t.X), len(t.Y))
 	}
-	for i, v := range t.X {
-		if !isNumber(v) {
-			return fault.New(fault.Invalid, "neural: feature %d of %s row %d is %v, expected a finite number: impute or drop such rows",
-				i%t.NumFeatures, name, i/t.NumFeatures, v)
+	return eachBlock(t, func(first int, x, y []float32) error {
+		for i, v := range x {
+			if !isNumber(v) {
+				return fault.New(fault.Invalid, "neural: feature %d of %s row %d is %v, expected a finite number: impute or drop such rows",
+					i%t.NumFeatures, name, first+i/t.NumFeatures, v)
+			}
 		}
-	}
-	for i, v := range t.Y {
-		if !isNumber(v) {
-			return fault.New(fault.Invalid, "neural: the target of %s row %d is %v, expected a finite number: drop such rows", name, i, v)
+		for i, v := range y {
+			if !isNumber(v) {
+				return fault.New(fault.Invalid, "neural: the target of %s row %d is %v, expected a finite number: drop such rows", name, first+i, v)
+			}
+			if e.problem.Task != metrics.Regression && (v < 0 || int(v) >= e.problem.NumClasses || v != float32(int(v))) {
+				return fault.New(fault.Invalid, "neural: the target of %s row %d is %v, expected a class from 0 to %d", name, first+i, v, e.problem.NumClasses-1)
+			}
 		}
-		if e.problem.Task != metrics.Regression && (v < 0 || int(v) >= e.problem.NumClasses || v != float32(int(v))) {
-			return fault.New(fault.Invalid, "neural: the target of %s row %d is %v, expected a class from 0 to %d", name, i, v, e.problem.NumClasses-1)
+		return nil
+	})
+}
+
+// blockRows is how many rows of a table are looked at together.
+const blockRows = 4096
+
+// eachBlock calls fn with all rows of a table in their order.
+func eachBlock(t models.Table, fn func(first int, x, y []float32) error) error {
+	roomX, roomY := t.Room(blockRows)
+	for first := 0; first < t.NumRows; first += blockRows {
+		x, y, err := t.Block(first, min(blockRows, t.NumRows-first), roomX, roomY)
+		if err == nil {
+			err = fn(first, x, y)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

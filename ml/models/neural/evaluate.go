@@ -15,26 +15,41 @@ import (
 // standard is how a regression's target is scaled: (y - mean) / std.
 type standard struct{ mean, std float64 }
 
-// standardise returns the mean and the standard deviation of y, 1 for a
-// constant, from exact sums, and y scaled by them.
-func standardise(y []float32) (standard, []float32) {
+// standardise returns the mean and the standard deviation of a table's targets, 1
+// for a constant, from exact sums.
+func standardise(t models.Table) (standard, error) {
 	var sum, squares sketch.Sum
-	for _, v := range y {
-		sum.Add(float64(v))
+	err := eachTarget(t, func(v float64) { sum.Add(v) })
+	if err != nil {
+		return standard{}, err
 	}
-	s := standard{mean: sum.Value() / float64(len(y)), std: 1}
-	for _, v := range y {
-		d := float64(v) - s.mean
-		squares.AddProduct(d, d)
-	}
-	if std := math.Sqrt(squares.Value() / float64(len(y))); std > 0 {
+	s := standard{mean: sum.Value() / float64(t.NumRows), std: 1}
+	err = eachTarget(t, func(v float64) { squares.AddProduct(v-s.mean, v-s.mean) })
+	if std := math.Sqrt(squares.Value() / float64(t.NumRows)); std > 0 {
 		s.std = std
 	}
-	scaled := make([]float32, len(y))
-	for i, v := range y {
-		scaled[i] = float32((float64(v) - s.mean) / s.std)
+	return s, err
+}
+
+func eachTarget(t models.Table, fn func(float64)) error {
+	var room [blockRows]float32
+	for first := 0; first < t.NumRows; first += blockRows {
+		y := room[:min(blockRows, t.NumRows-first)]
+		if err := t.Copy(first, nil, y); err != nil {
+			return err
+		}
+		for _, v := range y {
+			fn(float64(v))
+		}
 	}
-	return s, scaled
+	return nil
+}
+
+// scale replaces values in the unit of the target by scaled ones.
+func (s standard) scale(values []float32) {
+	for i, v := range values {
+		values[i] = float32((float64(v) - s.mean) / s.std)
+	}
 }
 
 // unscale replaces scaled values by those in the unit of the target.
@@ -87,6 +102,7 @@ func (x *examiner) blocks(e *executor) error {
 	outputs := f.network.problem.NumOutputs()
 	out := make([]float32, f.network.rows*outputs)
 	observe := newObserver(f.network.problem, f.network.rows)
+	roomX, roomY := table.Room(f.network.rows)
 	for {
 		if x.ctx.Err() != nil {
 			return canceled(x.ctx)
@@ -96,13 +112,17 @@ func (x *examiner) blocks(e *executor) error {
 			return nil
 		}
 		rows := min(f.network.rows, table.NumRows-first)
-		if err := e.predictor.predict(table.X[first*table.NumFeatures:], rows, out); err != nil {
+		inputs, targets, err := table.Block(first, rows, roomX, roomY)
+		if err != nil {
+			return err
+		}
+		if err := e.predictor.predict(inputs, rows, out); err != nil {
 			return err
 		}
 		if f.network.problem.Task == metrics.Regression {
 			f.target.unscale(out[:rows])
 		}
-		if err := observe(x.evaluators[e], table.Y[first:first+rows], out[:rows*outputs]); err != nil {
+		if err := observe(x.evaluators[e], targets, out[:rows*outputs]); err != nil {
 			return fmt.Errorf("neural: validation rows from %d: %w", first, err)
 		}
 	}

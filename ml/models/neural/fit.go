@@ -57,8 +57,7 @@ type fit struct {
 	print   xxh3.Uint128 // the fingerprint
 
 	train, validation models.Table
-	targets           []float32 // of the training rows, standardised
-	order             []uint32  // of the rows of the epoch
+	order             *order
 
 	*state
 	optimizer  kernels.AdamW
@@ -81,14 +80,16 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 	f := &fit{
 		config: e.config, comm: comm, options: o, train: train, validation: validation,
 		network: network{shape: s, activation: e.config.Activation, problem: e.problem},
-		order:   make([]uint32, train.NumRows),
+		order:   newOrder(train.NumRows, e.config.BatchSize),
 	}
 	if f.print, err = e.fingerprint(train, validation); err != nil {
 		return nil, err
 	}
-	f.target, f.targets = standard{std: 1}, train.Y
+	f.target = standard{std: 1}
 	if e.problem.Task == metrics.Regression {
-		f.target, f.targets = standardise(train.Y)
+		if f.target, err = standardise(train); err != nil {
+			return nil, err
+		}
 	}
 	if err := f.begin(); err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (f *fit) begin() error {
 			"neural: the checkpoint is of another fit: model, settings, seed, features and numbers of rows must be the same: train anew, or mend them")
 	}
 	if f.state = s; s.batch > 0 {
-		shuffle(f.order, f.config.Seed, s.epoch+1)
+		f.order.begin(f.config.Seed, s.epoch+1)
 	}
 	return nil
 }
@@ -162,7 +163,7 @@ func (f *fit) numBatches() int {
 // runEpoch goes once over the training rows, from where the state says.
 func (f *fit) runEpoch(ctx context.Context) error {
 	if f.batch == 0 {
-		shuffle(f.order, f.config.Seed, f.epoch+1)
+		f.order.begin(f.config.Seed, f.epoch+1)
 	}
 	for n := f.numBatches(); f.batch < n; {
 		if err := f.step(ctx); err != nil {

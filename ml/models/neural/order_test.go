@@ -1,6 +1,7 @@
 package neural
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -35,6 +36,70 @@ func TestOrderIsAPermutationOfItsOwnForEachEpochAndSeed(t *testing.T) {
 			assert.Len(t, seen, 9)
 		}
 	}
+}
+
+// What is computed must be as good as what is listed.
+func TestComputedOrderIsAPermutationOfItsOwnForEachEpochAndSeed(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3, 5, 64, 65, 1000, 4095, 4097} {
+		seen := map[string]bool{}
+		for seed := range uint64(3) {
+			for epoch := 1; epoch <= 3; epoch++ {
+				o := &order{room: make([]uint32, n), far: permutation{n: uint64(n)}}
+				o.begin(seed, epoch)
+				rows := slices.Clone(o.rows(0, n))
+				assert.Equal(t, rows[n/3:n/2], o.rows(n/3, n/2))
+				seen[fmt.Sprint(rows)] = true
+				slices.Sort(rows)
+				for i, v := range rows {
+					require.Equal(t, uint32(i), v)
+				}
+			}
+		}
+		if n >= 64 {
+			assert.Len(t, seen, 9)
+		}
+	}
+}
+
+// Where a row goes, and where the row behind it goes, tells nothing.
+func TestComputedOrderFavoursNoPlace(t *testing.T) {
+	t.Parallel()
+	const n, draws, cells = 1_500_000, 20000, 10
+	var places, steps [cells]int
+	for epoch := range draws {
+		p := newPermutation(n, 1, epoch)
+		first, second := p.at(0), p.at(1)
+		places[first*cells/n]++
+		steps[(second+n-first)%n*cells/n]++
+	}
+	for _, counts := range [][cells]int{places, steps} {
+		chi := 0.0
+		for _, c := range counts {
+			d := float64(c) - draws/cells
+			chi += d * d / (draws / cells)
+		}
+		assert.Less(t, chi, 33.7, "%v", counts) // 9 degrees of freedom: the 99.99th percentile
+	}
+	p := newPermutation(n, 1, 1)
+	chi := 0.0
+	var pairs [cells][cells]int // of one epoch: a row and the one behind it
+	for i := range uint64(n - 1) {
+		pairs[p.at(i)*cells/n][p.at(i+1)*cells/n]++
+	}
+	for _, row := range pairs {
+		for _, c := range row {
+			d := float64(c) - n/cells/cells
+			chi += d * d / (n / cells / cells)
+		}
+	}
+	assert.Less(t, chi, 160.0) // 99 degrees of freedom: the 99.99th percentile
+}
+
+func TestOrderIsListedUpToABoundAndComputedBeyond(t *testing.T) {
+	t.Parallel()
+	assert.Len(t, newOrder(mostListed, 10).list, mostListed)
+	assert.Nil(t, newOrder(mostListed+1, 10).list)
 }
 
 func TestOrderFavoursNoPlace(t *testing.T) {

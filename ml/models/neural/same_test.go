@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/ml/collective"
 	"github.com/troupe-ml/troupe/ml/kernels"
@@ -235,5 +236,39 @@ func TestAnyCheckpointLeadsToTheSameEnd(t *testing.T) {
 		require.Equal(t, want, got, "from checkpoint %d of %d", i+1, len(states))
 		require.Len(t, rest, len(states)-1-i)
 		require.Equal(t, last, rest[len(rest)-1])
+	}
+}
+
+// stored has a table's rows elsewhere.
+type stored struct {
+	models.Table
+	fails int // reads from here on fail
+}
+
+func (s *stored) Read(first int, x, y []float32) error {
+	if first >= s.fails {
+		return fault.New(fault.Unavailable, "the disk is gone")
+	}
+	return s.Copy(first, x, y)
+}
+
+func elsewhere(t models.Table, fails int) models.Table {
+	return models.Table{NumRows: t.NumRows, NumFeatures: t.NumFeatures, Stored: &stored{t, fails}}
+}
+
+func TestRowsThatAreStoredGiveTheSameModelAsThoseInMemory(t *testing.T) {
+	t.Parallel()
+	for _, c := range trials() {
+		want := fitSolo(t, c.config, c.problem, c.train, c.validation, models.Options{Threads: 2})
+		got := fitSolo(t, c.config, c.problem, elsewhere(c.train, 1<<30), elsewhere(c.validation, 1<<30), models.Options{Threads: 2})
+		a, err := want.MarshalBinary()
+		require.NoError(t, err)
+		b, err := got.MarshalBinary()
+		require.NoError(t, err)
+		require.Equal(t, a, b, c.name)
+		e, err := New(c.config, c.problem)
+		require.NoError(t, err)
+		_, err = e.Fit(t.Context(), collective.Solo{}, elsewhere(c.train, 0), c.validation, models.Options{})
+		require.Equal(t, fault.Unavailable, fault.Of(err), c.name)
 	}
 }

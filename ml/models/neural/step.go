@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/kernels"
+	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
 // batch is the rows of one update, while executors take its shards.
@@ -33,7 +34,7 @@ const smallUpdate = 4 * piece
 // same on all of them, and takes less time than to send the sums.
 func (f *fit) step(ctx context.Context) error {
 	first := f.batch * f.config.BatchSize
-	rows := f.order[first:min(first+f.config.BatchSize, len(f.order))]
+	rows := f.order.rows(first, min(first+f.config.BatchSize, f.train.NumRows))
 	b := &f.current
 	b.ctx, b.rows, b.shards = ctx, rows, (len(rows)+f.network.rows-1)/f.network.rows
 	b.next.Store(0)
@@ -66,7 +67,9 @@ func (f *fit) alone(e *executor) error {
 	if f.current.ctx.Err() != nil {
 		return canceled(f.current.ctx)
 	}
-	f.load(e.trainer, 0)
+	if err := f.load(e.trainer, 0); err != nil {
+		return err
+	}
 	e.trainer.scale = 1 / float32(e.trainer.rows)
 	if err := e.trainer.machine.RunAll(); err != nil {
 		return err
@@ -90,7 +93,9 @@ func (f *fit) shards(e *executor) error {
 		if i >= b.shards {
 			return nil
 		}
-		f.load(e.trainer, i)
+		if err := f.load(e.trainer, i); err != nil {
+			return err
+		}
 		e.trainer.scale = 1
 		if err := e.shard(&f.network); err != nil {
 			return err
@@ -99,14 +104,19 @@ func (f *fit) shards(e *executor) error {
 }
 
 // load gives t the rows of shard i.
-func (f *fit) load(t *trainer, i int) {
+func (f *fit) load(t *trainer, i int) error {
 	first := i * f.network.rows
 	t.iteration, t.firstRow = uint64(f.iteration), uint64(first)
 	t.rows = min(f.network.rows, len(f.current.rows)-first)
 	for k, row := range f.current.rows[first : first+t.rows] {
-		copy(t.x.Row(k), f.train.Row(int(row)))
-		t.targets[k] = f.targets[row]
+		if err := f.train.Copy(int(row), t.x.Row(k)[:f.train.NumFeatures], t.targets[k:k+1]); err != nil {
+			return err
+		}
 	}
+	if f.network.problem.Task == metrics.Regression {
+		f.target.scale(t.targets[:t.rows])
+	}
+	return nil
 }
 
 // reduceSums adds the sums of all executors of all ranks in those of the first.

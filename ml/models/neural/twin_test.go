@@ -2,6 +2,7 @@ package neural
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -137,10 +138,13 @@ func (w *twin) update(grad []float64, rows int) {
 
 // fit trains and returns the mean loss of each epoch.
 func (w *twin) fit(t models.Table) (losses []float64) {
-	targets, std := t.Y, 1.0
+	targets, std := slices.Clone(t.Y), 1.0
 	if w.problem.Task == metrics.Regression {
-		var s standard
-		s, targets = standardise(t.Y)
+		s, err := standardise(t)
+		if err != nil {
+			panic(err)
+		}
+		s.scale(targets)
 		std = s.std
 	}
 	order := make([]uint32, t.NumRows)
