@@ -77,3 +77,20 @@ func BenchmarkRollingStd7Days(b *testing.B) {
 func BenchmarkRollingCount7Days(b *testing.B) {
 	bench(b, window.Config{Op: window.RollingCount, Span: 7 * day})
 }
+
+// A row at a time, as online.
+func BenchmarkOneRow(b *testing.B) {
+	for name, c := range map[string]window.Config{
+		"lag": {Op: window.Lag, N: 1}, "7 rows": {Op: window.RollingMean, Rows: 7}, "1000 in time": {Op: window.RollingMean, Span: 1000},
+	} {
+		b.Run(name, func(b *testing.B) {
+			state, err := window.New(c, data.Float64)
+			require.NoError(b, err)
+			column, times := data.NewColumn(data.Float64, 1), []int64{0}
+			for b.Loop() {
+				times[0]++
+				state.Run(column, times, nil)
+			}
+		})
+	}
+}

@@ -57,23 +57,28 @@ func (r *rolling) sumRows(dst, v []float64, from int) {
 }
 
 // deviateRows takes the deviation of each window in two passes.
-func (r *rolling) deviateRows(dst, v []float64, from int, clean bool) {
-	i, rows := from, r.config.Rows
-	one := func() {
-		at := i - from
-		if n := r.num[at]; n >= r.minValues {
-			dst[at] = deviation(v[r.lo[at]:i+r.ahead], float64(n))
+func (r *rolling) deviateRows(dst, v []float64, from int) {
+	for i, lo := range r.lo {
+		if n := r.num[i]; n >= r.minValues {
+			dst[i] = deviation(v[lo:from+i+r.ahead], float64(n))
 		}
 	}
-	for ; i < len(v) && (!clean || i+r.ahead < rows); i++ {
-		one()
+}
+
+// deviateCleanRows does the same where there is no NaN, four windows at a time.
+func deviateCleanRows(dst, v []float64, from, rows, ahead int) {
+	i := from
+	for ; i < len(v) && i+ahead < rows; i++ { // windows that begin with the entity
+		if i+ahead > 0 {
+			dst[i-from] = deviation(v[:i+ahead], float64(i+ahead))
+		}
 	}
 	for ; i+4 <= len(v); i += 4 {
-		at := i + r.ahead - rows
+		at := i + ahead - rows
 		deviateFour(dst[i-from:], v[at:at+rows+3], rows)
 	}
 	for ; i < len(v); i++ {
-		one()
+		dst[i-from] = deviation(v[i+ahead-rows:i+ahead], float64(rows))
 	}
 }
 
@@ -184,8 +189,8 @@ func (r *rolling) least(dst, v []float64, from int, flip int64) {
 			keys[i] = math.MaxInt64
 		}
 	}
-	if rows := r.config.Rows; 0 < rows && rows <= direct {
-		leastOfRows(dst, keys, from, rows, r.ahead, flip)
+	if r.short() {
+		leastOfRows(dst, keys, from, r.config.Rows, r.ahead, flip)
 	} else {
 		r.leastOfBlocks(dst, keys, from, flip)
 	}

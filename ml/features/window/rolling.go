@@ -109,10 +109,8 @@ func floats(c *data.Column) []float64 {
 func (r *rolling) entity(out *data.Column, at int, v []float64, times []int64, from int) {
 	dst := out.Float64s[at : at+len(v)-from]
 	clean := !hasNaN(v)
-	sum := r.config.Op == RollingSum || r.config.Op == RollingMean
-	if rows := r.config.Rows; sum && clean && 0 < rows && rows <= direct {
-		mean := r.config.Op == RollingMean
-		sumCleanRows(dst, v, from, rows, r.ahead, mean)
+	if clean && r.short() && r.config.Op != RollingCount {
+		r.cleanRows(dst, v, from)
 		for i := from; i < len(v) && i+r.ahead < int(r.minValues); i++ {
 			out.Valid.Clear(at + i - from)
 		}
@@ -120,10 +118,45 @@ func (r *rolling) entity(out *data.Column, at int, v []float64, times []int64, f
 	}
 	r.bounds(from, len(v), times)
 	r.count(v, from, clean)
-	short := 0 < r.config.Rows && r.config.Rows <= direct
+	if r.config.Op == RollingCount {
+		for i, n := range r.num {
+			out.Int64s[at+i] = int64(n)
+		}
+		return
+	}
+	r.windows(dst, v, from)
+	for i, n := range r.num {
+		if n < r.minValues {
+			out.Valid.Clear(at + i)
+		} else if r.config.Op == RollingMean {
+			dst[i] /= float64(n)
+		}
+	}
+}
+
+// short reports whether each window is computed anew.
+func (r *rolling) short() bool { return 0 < r.config.Rows && r.config.Rows <= direct }
+
+// cleanRows computes short windows where there is no NaN: all have as many
+// values as rows.
+func (r *rolling) cleanRows(dst, v []float64, from int) {
 	switch r.config.Op {
 	case RollingSum, RollingMean:
-		if short {
+		sumCleanRows(dst, v, from, r.config.Rows, r.ahead, r.config.Op == RollingMean)
+	case RollingMin:
+		r.least(dst, v, from, 0)
+	case RollingMax:
+		r.least(dst, v, from, -1)
+	case RollingStd:
+		deviateCleanRows(dst, v, from, r.config.Rows, r.ahead)
+	}
+}
+
+// windows computes windows whose bounds are known; of means, the sums.
+func (r *rolling) windows(dst, v []float64, from int) {
+	switch r.config.Op {
+	case RollingSum, RollingMean:
+		if r.short() {
 			r.sumRows(dst, v, from)
 		} else {
 			r.sumBlocks(dst, v, from)
@@ -133,22 +166,10 @@ func (r *rolling) entity(out *data.Column, at int, v []float64, times []int64, f
 	case RollingMax:
 		r.least(dst, v, from, -1)
 	case RollingStd:
-		if short {
-			r.deviateRows(dst, v, from, clean)
+		if r.short() {
+			r.deviateRows(dst, v, from)
 		} else {
 			r.deviateBlocks(dst, v, from)
-		}
-	case RollingCount:
-		for i, n := range r.num {
-			out.Int64s[at+i] = int64(n)
-		}
-		return
-	}
-	for i, n := range r.num {
-		if n < r.minValues {
-			out.Valid.Clear(at + i)
-		} else if r.config.Op == RollingMean {
-			dst[i] /= float64(n)
 		}
 	}
 }
