@@ -92,6 +92,8 @@ func TestEdges(t *testing.T) {
 			[]float64{-5, -2, -9, -inf, -8, -7}, []float64{null, -5, -2, -2, -2, -8}},
 		{"a deviation takes two values", window.Config{Op: window.RollingStd, Rows: 3, MinPeriods: 1, IncludeCurrent: true},
 			[]float64{1, null, 3, nan, 5, 9}, []float64{null, null, math.Sqrt2, null, math.Sqrt2, math.Sqrt(8)}},
+		{"the first rows deviate within what there is", window.Config{Op: window.RollingStd, Rows: 5},
+			[]float64{1, 3, 5, 9}, []float64{null, null, math.Sqrt2, 2}},
 		{"equal values do not deviate", window.Config{Op: window.RollingStd, Rows: 3, IncludeCurrent: true},
 			[]float64{0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}, []float64{null, 0, 0, 0, 0, 0, 0}},
 		{"an infinity has no deviation", window.Config{Op: window.RollingStd, Rows: 2, IncludeCurrent: true},
