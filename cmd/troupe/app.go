@@ -218,7 +218,7 @@ func (a *app) engine() (*embedded.Engine, error) {
 	}
 	a.granted, a.cache = budget, filepath.Join(a.dir, "cache")
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else somebody has said so already: GOMEMLIMIT
-		debug.SetMemoryLimit(budget)
+		debug.SetMemoryLimit(budget - budget/8) // some of the budget is for the program itself
 	}
 	return embedded.Open(embedded.Config{
 		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: budget, Version: version, Body: a.body, Preview: a.preview, Clock: a.clock, Log: a.log(),
