@@ -88,8 +88,7 @@ func logParts(x float64) (hi, lo float64) {
 	k += float64(exponent)
 	f := math.Float64frombits(bits-uint64(exponent)<<52) - 1
 	if f == 0 {
-		a, b := sum(k*ln2Hi, k*ln2Lo)
-		return a, b
+		return sum(float64(k*ln2Hi), float64(k*ln2Lo))
 	}
 	d, dLow := sum(2, f)
 	s := f / d
@@ -105,8 +104,8 @@ func logParts(x float64) (hi, lo float64) {
 		rest = float64(rest*z) + 1/float64(n)
 	}
 	fifth := float64(float64(cube*z) * rest)
-	a, aLow := sum(2*s, 2*third)
-	aLow += 2 * (sLow + (thirdLow + fifth))
+	a, aLow := sum(float64(2*s), float64(2*third))
+	aLow += float64(2 * (sLow + (thirdLow + fifth)))
 	hi, e := sum(float64(k*ln2Hi), a)
 	lo = e + (aLow + float64(k*ln2Lo))
 	return sum(hi, lo)

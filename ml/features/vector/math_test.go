@@ -1,6 +1,7 @@
 package vector_test
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"testing"
@@ -160,3 +161,22 @@ func TestFunctionsOfSpecialNumbers(t *testing.T) {
 }
 
 func itoa(k int) string { return big.NewInt(int64(k)).String() }
+
+// A compiler that fuses products with sums, as for arm64 or with GOAMD64=v3,
+// must not change a bit.
+func TestTheBitsAreTheSameEverywhere(t *testing.T) {
+	t.Parallel()
+	sum, state := uint64(0), uint64(1)
+	for range 200_000 {
+		state = state*6364136223846793005 + 1442695040888963407
+		x := (float64(state>>11)*0x1p-53 - 0.3) * 40
+		y := math.Ldexp(1+float64(state>>20&0xff)/256, int(state>>40%200)-100)
+		for _, v := range []float64{
+			vector.Log(y), vector.Log2(y), vector.Log10(y), vector.Exp(x), vector.Pow(y, x), vector.Sin(x), vector.Cos(x), vector.Tan(x),
+			vector.Sin(y), vector.Log(math.Trunc(y)), vector.Log2(math.Ldexp(1, int(x))), vector.Log10(math.Ldexp(1, int(x))), vector.Pow(2, x),
+		} {
+			sum = sum*0x9e3779b97f4a7c15 + math.Float64bits(v)
+		}
+	}
+	require.Equal(t, "944900b52a504948", fmt.Sprintf("%x", sum))
+}
