@@ -63,6 +63,7 @@ type checker struct {
 	schema data.Schema
 	names  []string // columns that are read
 	slots  int
+	state  []any // of what is folded
 }
 
 func (c *checker) slot() int {
@@ -162,7 +163,8 @@ func (c *checker) fold(t term, args []term) term {
 	if _, ok := t.literal(); ok {
 		return t
 	}
-	f := &frame{n: 1, total: 1, state: make([]any, c.slots), pools: &pools{}}
+	c.state = append(c.state, make([]any, c.slots-len(c.state))...)
+	f := &frame{n: 1, total: 1, state: c.state, pools: &pools{}}
 	v := t.node.eval(f)
 	l := literal{typ: t.typ}
 	switch {
@@ -217,7 +219,7 @@ func (c *checker) want(who string, t term, kinds ...kind) term {
 	return t
 }
 
-// number2 makes sure of a number.
+// numeric makes sure of a number.
 func (c *checker) numeric(who string, t term) term { return c.want(who, t, floatKind, intKind) }
 
 // float makes sure of a number, and makes it a float.

@@ -174,6 +174,60 @@ func TestBlocksAgreeWithADumbInterpreter(t *testing.T) {
 	})
 }
 
+// Branches that cost much are computed for the rows that take them, also within
+// each other.
+func TestCostlyBranchesAreThoseOfTheirRows(t *testing.T) {
+	t.Parallel()
+	b := benchBatch()
+	rows := make([]int, 3000)
+	for i := range rows {
+		rows[i] = i
+	}
+	b = featurestest.Rows(b, rows, false)
+	valid := data.NewBitmap(len(rows))
+	for i := range rows {
+		if i%7 != 0 {
+			valid.Set(i)
+		}
+	}
+	b.Columns[0].Valid = valid
+	for _, text := range []string{
+		"if(amount > 300, if(count > 15, log(amount), exp(count)), sqrt(amount))",
+		"if(count > 15, if(amount > 200, if(country = 'DE', log(amount), log2(amount)), log10(amount + count)), null)",
+		"coalesce(amount, if(count < 3, log(count + 1), sin(count)))",
+		"if(count = 3, lower(country + string(count)), upper(if(amount < 50, lower(country), string(count))))",
+		"if(count = 3, day(ts) > 20 and contains(lower(country), 'e'), length(string(count)) = 1)",
+		"if(count = 3, int(string(count)), if(count = 5, length(string(int(amount))), 7))",
+		"if(amount is null, ts + exp(count), ts)",
+	} {
+		p, err := expr.Compile(text, b.Schema)
+		require.NoError(t, err)
+		got, interpret := evalBatch(p, b), expr.Interpret(text)
+		for i := range b.NumRows {
+			row := map[string]any{}
+			for _, name := range p.Columns() {
+				row[name] = valueAt(b.Column(name), i)
+			}
+			require.Equal(t, showVal(interpret(row)), showVal(valueAt(got, i)), "%s of row %d", text, i)
+		}
+	}
+}
+
+func TestTheFirstNullMayComeLate(t *testing.T) {
+	t.Parallel()
+	c := data.NewColumn(data.Int64, 3000)
+	c.Int64s[2500] = -1
+	schema := data.Schema{Fields: []data.Field{{Name: "n", Type: data.Int64}}}
+	for _, text := range []string{"1 / (n + 1)", "if(n < 0, null, n)", "if(n < 0, null, true)", "if(n < 0, null, 'text')"} {
+		p, err := expr.Compile(text, schema)
+		require.NoError(t, err)
+		out := p.Eval([]*data.Column{c}, 3000)
+		for i := range 3000 {
+			require.Equal(t, i != 2500, out.Valid.Get(i), "%s of row %d", text, i)
+		}
+	}
+}
+
 // checkColumn makes sure of what all columns promise: nulls hold zeros, bits
 // beyond the last row are clear, texts are distinct and in order of appearance.
 func checkColumn(t *rapid.T, p *expr.Program, c *data.Column, numRows int) {
