@@ -39,14 +39,12 @@ func fixed(v float64) (mantissa uint64, shift uint, negative bool) {
 	return mantissa, uint(at), b>>63 != 0
 }
 
-// add adds a target below maxTarget in size.
-func (s *sumWords) add(v float64) {
-	mantissa, shift, negative := fixed(v)
-	var w sumWords
-	at, by := shift>>6, shift&63
-	w[at] = mantissa << by
-	if by > 64-mantissaBits {
-		w[at+1] = mantissa >> (64 - by)
+// add adds mantissa * 2^shift units, or takes them away.
+func (s *sumWords) add(mantissa uint64, shift uint, negative bool) {
+	by := shift & 63
+	w := sumWords{mantissa << by, mantissa >> 1 >> (63 - by)}
+	if shift >= 64 {
+		w = sumWords{0, w[0], w[1]}
 	}
 	if negative {
 		s.sub(&w)
@@ -69,19 +67,19 @@ func (s *sumWords) sub(o *sumWords) {
 	s[2], _ = bits.Sub64(s[2], o[2], borrow)
 }
 
-// add adds the square of a target below maxTarget in size.
-func (s *squareWords) add(v float64) {
-	mantissa, shift, _ := fixed(v)
+// add adds the square of mantissa * 2^shift units.
+func (s *squareWords) add(mantissa uint64, shift uint) {
 	high, low := bits.Mul64(mantissa, mantissa)
 	at, by := 2*shift>>6, 2*shift&63
-	parts := [3]uint64{low << by, high<<by | low>>1>>(63-by), high >> 1 >> (63 - by)}
+	if at > 3 {
+		return // beyond maxTarget, which callers see to
+	}
 	var carry uint64
-	for i := uint(0); at+i < uint(len(s)); i++ {
-		if i < 3 {
-			s[at+i], carry = bits.Add64(s[at+i], parts[i], carry)
-		} else if s[at+i], carry = bits.Add64(s[at+i], 0, carry); carry == 0 {
-			break
-		}
+	s[at], carry = bits.Add64(s[at], low<<by, 0)
+	s[at+1], carry = bits.Add64(s[at+1], high<<by|low>>1>>(63-by), carry)
+	s[at+2], carry = bits.Add64(s[at+2], high>>1>>(63-by), carry)
+	for at += 3; carry != 0 && at < uint(len(s)); at++ {
+		s[at], carry = bits.Add64(s[at], 0, carry)
 	}
 }
 

@@ -81,6 +81,13 @@ func (l *labels) number(c *data.Column, rows data.Bitmap, places []uint32) {
 }
 
 func numberKeys[T int32 | int64](l *labels, keys []T, valid, rows data.Bitmap, places []uint32) {
+	places = places[:len(keys)]
+	if rows == nil && valid == nil {
+		for i, key := range keys {
+			places[i] = l.key(int64(key))
+		}
+		return
+	}
 	for i, key := range keys {
 		switch {
 		case !rows.Get(i):

@@ -30,6 +30,7 @@ type targetSums struct {
 
 	places []uint32 // of the rows of a batch
 	folds  []uint16
+	y      []float64
 }
 
 // cell is the rows of one category in one fold.
@@ -81,7 +82,9 @@ func (t *targetSums) targets(target *data.Column, mask data.Bitmap) ([]float64, 
 	if target.Type == data.String {
 		return t.classify(target, rows), rows
 	}
-	y := floats(target)
+	t.y = resized(t.y, target.Len())
+	y := t.y
+	floatsAt(y, target, 0)
 	if target.Type != data.Bool {
 		large, other := false, false
 		for i, v := range y {
@@ -215,24 +218,38 @@ func grown[T any](s []T, n int) []T {
 
 // add adds the rows to their cells.
 func (t *targetSums) add(y []float64, rows data.Bitmap) {
-	slots := uint32(t.like.numSlots())
-	plain := t.flags&numbers == 0
+	slots, cells := uint32(t.like.numSlots()), t.cells
 	places, folds := t.places[:len(y)], t.folds[:len(y)]
-	for i, v := range y {
-		if !rows.Get(i) {
-			continue
+	switch {
+	case t.flags&numbers != 0:
+		for i, v := range y {
+			if rows.Get(i) {
+				t.addNumber(places[i]*slots+uint32(folds[i]), v)
+			}
 		}
-		at := places[i]*slots + uint32(folds[i])
-		c := &t.cells[at]
-		c.n++
-		if plain {
+	case rows == nil:
+		for i, v := range y {
+			c := &cells[places[i]*slots+uint32(folds[i])]
+			c.n++
 			c.ones += int64(v)
-			continue
 		}
-		t.sums[at].add(v)
-		if t.squares != nil {
-			t.squares[at].add(v)
+	default:
+		for i, v := range y {
+			if rows.Get(i) {
+				c := &cells[places[i]*slots+uint32(folds[i])]
+				c.n++
+				c.ones += int64(v)
+			}
 		}
+	}
+}
+
+func (t *targetSums) addNumber(at uint32, v float64) {
+	t.cells[at].n++
+	mantissa, shift, negative := fixed(v)
+	t.sums[at].add(mantissa, shift, negative)
+	if t.squares != nil {
+		t.squares[at].add(mantissa, shift)
 	}
 }
 
