@@ -40,7 +40,7 @@ func bytesOf(c features.Counted, perValue int64) int64 {
 		c.Bytes = int64(float64(c.Bytes) * sketch.DefaultMaxCounted / float64(c.Values))
 		c.Values = sketch.DefaultMaxCounted
 	}
-	return perValue*c.Values + copiesOfText*min(c.Bytes, sketch.MaxCountedBytes)
+	return (perValue+c.Each)*c.Values + copiesOfText*min(c.Bytes, sketch.MaxCountedBytes)
 }
 
 // weigh adds to a stage the memory for the values that earlier stages have told
@@ -96,6 +96,7 @@ func learnedOf(j *jobs.Job, stage string) ([]features.Counted, error) {
 			}
 			sums[i].Values += c.Values
 			sums[i].Bytes += c.Bytes
+			sums[i].Each = max(sums[i].Each, c.Each)
 		}
 	}
 	return sums, nil

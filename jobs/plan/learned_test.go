@@ -35,7 +35,7 @@ func TestStagesAreAdmittedByWhatWasLearned(t *testing.T) {
 			step(jobs.Event{Kind: jobs.StagePlanned, Stage: next})
 			_, tasks := j.Current()
 			for _, task := range tasks {
-				var meta any = Learned{Counted: []features.Counted{{Column: "user", Values: values, Bytes: 10 * values}}}
+				var meta any = Learned{Counted: []features.Counted{{Column: "user", Values: values, Bytes: 10 * values, Each: 5}}}
 				if next.Name == Survey {
 					meta = Facts{Shards: 2, Passes: 1, TaskBytes: 100, StateBytes: 10, CountedBytes: 1000}
 				}
@@ -51,8 +51,8 @@ func TestStagesAreAdmittedByWhatWasLearned(t *testing.T) {
 	}
 	none, some, many := weights(0), weights(1000), weights(1<<40)
 	require.Equal(t, map[string]int64{Survey: 0, "observe-0": 1110, "fit-0": 30, Apply: 100, Manifest: 0}, none)
-	require.Equal(t, int64(30+2*1000*(mergedValue+10*copiesOfText)), some["fit-0"]) // of both shards
-	require.Equal(t, int64(100+1000*(fittedValue+10*copiesOfText)), some[Apply])
+	require.Equal(t, int64(30+2*1000*(mergedValue+5+10*copiesOfText)), some["fit-0"]) // of both shards
+	require.Equal(t, int64(100+1000*(fittedValue+5+10*copiesOfText)), some[Apply])
 	require.Greater(t, many["fit-0"], int64(150<<20))
 	require.Less(t, many["fit-0"], int64(300<<20)) // more are not told apart
 }

@@ -12,7 +12,7 @@ import (
 
 // counts returns what a job tells the values of apart, by pass: for each feature
 // or input of a model the columns that it follows from.
-func (w *work) counts(s *Survey) ([][][]string, error) {
+func (w *work) counts(s *Survey) ([][]features.CountedInput, error) {
 	switch k := w.spec; k.Kind {
 	case spec.KindFeatures:
 		p, err := compile(k.Features, s.Input)
@@ -23,18 +23,18 @@ func (w *work) counts(s *Survey) ([][][]string, error) {
 			return pipelineCounts(p), err
 		}
 		inputs, err := rawInputs(k.Train, s.Input)
-		var texts [][]string
+		var texts []features.CountedInput
 		for _, f := range inputs {
 			if f.Type == data.String {
-				texts = append(texts, []string{f.Name})
+				texts = append(texts, features.CountedInput{Columns: []string{f.Name}})
 			}
 		}
-		return [][][]string{texts}, err
+		return [][]features.CountedInput{texts}, err
 	}
 	return nil, nil
 }
 
-func pipelineCounts(p *features.Pipeline) (out [][][]string) {
+func pipelineCounts(p *features.Pipeline) (out [][]features.CountedInput) {
 	if p == nil {
 		return nil
 	}
@@ -46,20 +46,20 @@ func pipelineCounts(p *features.Pipeline) (out [][][]string) {
 
 // countedBytes is the memory that telling values apart may take in a task that
 // observes a shard, by what the files say of themselves.
-func (d *Dataset) countedBytes(passes [][][]string) (most int64) {
+func (d *Dataset) countedBytes(passes [][]features.CountedInput) (most int64) {
 	for _, sets := range passes {
 		if len(sets) == 0 {
 			continue
 		}
 		for _, s := range d.Shards {
 			bytes := int64(0)
-			for _, columns := range sets {
-				var all features.Counted
+			for _, in := range sets {
+				all := features.Counted{Each: in.Each}
 				for _, r := range s.Ranges {
 					l := d.looks[r.File]
 					v := &view{file: l.file, schema: d.Schema, folder: l.DataFile, filter: d.filter}
 					for g := r.First; g < r.First+r.Count; g++ {
-						one := v.mostDistinct(g, columns)
+						one := v.mostDistinct(g, in.Columns)
 						all.Values, all.Bytes = all.Values+one.Values, all.Bytes+one.Bytes
 					}
 				}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/ml/features"
 )
 
 // How much of a row group is read at a time. Row groups that take much more are
@@ -100,7 +101,7 @@ func (v *view) taskBytes(group int, columns []string) int64 {
 
 // demand adds to the facts what memory the job's tasks may need to read columns of
 // a dataset that has just been looked at, and in which they tell values apart.
-func (d *Dataset) demand(facts *plan.Facts, columns []string, counts [][][]string) {
+func (d *Dataset) demand(facts *plan.Facts, columns []string, counts [][]features.CountedInput) {
 	for _, l := range d.looks {
 		v := view{file: l.file, schema: d.Schema, folder: l.DataFile, filter: d.filter}
 		for g := range l.file.NumRowGroups() {

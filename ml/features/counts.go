@@ -1,6 +1,10 @@
 package features
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/troupe-ml/troupe/data"
+)
 
 // Counted is how many distinct values of a column were told apart, and the
 // length of their texts. What is made of them takes memory in proportion.
@@ -8,6 +12,7 @@ type Counted struct {
 	Column string `json:"column"`
 	Values int64  `json:"values"`
 	Bytes  int64  `json:"bytes"`
+	Each   int64  `json:"each,omitempty"` // bytes that are kept of each value, beside what any that is told apart takes
 }
 
 // counted returns the sizes of summaries that tell values apart.
@@ -29,8 +34,12 @@ const keyBytes = 8
 func (s *State) Counted() []Counted {
 	var out []Counted
 	for i, sum := range s.summaries {
-		if c, ok := sum.(*counts); ok {
-			out = append(out, c.counted(s.pipeline.steps[s.steps[i]].Of[0]))
+		column := s.pipeline.steps[s.steps[i]].Of[0]
+		switch sum := sum.(type) {
+		case *counts:
+			out = append(out, sum.counted(column))
+		case *targetSums:
+			out = append(out, sum.counted(column))
 		}
 	}
 	return out
@@ -47,16 +56,25 @@ func (s *EncoderState) Counted() []Counted {
 	return out
 }
 
-// CountedInputs returns for each step of a pass that tells values apart the
-// columns that these follow from: of the input, and windows.
-func (p *Pipeline) CountedInputs(pass int) [][]string {
-	var out [][]string
+// CountedInput is the columns that the values follow from which a step tells
+// apart: of the input, and windows.
+type CountedInput struct {
+	Columns []string
+	Each    int64 // as Counted has it
+}
+
+// CountedInputs returns these for each step of a pass that tells values apart.
+func (p *Pipeline) CountedInputs(pass int) []CountedInput {
+	var out []CountedInput
 	for i, s := range p.steps {
 		if !p.learns(i, pass) {
 			continue
 		}
-		if _, ok := s.op.(learner).summary().(*counts); ok {
-			out = append(out, p.followsFrom(i))
+		switch sum := s.op.(learner).summary().(type) {
+		case *counts:
+			out = append(out, CountedInput{Columns: p.followsFrom(i)})
+		case *targetSums:
+			out = append(out, CountedInput{p.followsFrom(i), sum.like.cellBytes(sum.like.target.Type != data.Bool && sum.like.target.Type != data.String)})
 		}
 	}
 	return out

@@ -253,6 +253,29 @@ func (t *targetSums) addNumber(at uint32, v float64) {
 	}
 }
 
+// counted returns the size of the summary.
+func (t *targetSums) counted(column string) Counted {
+	c := Counted{Column: column, Each: t.like.cellBytes(t.flags&numbers != 0)}
+	if l := t.labels; l != nil {
+		c.Values, c.Bytes = int64(l.n), int64(l.numBytes)+int64(len(l.ofKey))*keyBytes
+	}
+	return c
+}
+
+// cellBytes is about how many bytes a category takes: of its cells, which are
+// twice as many for a while as they grow, and of what is made of them.
+func (o *targetEncode) cellBytes(numbers bool) int64 {
+	const fitted, truths, sums, squares = 100, 16, 24, 48
+	cell := int64(truths)
+	if numbers {
+		cell += sums
+		if o.auto {
+			cell += squares
+		}
+	}
+	return fitted + 2*cell*int64(o.numSlots())
+}
+
 // drop lets go of the cells, which a summary that has failed needs no more.
 func (t *targetSums) drop() { t.cells, t.sums, t.squares = nil, nil, nil }
 
