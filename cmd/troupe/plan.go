@@ -96,6 +96,9 @@ func (p jobPlan) Sections() []render.Section {
 func inputFacts(name string, p *api.InputPlan) []render.Fact {
 	facts := []render.Fact{{Name: name, Value: fmt.Sprintf("%s rows in %s and %s, %s on disk, %s decoded", progress.Thousands(p.Rows),
 		count(p.Files, "file"), count(p.Shards, "shard"), bytesText(p.FileBytes), bytesText(p.Bytes))}}
+	if p.Explode != "" {
+		facts = append(facts, render.Fact{Name: "  explode", Value: "a row for each element of " + p.Explode})
+	}
 	if p.Where != "" {
 		facts = append(facts, render.Fact{Name: "  where", Value: fmt.Sprintf("%s; rules out the row groups of %s rows", p.Where, progress.Thousands(p.PrunedRows))})
 	}

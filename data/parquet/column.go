@@ -27,6 +27,7 @@ type scratch struct {
 	shift    int            // row of the window at which a column that is decoded begins
 	columns  []*data.Column // of a filtered read, before the filter
 	list     elements
+	ofRows   []uint32           // the row that each element was of, when a list has become rows
 	indexes  map[int]*pageIndex // by chunk, those that rows were ruled out by
 	body     []byte             // a decompressed page
 	dict     []byte             // a decompressed dictionary page, which the chunk's views point into

@@ -148,6 +148,12 @@ func (f *File) readSpan(ctx context.Context, s *scratch, group *rowGroup, sp spa
 		if n := plainBytes(s.pages); n > s.maxBytes {
 			return i, fault.New(fault.Exhausted, "its pages are of %d bytes without compression, more than the %d of memory there may be", n, s.maxBytes)
 		}
+		if l.part == listElement {
+			if into[i], err = s.takeElementsOf(ctx, l, c, s.pages, int(group.numRows)); err != nil {
+				return i, err
+			}
+			continue
+		}
 		if l.part != whole {
 			if into[i], err = s.readList(ctx, l, c, s.pages, int(group.numRows), into[i]); err != nil {
 				return i, err

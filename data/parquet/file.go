@@ -56,6 +56,8 @@ type File struct {
 	unsupported []Unsupported
 	byName      map[string]int
 	tables      pageTables
+	nested      []leaf     // within lists within lists
+	exploded    *explosion // nil: rows are those of the file
 }
 
 // Open reads and checks the footer of the file of the given size; name is what
@@ -78,7 +80,7 @@ func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 	if err := foot.checkChunks(w.physical); err != nil {
 		return nil, err
 	}
-	f = &File{name: name, r: r, foot: foot, leaves: w.leaves, unsupported: w.refused, byName: make(map[string]int)}
+	f = &File{name: name, r: r, foot: foot, leaves: w.leaves, unsupported: w.refused, nested: w.nested, byName: make(map[string]int)}
 	for i := range f.leaves {
 		f.widenUnsigned(&f.leaves[i])
 		f.schema.Fields = append(f.schema.Fields, f.leaves[i].field)
@@ -113,7 +115,16 @@ func (f *File) Schema() data.Schema { return f.schema }
 func (f *File) Unsupported() []Unsupported { return f.unsupported }
 
 // NumRows returns the number of rows of the file.
-func (f *File) NumRows() int64 { return f.foot.numRows }
+func (f *File) NumRows() int64 {
+	if f.exploded == nil {
+		return f.foot.numRows
+	}
+	n := int64(0)
+	for g := range f.foot.groups {
+		n += f.rowsOf(&f.foot.groups[g])
+	}
+	return n
+}
 
 // NumRowGroups returns the number of row groups, which may be 0.
 func (f *File) NumRowGroups() int { return len(f.foot.groups) }
@@ -137,9 +148,9 @@ type ColumnSize struct {
 // RowGroup returns the size of row group i, which must be below NumRowGroups.
 func (f *File) RowGroup(i int) RowGroup {
 	g := &f.foot.groups[i]
-	out := RowGroup{Rows: g.numRows, Columns: make([]ColumnSize, len(f.leaves))}
+	out := RowGroup{Rows: f.rowsOf(g), Columns: make([]ColumnSize, len(f.leaves))}
 	for k := range f.leaves {
-		out.Columns[k] = f.leaves[k].size(g)
+		out.Columns[k] = f.leaves[k].size(g, out.Rows)
 	}
 	return out
 }
@@ -153,11 +164,11 @@ func (g RowGroup) DecodedBytes() int64 {
 	return n
 }
 
-func (l *leaf) size(g *rowGroup) ColumnSize {
+func (l *leaf) size(g *rowGroup, rows int64) ColumnSize {
 	c := &g.chunks[l.at]
-	n := g.numRows * valueBytes(l.field.Type)
+	n := rows * valueBytes(l.field.Type)
 	if l.field.Nullable {
-		n += (g.numRows + 7) / 8
+		n += (rows + 7) / 8
 	}
 	if l.field.Type == data.String {
 		n += min(c.plain, 1<<46) // a claim, and sums must not overflow

@@ -97,42 +97,53 @@ func (p person) String() string {
 	return fmt.Sprint(p.Name, " ", *p.Age)
 }
 
+// drawListed returns rows with lists of all kinds, some of them empty.
+func drawListed(t *rapid.T) []listed {
+	var rows []listed
+	length := rapid.IntRange(0, 4)
+	for i := range rapid.IntRange(1, 60).Draw(t, "rows") {
+		r := listed{ID: int64(i), Map: map[string]int64{}}
+		for k := range length.Draw(t, "tags") {
+			r.Tags = append(r.Tags, fmt.Sprint(k, i%3))
+		}
+		for k := range length.Draw(t, "raw") {
+			r.Raw = append(r.Raw, float64(k*i))
+		}
+		for k := range length.Draw(t, "people") {
+			age := int32(i * k)
+			p := person{Name: fmt.Sprint(i%4, k), Age: &age}
+			if k == i%3 {
+				p.Age = nil
+			}
+			r.People = append(r.People, p)
+		}
+		for k := range length.Draw(t, "in") {
+			r.In.X = append(r.In.X, (k+i)%2 == 0)
+		}
+		for k := range length.Draw(t, "map") {
+			r.Map[fmt.Sprint(k)] = 1
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// writeListed writes rows as another writer does.
+func writeListed(t *rapid.T, rows []listed) []byte {
+	var out bytes.Buffer
+	w := pq.NewGenericWriter[listed](&out, pq.DataPageVersion(rapid.IntRange(1, 2).Draw(t, "version")), pq.PageBufferSize(rapid.SampledFrom([]int{16, 100, 1 << 20}).Draw(t, "page")))
+	_, err := w.Write(rows)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return out.Bytes()
+}
+
 // Lists of another writer become their count and their ends, row by row.
 func TestListsBecomeCountFirstAndLast(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var rows []listed
-		length := rapid.IntRange(0, 4)
-		for i := range rapid.IntRange(1, 60).Draw(t, "rows") {
-			r := listed{ID: int64(i), Map: map[string]int64{}}
-			for k := range length.Draw(t, "tags") {
-				r.Tags = append(r.Tags, fmt.Sprint(k, i%3))
-			}
-			for k := range length.Draw(t, "raw") {
-				r.Raw = append(r.Raw, float64(k*i))
-			}
-			for k := range length.Draw(t, "people") {
-				age := int32(i * k)
-				p := person{Name: fmt.Sprint(i%4, k), Age: &age}
-				if k == i%3 {
-					p.Age = nil
-				}
-				r.People = append(r.People, p)
-			}
-			for k := range length.Draw(t, "in") {
-				r.In.X = append(r.In.X, (k+i)%2 == 0)
-			}
-			for k := range length.Draw(t, "map") {
-				r.Map[fmt.Sprint(k)] = 1
-			}
-			rows = append(rows, r)
-		}
-		var out bytes.Buffer
-		w := pq.NewGenericWriter[listed](&out, pq.DataPageVersion(rapid.IntRange(1, 2).Draw(t, "version")), pq.PageBufferSize(rapid.SampledFrom([]int{16, 100, 1 << 20}).Draw(t, "page")))
-		_, err := w.Write(rows)
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-		f := open(t, out.Bytes())
+		rows := drawListed(t)
+		f := open(t, writeListed(t, rows))
 		require.ElementsMatch(t, []string{
 			"id", "tags.count", "tags.first", "tags.last", "raw.count", "raw.first", "raw.last", "people.count", "people.name.first", "people.name.last",
 			"people.age.first", "people.age.last", "in.X.count", "in.X.first", "in.X.last", "map.count",

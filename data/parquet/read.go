@@ -56,7 +56,7 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 		return nil, err
 	}
 	window, err := f.window(g, o.Rows)
-	if err != nil {
+	if err != nil && f.exploded == nil {
 		return nil, err
 	}
 	s := scratches.Get().(*scratch)
@@ -70,6 +70,11 @@ func (f *File) Read(ctx context.Context, g int, o ReadOptions) (b *data.Batch, e
 			scratches.Put(s)
 		}
 	}()
+	if f.exploded != nil {
+		b, err = f.readExploded(ctx, s, g, want, o)
+		sound = true
+		return b, err
+	}
 	var old []*data.Column
 	if o.Into != nil {
 		old = o.Into.Columns

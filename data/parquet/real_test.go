@@ -168,7 +168,25 @@ func tryAll(b []byte, name string) ([]*data.Batch, data.Schema, error) {
 		}
 		out = append(out, batch)
 	}
-	return out, f.Schema(), nil
+	return out, f.Schema(), tryLists(f)
+}
+
+// tryLists makes rows of each list that a file has.
+func tryLists(f *parquet.File) error {
+	for _, name := range f.Schema().Names() {
+		list, isList := strings.CutSuffix(name, ".count")
+		if !isList {
+			continue
+		}
+		rows, err := f.Explode(list)
+		for g := 0; err == nil && g < f.NumRowGroups(); g++ {
+			_, err = rows.Read(context.Background(), g, parquet.ReadOptions{Columns: rows.Schema().Names()})
+		}
+		if err != nil && fault.Of(err) != fault.Invalid { // a list that cannot become rows
+			return err
+		}
+	}
+	return nil
 }
 
 // requireRefusal checks that an error names the file and is the file's fault.

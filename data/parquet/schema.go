@@ -80,6 +80,9 @@ type leaf struct {
 	maxRep   int       // repetition level of an element of the innermost list, 0: no list
 	element  data.Type // of a list
 	listDef  int       // definition level of an element of the outermost list
+	list     string    // name of the outermost list
+	path     string    // of the value itself
+	isMap    bool      // it is within a map
 }
 
 // leastBytes returns how few bytes a value takes that is written out.

@@ -95,9 +95,14 @@ func (f *File) Statistics(g int, column string) (data.Range, bool) {
 	group := &f.foot.groups[g]
 	c := &group.chunks[l.at]
 	if l.part != whole { // what is said is of the elements
-		return data.Range{Rows: group.numRows, Nulls: -1}, true
+		return data.Range{Rows: f.rowsOf(group), Nulls: -1}, true
 	}
 	r := data.Range{Rows: group.numRows, Nulls: l.nulls(c.stats.nulls(), group.numRows)}
+	if f.exploded != nil {
+		if r.Rows = f.rowsOf(group); r.Nulls != 0 {
+			r.Nulls = -1 // each is there as often as its list is long
+		}
+	}
 	b := c.stats.bounds
 	if !b.there || !f.orderKnown(l) {
 		b = bounds{}

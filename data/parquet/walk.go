@@ -25,6 +25,7 @@ const (
 	listCount
 	listFirst
 	listLast
+	listElement // all elements: the list has become rows
 )
 
 // Names of the columns that lists become, behind the list's own.
@@ -41,6 +42,7 @@ type schemaWalk struct {
 	numLeaf  int
 	leaves   []leaf
 	refused  []Unsupported
+	nested   []leaf        // within lists within lists, which are only counted
 	physical []format.Type // by chunk
 }
 
@@ -189,8 +191,9 @@ func (w *schemaWalk) leaf(e *element, p place) {
 	w.numLeaf++
 	w.physical = append(w.physical, e.physical)
 	l.field = data.Field{Name: p.path, Nullable: p.def > 0}
+	l.path = p.path
 	if p.list != nil {
-		l.listDef = p.list.def
+		l.listDef, l.list, l.isMap = p.list.def, p.list.name, p.isMap
 	}
 	reason := l.interpret(e)
 	l.element = l.field.Type
@@ -211,6 +214,7 @@ func (w *schemaWalk) leaf(e *element, p place) {
 	}
 	switch {
 	case p.isMap || p.rep > 1: // only counted
+		w.nested = append(w.nested, l)
 	case reason != "":
 		w.refused = append(w.refused, Unsupported{p.path, reason})
 	default:

@@ -31,6 +31,7 @@ type InputPlan struct {
 	Shards     int    `json:"shards"`
 	FileBytes  int64  `json:"file_bytes" doc:"on disk"`
 	Where      string `json:"where,omitempty" doc:"the condition on the rows"`
+	Explode    string `json:"explode,omitempty" doc:"the list whose elements are the rows"`
 	PrunedRows int64  `json:"pruned_rows,omitempty" doc:"rows in row groups whose statistics say that where is true of none: they are not read"`
 	TotalBytes int64  `json:"total_bytes" doc:"of all columns and row groups, as the files store them"`
 	ReadBytes  int64  `json:"read_bytes" doc:"of the columns that the job reads, in the row groups that where does not rule out, as the files store them: what one pass reads"`
@@ -76,7 +77,7 @@ func newInputPlan(d *run.Dataset) *InputPlan {
 	}
 	p := &InputPlan{
 		Files: len(d.Files), Rows: d.Rows, Shards: len(d.Shards), Bytes: d.Bytes, Digest: d.Digest,
-		Where: d.Where, PrunedRows: d.Pruned, TotalBytes: d.TotalBytes, ReadBytes: d.ReadBytes,
+		Where: d.Where, Explode: d.Explode, PrunedRows: d.Pruned, TotalBytes: d.TotalBytes, ReadBytes: d.ReadBytes,
 	}
 	for _, f := range d.Files {
 		p.FileBytes += f.Bytes

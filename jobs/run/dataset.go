@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,9 +25,10 @@ import (
 // Dataset is the files of one input as the survey has found them: what is read,
 // and how it is cut into shards. It is a function of the files' bytes and names.
 type Dataset struct {
-	Path     string        `json:"path"`            // as the spec has it
-	Where    string        `json:"where,omitempty"` // the condition on its rows
-	Digest   string        `json:"digest"`          // of the files' contents, in order
+	Path     string        `json:"path"`              // as the spec has it
+	Where    string        `json:"where,omitempty"`   // the condition on its rows
+	Explode  string        `json:"explode,omitempty"` // the list whose elements are the rows
+	Digest   string        `json:"digest"`            // of the files' contents, in order
 	Schema   data.Schema   `json:"schema"`
 	Features []string      `json:"features,omitempty"` // of the output of a features job: its features
 	Files    []DataFile    `json:"files"`
@@ -135,7 +137,7 @@ func (d *Dataset) look(ctx context.Context, name string) (look, error) {
 		return look{}, fmt.Errorf("input: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it is only read
-	pf, err := parquet.Open(f, f.Size(), name)
+	pf, err := d.parquet(f, f.Size(), name)
 	if err != nil {
 		return look{}, err
 	}
@@ -148,6 +150,15 @@ func (d *Dataset) look(ctx context.Context, name string) (look, error) {
 		return look{}, fmt.Errorf("input %s: %w", d.Path, err)
 	}
 	return l, nil
+}
+
+// parquet opens a file, as the rows that the dataset is of.
+func (d *Dataset) parquet(f io.ReaderAt, size int64, name string) (*parquet.File, error) {
+	pf, err := parquet.Open(f, size, name)
+	if err != nil || d.Explode == "" {
+		return pf, err
+	}
+	return pf.Explode(d.Explode)
 }
 
 // groups returns the sizes of a file's row groups, and adds them to the
@@ -231,7 +242,7 @@ func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string
 	if size != file.Bytes {
 		return 0, fault.New(fault.Conflict, "input %s: has %d bytes, had %d when the job began: it must not change while the job runs", file.Path, size, file.Bytes)
 	}
-	pf, err := parquet.Open(f, size, file.Path)
+	pf, err := d.parquet(f, size, file.Path)
 	if err != nil {
 		return 0, err
 	}

@@ -63,6 +63,9 @@ func cut(rows, bytes int64) []parquet.RowSpan {
 // each row.
 func (v *view) pieces(group int, columns []string, madePerRow int64) []parquet.RowSpan {
 	rg := v.file.RowGroup(group)
+	if v.file.Exploded() != "" {
+		return []parquet.RowSpan{{To: rg.Rows}}
+	}
 	return cut(rg.Rows, max(v.decoded(rg, columns), rg.Rows*madePerRow))
 }
 
@@ -81,7 +84,7 @@ func (v *view) decoded(rg parquet.RowGroup, columns []string) int64 {
 func (v *view) taskBytes(group int, columns []string) int64 {
 	rg := v.file.RowGroup(group)
 	bytes := v.decoded(rg, columns)
-	pieces := cut(rg.Rows, bytes)
+	pieces := v.pieces(group, columns, 0)
 	all, widest := int64(0), int64(0)
 	for _, name := range v.stored(wanted(columns, v.filter)) {
 		packed := rg.Columns[v.file.Schema().Index(name)].CompressedBytes

@@ -73,7 +73,7 @@ func datasets(s *Survey) []runs.Dataset {
 	var out []runs.Dataset
 	for role, d := range map[string]*Dataset{"input": s.Input, "reference": s.Reference} {
 		if d != nil {
-			out = append(out, runs.Dataset{Role: role, Path: d.Path, Where: d.Where, Digest: store.Digest(d.Digest), Rows: d.Rows})
+			out = append(out, runs.Dataset{Role: role, Path: d.Path, Where: d.Where, Explode: d.Explode, Digest: store.Digest(d.Digest), Rows: d.Rows})
 		}
 	}
 	slices.SortFunc(out, func(a, b runs.Dataset) int { return cmp.Compare(a.Role, b.Role) })

@@ -65,11 +65,11 @@ func (w *work) look() (*Survey, plan.Facts, error) {
 	var err error
 	switch k := w.spec; k.Kind {
 	case spec.KindFeatures:
-		if s.Input, err = w.open(k.Features.Input, k.Features.Where, ""); err == nil {
+		if s.Input, err = w.open(k.Features.Input, k.Features.Explode, k.Features.Where, ""); err == nil {
 			facts.Passes, err = featurePasses(k.Features, s.Input)
 		}
 	case spec.KindTrain:
-		if s.Input, err = w.open(k.Train.Input, k.Train.Where, ""); err == nil {
+		if s.Input, err = w.open(k.Train.Input, k.Train.Explode, k.Train.Where, ""); err == nil {
 			facts.Passes, err = trainPasses(k.Train, s.Input)
 		}
 	case spec.KindPredict:
@@ -96,13 +96,14 @@ func (w *work) look() (*Survey, plan.Facts, error) {
 	return s, facts, nil
 }
 
-// open looks at an input of which only rows count that meet two conditions.
-func (w *work) open(path string, a, b spec.Where) (*Dataset, error) {
+// open looks at an input, a list of which becomes rows if one is named, and of
+// which only rows count that meet two conditions.
+func (w *work) open(path, list string, a, b spec.Where) (*Dataset, error) {
 	where, err := both(a, b)
 	if err != nil {
 		return nil, err
 	}
-	return (&Dataset{Path: path, files: w.Files, known: w.Store.Refs}).open(w.ctx, where)
+	return (&Dataset{Path: path, Explode: list, files: w.Files, known: w.Store.Refs}).open(w.ctx, where)
 }
 
 func largest(shards []split.Shard) int64 {
@@ -114,7 +115,7 @@ func largest(shards []split.Shard) int64 {
 }
 
 func (w *work) lookPredict(s *Survey, p *spec.Predict) (err error) {
-	if s.Input, err = w.open(p.Input, p.Where, ""); err != nil {
+	if s.Input, err = w.open(p.Input, p.Explode, p.Where, ""); err != nil {
 		return err
 	}
 	if err := s.Input.need("keep", p.Keep...); err != nil {
@@ -134,11 +135,11 @@ func (w *work) lookPredict(s *Survey, p *spec.Predict) (err error) {
 }
 
 func (w *work) lookDrift(s *Survey, d *spec.Drift) (err error) {
-	if s.Input, err = w.open(d.Current, d.Where, d.CurrentWhere); err != nil {
+	if s.Input, err = w.open(d.Current, d.CurrentExplode, d.Where, d.CurrentWhere); err != nil {
 		return err
 	}
 	if d.Reference != "" {
-		if s.Reference, err = w.open(d.Reference, d.Where, d.ReferenceWhere); err != nil {
+		if s.Reference, err = w.open(d.Reference, d.ReferenceExplode, d.Where, d.ReferenceWhere); err != nil {
 			return err
 		}
 	}

@@ -13,8 +13,8 @@ import (
 //	json:"name"             the field's name in files and in the canonical form
 //	doc:"..."               what it is, for messages and the JSON Schema
 //	spec:"..."              rules, comma-separated: required; path (a place of
-//	                        files); where= (the field that takes its condition
-//	                        when it is given as {path, where}); min=, max= (inclusive) and above=, below=
+//	                        files); where= and explode= (the fields that take its
+//	                        options when it is given as {path, where, explode}); min=, max= (inclusive) and above=, below=
 //	                        (exclusive) bounds of a number or of each of a list;
 //	                        least=, most= bounds of a list's length; enum=a|b|c;
 //	                        name (letters, digits, - and _); effort (cannot
@@ -40,6 +40,7 @@ type rule struct {
 	index         int
 	name, doc     string
 	where         string // the field of a path's condition
+	explode       string // and of its list that becomes rows
 	typ           reflect.Type
 	required      bool
 	isPath        bool
@@ -82,6 +83,8 @@ func (r *rule) option(option string) {
 		r.isPath = true
 	case "where":
 		r.where = value
+	case "explode":
+		r.explode = value
 	case "name":
 		r.isName = true
 	case "effort":

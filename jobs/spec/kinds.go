@@ -2,8 +2,9 @@ package spec
 
 // Features is a job that computes the columns of features from raw rows.
 type Features struct {
-	Input     string   `json:"input" spec:"required,path,where=where" doc:"the Parquet files to read: a file, a glob or a folder"`
+	Input     string   `json:"input" spec:"required,path,where=where,explode=explode" doc:"the Parquet files to read: a file, a glob or a folder"`
 	Where     Where    `json:"where,omitempty" doc:"which rows of the input count, such as amount > 100 and country in ('DE', 'FR'); all by default"`
+	Explode   string   `json:"explode,omitempty" doc:"a list of the input, by its name: there is a row for each of its elements"`
 	Output    string   `json:"output" spec:"required,path" doc:"the folder to write"`
 	Target    string   `json:"target,omitempty" doc:"the column to be predicted later; only target_encode may read it"`
 	Entity    string   `json:"entity,omitempty" doc:"the column that says whom lags and windows belong to"`
@@ -17,8 +18,9 @@ type Features struct {
 // Train is a job that fits a model.
 type Train struct {
 	Experiment    string         `json:"experiment" default:"default" doc:"the group of runs that this one is compared with"`
-	Input         string         `json:"input" spec:"required,path,where=where" doc:"the rows to learn from: the output of a features job, or raw Parquet files"`
+	Input         string         `json:"input" spec:"required,path,where=where,explode=explode" doc:"the rows to learn from: the output of a features job, or raw Parquet files"`
 	Where         Where          `json:"where,omitempty" doc:"which rows of the input count, such as amount > 100 and country in ('DE', 'FR'); all by default"`
+	Explode       string         `json:"explode,omitempty" doc:"a list of the input, by its name: there is a row for each of its elements"`
 	Features      *FeatureSource `json:"features,omitempty" doc:"features to compute on the way: the path of a features spec, or a list of features; they are fitted on the training rows only"`
 	Entity        string         `json:"entity,omitempty" doc:"with a list of features: the column that says whom lags and windows belong to"`
 	Timestamp     string         `json:"timestamp,omitempty" doc:"with a list of features: the column that orders the rows of an entity"`
@@ -40,8 +42,9 @@ type Train struct {
 // Predict is a job that applies a model to rows.
 type Predict struct {
 	Model   string   `json:"model" spec:"required,path" doc:"the model: runs:/ID/model, models:/NAME/VERSION, models:/NAME@ALIAS, or a file"`
-	Input   string   `json:"input" spec:"required,path,where=where" doc:"the Parquet files to read: a file, a glob or a folder"`
+	Input   string   `json:"input" spec:"required,path,where=where,explode=explode" doc:"the Parquet files to read: a file, a glob or a folder"`
 	Where   Where    `json:"where,omitempty" doc:"which rows of the input count, such as amount > 100 and country in ('DE', 'FR'); all by default"`
+	Explode string   `json:"explode,omitempty" doc:"a list of the input, by its name: there is a row for each of its elements"`
 	Output  string   `json:"output" spec:"required,path" doc:"the folder to write"`
 	Keep    []string `json:"keep,omitempty" spec:"least=1" doc:"input columns to copy to the output; by default all"`
 	Workers Workers  `json:"workers" spec:"effort" doc:"how many workers may share the job"`
@@ -50,20 +53,22 @@ type Predict struct {
 // Drift is a job that compares two sets of rows. Exactly one of Reference and
 // Model is set.
 type Drift struct {
-	Reference      string            `json:"reference,omitempty" spec:"path,where=reference_where" doc:"the Parquet files to compare with"`
-	ReferenceWhere Where             `json:"reference_where,omitempty" doc:"which rows of the reference count; all by default"`
-	Model          string            `json:"model,omitempty" spec:"path" doc:"a model, whose training rows are compared with"`
-	Current        string            `json:"current" spec:"required,path,where=current_where" doc:"the Parquet files in question"`
-	CurrentWhere   Where             `json:"current_where,omitempty" doc:"which rows of current count; all by default"`
-	Where          Where             `json:"where,omitempty" doc:"which rows count, of reference and current alike"`
-	Columns        Columns           `json:"columns" doc:"which columns are compared; by default all"`
-	Target         string            `json:"target,omitempty" doc:"the column that models predict, reported as target drift"`
-	Method         Method            `json:"method" spec:"enum=auto|psi|ks|wasserstein|js|chi2" default:"auto" doc:"how columns are compared"`
-	Methods        map[string]Method `json:"methods,omitempty" spec:"enum=auto|psi|ks|wasserstein|js|chi2" doc:"how single columns are compared"`
-	Threshold      Threshold         `json:"threshold" doc:"how much is drift"`
-	Report         string            `json:"report,omitempty" spec:"path" doc:"the HTML file to write"`
-	Publish        bool              `json:"publish" default:"false" doc:"whether an event is published when drift is found"`
-	Workers        Workers           `json:"workers" spec:"effort" doc:"how many workers may share the job"`
+	Reference        string            `json:"reference,omitempty" spec:"path,where=reference_where,explode=reference_explode" doc:"the Parquet files to compare with"`
+	ReferenceWhere   Where             `json:"reference_where,omitempty" doc:"which rows of the reference count; all by default"`
+	ReferenceExplode string            `json:"reference_explode,omitempty" doc:"a list of the reference, by its name: there is a row for each of its elements"`
+	Model            string            `json:"model,omitempty" spec:"path" doc:"a model, whose training rows are compared with"`
+	Current          string            `json:"current" spec:"required,path,where=current_where,explode=current_explode" doc:"the Parquet files in question"`
+	CurrentWhere     Where             `json:"current_where,omitempty" doc:"which rows of current count; all by default"`
+	CurrentExplode   string            `json:"current_explode,omitempty" doc:"a list of current, by its name: there is a row for each of its elements"`
+	Where            Where             `json:"where,omitempty" doc:"which rows count, of reference and current alike"`
+	Columns          Columns           `json:"columns" doc:"which columns are compared; by default all"`
+	Target           string            `json:"target,omitempty" doc:"the column that models predict, reported as target drift"`
+	Method           Method            `json:"method" spec:"enum=auto|psi|ks|wasserstein|js|chi2" default:"auto" doc:"how columns are compared"`
+	Methods          map[string]Method `json:"methods,omitempty" spec:"enum=auto|psi|ks|wasserstein|js|chi2" doc:"how single columns are compared"`
+	Threshold        Threshold         `json:"threshold" doc:"how much is drift"`
+	Report           string            `json:"report,omitempty" spec:"path" doc:"the HTML file to write"`
+	Publish          bool              `json:"publish" default:"false" doc:"whether an event is published when drift is found"`
+	Workers          Workers           `json:"workers" spec:"effort" doc:"how many workers may share the job"`
 }
 
 // Task is what a model predicts.

@@ -43,7 +43,7 @@ func structSchema(t reflect.Type) map[string]any {
 		if r.where != "" {
 			p = map[string]any{"anyOf": []any{p, map[string]any{
 				"type": "object", "required": []string{"path"}, "additionalProperties": false,
-				"properties": map[string]any{"path": typeSchema(r.typ, &r), "where": new(Where).schema()},
+				"properties": map[string]any{"path": typeSchema(r.typ, &r), "where": new(Where).schema(), "explode": map[string]any{"type": "string", "minLength": 1}},
 			}}}
 		}
 		p["description"] = r.doc

@@ -46,8 +46,8 @@ func (*Where) schema() map[string]any {
 	return map[string]any{"type": "string", "minLength": 1}
 }
 
-// lift writes an input that is given as {path: ..., where: ...} as the two fields
-// that it is short for.
+// lift writes an input that is given as {path: ..., where: ..., explode: ...} as
+// the fields that it is short for.
 func (d *decoder) lift(n *node, r *rule, path string) *node {
 	value := n.lookup(r.name)
 	if r.where == "" || value == nil || value.shape != shapeMap {
@@ -69,14 +69,15 @@ func (d *decoder) lift(n *node, r *rule, path string) *node {
 		switch e.key {
 		case "path":
 			file.value = e.value
-		case "where":
-			if n.lookup(r.where) != nil {
-				d.fault(e.at, join(at, "where"), fmt.Sprintf("given beside %s", r.where), "give one of the two")
+		case "where", "explode":
+			field := map[string]string{"where": r.where, "explode": r.explode}[e.key]
+			if n.lookup(field) != nil {
+				d.fault(e.at, join(at, e.key), fmt.Sprintf("given beside %s", field), "give one of the two")
 				continue
 			}
-			out.entries = append(out.entries, entry{r.where, e.at, e.value})
+			out.entries = append(out.entries, entry{field, e.at, e.value})
 		default:
-			d.fault(e.at, join(at, e.key), "unknown field", suggest(e.key, []string{"path", "where"}))
+			d.fault(e.at, join(at, e.key), "unknown field", suggest(e.key, []string{"path", "where", "explode"}))
 		}
 	}
 	out.entries = append(out.entries, file)

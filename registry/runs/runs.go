@@ -116,11 +116,12 @@ type Artifact struct {
 
 // Dataset is something a run has read.
 type Dataset struct {
-	Role   string       `json:"role"`            // such as input, reference, current
-	Path   string       `json:"path"`            // as the spec has it
-	Where  string       `json:"where,omitempty"` // the condition on its rows
-	Digest store.Digest `json:"digest"`          // of the rows' files
-	Rows   int64        `json:"rows,omitempty"`  // read
+	Role    string       `json:"role"`              // such as input, reference, current
+	Path    string       `json:"path"`              // as the spec has it
+	Where   string       `json:"where,omitempty"`   // the condition on its rows
+	Explode string       `json:"explode,omitempty"` // its list whose elements are the rows
+	Digest  store.Digest `json:"digest"`            // of the rows' files
+	Rows    int64        `json:"rows,omitempty"`    // read
 }
 
 // Last returns the value at the highest step of every metric, by name.
