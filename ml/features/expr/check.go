@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/troupe-ml/troupe/data"
 )
@@ -64,6 +65,10 @@ type checker struct {
 	names  []string // columns that are read
 	slots  int
 	state  []any // of what is folded
+
+	same   map[*tree]string // what calls that are written alike have in common
+	uses   map[string]int   // how often that is written
+	shared map[string]term  // of what is written more than once
 }
 
 func (c *checker) slot() int {
@@ -84,6 +89,11 @@ func (c *checker) check(t *tree) term {
 	case null:
 		return c.constant(t.at, literal{typ: typ{kind: nullKind}, null: true})
 	}
+	same := c.same[t]
+	if out, ok := c.shared[same]; ok {
+		out.at = t.at
+		return out
+	}
 	args := make([]term, len(t.of))
 	for i, of := range t.of {
 		args[i] = c.check(of)
@@ -93,7 +103,30 @@ func (c *checker) check(t *tree) term {
 	for _, a := range args {
 		out.cost += a.cost
 	}
-	return c.fold(out, args)
+	out = c.fold(out, args)
+	if _, ok := out.literal(); !ok && c.uses[same] > 1 && out.cost > 0 {
+		out.node = shared{out.node, c.slot()}
+		c.shared[same] = out
+	}
+	return out
+}
+
+// count finds calls that are written more than once. names gives trees that are
+// written alike one short name.
+func (c *checker) count(t *tree, names map[string]string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %q", t.shape, t.name)
+	for _, of := range t.of {
+		b.WriteString(" " + c.count(of, names))
+	}
+	name, ok := names[b.String()]
+	if !ok {
+		name = strconv.Itoa(len(names))
+		names[b.String()] = name
+	}
+	c.same[t] = name
+	c.uses[name]++
+	return name
 }
 
 func (c *checker) column(t *tree) term {

@@ -236,3 +236,33 @@ func (l literal) number() float64 {
 
 // isNaN reports whether the literal is no number.
 func (l literal) isNaN() bool { return l.kind == floatKind && math.IsNaN(l.f) }
+
+// shared is a value that stands in several places, and is computed once for
+// all rows of a block. For some of the rows, within a branch, it is computed
+// anew: the one of the block may still be in use.
+type shared struct {
+	of   node
+	slot int
+}
+
+// sharedState is the value, and the block that it is of: its first row, from 1.
+type sharedState struct {
+	vec
+	block int
+}
+
+func (s shared) eval(f *frame) vec {
+	if f.rows != nil {
+		return s.of.eval(f)
+	}
+	state, ok := f.state[s.slot].(*sharedState)
+	if !ok {
+		state = &sharedState{}
+		f.state[s.slot] = state
+	}
+	if state.block != f.from+1 {
+		f.release(state.vec)
+		state.vec, state.block = s.of.eval(f), f.from+1
+	}
+	return given(state.vec).eval(f)
+}

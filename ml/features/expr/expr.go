@@ -64,7 +64,8 @@ func ColumnError(text, name, message, hint string) (err error) {
 func Compile(text string, schema data.Schema) (p *Program, err error) {
 	defer catch(text, &err)
 	t := parse(text)
-	c := &checker{text: text, schema: schema}
+	c := &checker{text: text, schema: schema, same: map[*tree]string{}, uses: map[string]int{}, shared: map[string]term{}}
+	c.count(t, map[string]string{})
 	root := c.check(t)
 	if len(c.names) == 0 {
 		fail(0, "the expression reads no column", "a feature is made of columns of its row")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -140,4 +141,21 @@ func assertNoError(t *testing.T, err error, text string) bool {
 		t.Errorf("%s: %v", text, err)
 	}
 	return err == nil
+}
+
+func TestAProgramServesManyAtOnce(t *testing.T) {
+	t.Parallel()
+	b := benchBatch()
+	p, err := expr.Compile("if(count = 3, upper(country) + string(count), lower(country) + string(count))", b.Schema)
+	require.NoError(t, err)
+	want := p.Eval(columnsOf(b, p), b.NumRows)
+	got := make([]*data.Column, 4)
+	var group sync.WaitGroup
+	for i := range got {
+		group.Go(func() { got[i] = p.Eval(columnsOf(b, p), b.NumRows) })
+	}
+	group.Wait()
+	for _, c := range got {
+		require.Equal(t, want, c)
+	}
 }

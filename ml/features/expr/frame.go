@@ -77,7 +77,7 @@ func (p *pool[T]) take(n, size int) []T {
 func (p *pool[T]) put(s []T) { p.free = append(p.free, s[:cap(s)]) }
 
 // size is how many rows a slice has to hold.
-func (f *frame) size() int { return min(blockRows, (f.total+63)&^63) }
+func (f *frame) size() int { return min(blockRows, f.total) }
 
 // take returns room for the values of the block.
 func take[T scalar](f *frame) []T {
@@ -97,7 +97,7 @@ func take[T scalar](f *frame) []T {
 
 // bits returns room for the bits of the block, which may have any value.
 func (f *frame) bits() data.Bitmap {
-	return data.Bitmap(f.valids.take((f.n+63)/64, f.size()/64))
+	return data.Bitmap(f.valids.take((f.n+63)/64, (f.size()+63)/64))
 }
 
 // release gives back the memory of vectors.

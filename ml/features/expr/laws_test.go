@@ -199,6 +199,9 @@ func TestCostlyBranchesAreThoseOfTheirRows(t *testing.T) {
 		"if(count = 3, day(ts) > 20 and contains(lower(country), 'e'), length(string(count)) = 1)",
 		"if(count = 3, int(string(count)), if(count = 5, length(string(int(amount))), 7))",
 		"if(amount is null, ts + exp(count), ts)",
+		"if(count = 3, log(amount + 1) + log(amount + 1), log(amount + 1) - exp(count)) * log(amount + 1) + if(count = 5, exp(count) + exp(count), exp(count))",
+		"log(amount + 1) * if(count = 3, log(amount + 1) + exp(count), 0) + exp(count) * if(count = 5, exp(count) + sqrt(log(amount + 1)), exp(count))",
+		"if(count = 3, upper(country) + lower(country), if(count < 9, lower(country), upper(country)) + if(count = 3, 'x', lower(country)))",
 	} {
 		p, err := expr.Compile(text, b.Schema)
 		require.NoError(t, err)

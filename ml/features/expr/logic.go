@@ -122,18 +122,19 @@ func (f *frame) some(t term, picks []uint8, wanted uint8, count int) vec {
 	if t.cost < costly || count*4 > f.n*3 || f.n < 64 {
 		return t.node.eval(f)
 	}
-	rows := f.index.take(count, f.size())[:0]
-	for i, p := range picks {
-		if p == wanted {
-			row := int32(i)
-			if f.rows != nil {
-				row = f.rows[i]
-			}
-			rows = append(rows, row)
+	rows, at := f.index.take(count+1, f.size()), 0
+	for i, p := range picks { // without a branch, which nobody could foresee
+		rows[at] = int32(i)
+		at += int(one(p == wanted))
+	}
+	rows = rows[:count]
+	if f.rows != nil {
+		for i, row := range rows {
+			rows[i] = f.rows[row]
 		}
 	}
 	few := *f
-	few.rows, few.n = rows, len(rows)
+	few.rows, few.n = rows, count
 	v := t.node.eval(&few)
 	out := spread(f, v, picks, wanted)
 	f.release(v)
@@ -172,13 +173,14 @@ func spread(f *frame, v vec, picks []uint8, wanted uint8) vec {
 
 func spreadValues[T scalar](f *frame, values []T, picks []uint8, wanted uint8) []T {
 	out := take[T](f)
-	clear(out)
-	at := 0
+	if len(values) == 0 {
+		clear(out)
+		return out
+	}
+	at, last := 0, len(values)-1
 	for i, p := range picks {
-		if p == wanted {
-			out[i] = values[at]
-			at++
-		}
+		out[i] = values[min(at, last)] // of a row that is not wanted, whatever
+		at += int(one(p == wanted))
 	}
 	return out
 }
