@@ -35,3 +35,20 @@ func TestStepsComeBackFromTheCanonicalForm(t *testing.T) {
 	assert.Equal(t, []string{"edges", "labels", "of_what"}, slices.Sorted(maps.Keys(back.Features.Steps[0].Params)))
 	assert.Nil(t, back.Features.Steps[1].Params)
 }
+
+// What a list within the spec may not hold, a file may not hold either.
+func TestAFileOfFeaturesIsJudgedWithTheTrainJob(t *testing.T) {
+	t.Parallel()
+	file := []byte("kind: features\nname: f\ninput: a\noutput: b\ntarget: y\nfeatures: [{name: e, op: target_encode, of: c}]\n")
+	for task, want := range map[string]string{"multiclass": `the task of train "t" is multiclass`, "binary": ""} {
+		specs, err := Parse("t.yaml", []byte("kind: train\nname: t\ninput: a\ntarget: y\ntask: "+task+"\nmodel: {type: mlp}\nfeatures: f.yaml\n"))
+		require.NoError(t, err)
+		got, err := specs[0].Inline(func(string) ([]byte, error) { return file, nil })
+		if want != "" {
+			require.ErrorContains(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, "target_encode", got.Train.Features.Steps[0].Op)
+	}
+}

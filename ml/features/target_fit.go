@@ -103,13 +103,14 @@ func (o *targetEncode) encode(s *targetSums) *encodingFit {
 	total := o.prior(&all)
 	f.Prior = &total.mean
 	priors := make([]prior, numFolds)
-	for k, others := range o.others(folds, &all)[:numFolds] {
-		if others.n > 0 {
-			priors[k] = o.prior(&others)
+	cells, rest := make([]statistics, slots), make([]statistics, slots)
+	o.others(rest, folds, &all)
+	for k := range f.Folds {
+		if rest[k].n > 0 {
+			priors[k] = o.prior(&rest[k])
 			f.Folds[k].Prior = &priors[k].mean
 		}
 	}
-	cells := make([]statistics, slots)
 	learn := func(place uint32, to func(fold int, v float64)) (v float64, seen bool) {
 		var sum statistics
 		for k := range cells {
@@ -119,9 +120,10 @@ func (o *targetEncode) encode(s *targetSums) *encodingFit {
 		if sum.n == 0 {
 			return 0, false
 		}
-		for k, others := range o.others(cells, &sum)[:numFolds] {
+		o.others(rest, cells, &sum)
+		for k := range f.Folds {
 			if f.Folds[k].Prior != nil {
-				to(k, o.value(&others, priors[k]))
+				to(k, o.value(&rest[k], priors[k]))
 			}
 		}
 		return o.value(&sum, total), true
@@ -136,10 +138,9 @@ func (o *targetEncode) encode(s *targetSums) *encodingFit {
 	return f
 }
 
-// others returns, for each fold, the statistics of the folds that a row of it is
+// others writes, for each fold, the statistics of the folds that a row of it is
 // encoded from: all others, or by time the earlier ones.
-func (o *targetEncode) others(folds []statistics, all *statistics) []statistics {
-	out := make([]statistics, len(folds))
+func (o *targetEncode) others(out, folds []statistics, all *statistics) {
 	var earlier statistics
 	for k := range folds {
 		if o.by == foldByTime {
@@ -149,7 +150,6 @@ func (o *targetEncode) others(folds []statistics, all *statistics) []statistics 
 			out[k] = all.minus(&folds[k])
 		}
 	}
-	return out
 }
 
 // foldTimes is how many rows with a target have which time.
