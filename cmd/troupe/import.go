@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/importer"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/progress"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
@@ -38,6 +40,9 @@ func (a *app) importCommand() *cobra.Command {
 		}
 		start := a.clock.Now()
 		r, err := importer.Run(ctx, cfg)
+		if errors.Is(err, importer.ErrTooMany) {
+			return exit.With(exit.Refused, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -54,6 +59,7 @@ output folder, with its number and the reason. See docs/formats/import.md.`
 	c.Example = `  troupe data import sales.csv --out data/sales
   troupe data import 'logs/*.ndjson.gz' --out data/logs --max-rejected 0.1%
   troupe data import sales.csv --type zip=string --type at=timestamp_utc --null NA --out data/sales
+  troupe data import 's3://lake/raw/2024-*.csv.gz' --out s3://lake/sales
   zcat events.csv.gz | troupe data import - --format csv --out data/events`
 	f := c.Flags()
 	f.StringVar(&cfg.Out, "out", "", "the folder to write, or s3://BUCKET/PREFIX")

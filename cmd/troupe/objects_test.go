@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -102,6 +103,33 @@ func TestAClusterWorksInABucket(t *testing.T) {
 	p.remembersNo(s3test.Secret)
 }
 
+func TestAnImportReadsFromABucket(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	p := newPlace(t, inBucket(server)...)
+	var long strings.Builder
+	long.WriteString("id,amount\n")
+	for i := range 900_000 { // more than is looked at for the types
+		fmt.Fprintf(&long, "%d,%d.5\n", i, i%1000)
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "raw"), 0o755))
+	p.write("raw/a.csv", long.String())
+	p.write("raw/b.csv", "id,amount\n4,1.5\n")
+	server.Fill(t, "raw", filepath.Join(p.dir, "raw"))
+	disk := p.ok("data", "import", "raw/a.csv", "raw/b.csv", "--out", "disk")
+	objects := p.ok("data", "import", "s3://lake/raw/*.csv", "--out", "objects")
+	assert.Equal(t, disk["digest"], objects["digest"])
+	assert.InDelta(t, 900_001, objects["rows_out"], 0)
+	one, other := p.ok("data", "import", "raw/b.csv", "--out", "one"), p.ok("data", "import", "s3://lake/raw/b.csv", "--out", "s3://lake/one")
+	assert.Equal(t, one["digest"], other["digest"])
+	for _, none := range []string{"s3://lake/raw/c.csv", "s3://lake/raw/*.ndjson"} {
+		r := p.run("data", "import", none, "--out", "none")
+		assert.NotZero(t, r.code)
+		assert.Contains(t, r.stderr, none)
+		assert.Contains(t, r.stderr, "no ")
+	}
+}
+
 func TestAnImportWritesToABucket(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
@@ -116,7 +144,7 @@ func TestAnImportWritesToABucket(t *testing.T) {
 	assert.FileExists(t, filepath.Join(server.Root, "sales/_rejected.ndjson"))
 	assert.NoFileExists(t, filepath.Join(server.Root, "sales/_staging/import/part-00000.parquet.0"))
 	r := p.run(append(args, "s3://lake/strict", "--max-rejected", "0")...)
-	assert.NotZero(t, r.code)
+	assert.Equal(t, 3, r.code, "a check said no")
 	assert.Contains(t, r.stderr, "rejected")
 	assert.NoFileExists(t, filepath.Join(server.Root, "strict/_staging/import/part-00000.parquet.0"))
 	assert.NoFileExists(t, filepath.Join(server.Root, "strict/_manifest.json"))

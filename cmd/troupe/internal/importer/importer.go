@@ -105,6 +105,9 @@ func (c Config) limit() (lines int64, share float64, err error) {
 	return 0, 0, fault.New(fault.Invalid, "--max-rejected %s: expected a number of lines or a share such as 1%%", c.MaxRejected)
 }
 
+// ErrTooMany is why an import failed whose lines were rejected beyond MaxRejected.
+var ErrTooMany = errors.New("--max-rejected")
+
 // Column is one column of the output.
 type Column struct {
 	Name string `json:"name"`
@@ -151,7 +154,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	sources, err := find(c)
+	sources, err := find(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +312,7 @@ func (w *writing) reject(p piece) error {
 	}
 	if most, _, _ := w.cfg.limit(); most >= 0 && w.result.RowsRejected > most {
 		first := w.rejects.first
-		return fault.New(fault.Invalid, "import: more than %d lines are no rows (--max-rejected); the first is line %d of %s: %s", most, first.Line, w.rejects.firstFile, first.Reason)
+		return fault.New(fault.Invalid, "import: more than %d lines are no rows (%w); the first is line %d of %s: %s", most, ErrTooMany, first.Line, w.rejects.firstFile, first.Reason)
 	}
 	return nil
 }
@@ -321,8 +324,8 @@ func (w *writing) judge() error {
 	total := r.RowsOut + r.RowsRejected
 	switch {
 	case share >= 0 && float64(r.RowsRejected) > share*float64(total):
-		return fault.New(fault.Invalid, "import: %d of %d lines are no rows, more than %s (--max-rejected); the first is line %d of %s: %s",
-			r.RowsRejected, total, w.cfg.MaxRejected, w.rejects.first.Line, w.rejects.firstFile, w.rejects.first.Reason)
+		return fault.New(fault.Invalid, "import: %d of %d lines are no rows, more than %s (%w); the first is line %d of %s: %s",
+			r.RowsRejected, total, w.cfg.MaxRejected, ErrTooMany, w.rejects.first.Line, w.rejects.firstFile, w.rejects.first.Reason)
 	case r.RowsOut == 0 && r.RowsRejected > 0:
 		return fault.New(fault.Invalid, "import: none of %d lines is a row; the first is line %d of %s: %s", r.RowsRejected, w.rejects.first.Line, w.rejects.firstFile, w.rejects.first.Reason)
 	}

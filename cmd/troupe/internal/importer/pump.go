@@ -65,6 +65,7 @@ func (p *pump) read(pl plan, s *source) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	s.expect()
 	st, err := pl.open(r, s.name)
 	if err != nil {
 		return err

@@ -1,7 +1,10 @@
 package importer
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -15,27 +18,45 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/files"
+	"github.com/troupe-ml/troupe/store/s3"
 )
 
-// source is one file, or standard input.
+// source is one file, on a disk or in an object store, or standard input.
 type source struct {
 	name   string
-	stdin  io.Reader // of standard input
-	head   []byte    // what has been taken from stdin already
-	whole  bool      // head is all of it
-	file   *os.File
+	stdin  io.Reader                  // of standard input
+	head   []byte                     // what has been taken from stdin already
+	whole  bool                       // head is all of it
+	object func() (files.File, error) // opens an object
+	file   stored
 	zstd   *zstd.Decoder
 	hash   *xxh3.Hasher // of the bytes as they are stored
 	empty  bool         // there is nothing in it
 	digest string
 }
 
+// stored is an open file.
+type stored interface {
+	io.ReaderAt
+	io.Closer
+}
+
 // find returns the files that paths and globs stand for, each once.
-func find(c Config) ([]*source, error) {
+func find(ctx context.Context, c Config) ([]*source, error) {
 	var out []*source
 	for _, name := range c.Files {
 		if name == "-" {
 			out = append(out, &source{name: "standard input", stdin: c.Stdin})
+			continue
+		}
+		if files.Remote(name) {
+			objects, err := findObjects(ctx, c.Store, name)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, objects...)
 			continue
 		}
 		matches := []string{name}
@@ -71,6 +92,26 @@ func find(c Config) ([]*source, error) {
 	return out, nil
 }
 
+// findObjects returns the objects that a path or glob stands for. They are read
+// until ctx ends.
+func findObjects(ctx context.Context, store *files.Files, name string) ([]*source, error) {
+	matches := []string{name}
+	var err error
+	if strings.ContainsAny(name, "*?[") {
+		matches, err = run.List(ctx, store, name)
+	} else if there, failed := store.Exists(ctx, name); failed != nil || !there {
+		err = cmp.Or(failed, fault.New(fault.NotFound, "there is no such object: name objects, such as s3://BUCKET/PREFIX/*.csv"))
+	}
+	if err != nil {
+		return nil, named(&source{name: name}, err)
+	}
+	var out []*source
+	for _, m := range matches {
+		out = append(out, &source{name: m, object: func() (files.File, error) { return store.Open(ctx, m, "") }})
+	}
+	return out, nil
+}
+
 func names(sources []*source) []string {
 	var out []string
 	for _, s := range sources {
@@ -101,12 +142,43 @@ func (s *source) open() (io.Reader, error) {
 		head := io.MultiReader(bytes.NewReader(s.head), s.stdin)
 		return io.TeeReader(head, s.hash), nil
 	}
+	if s.object != nil {
+		o, err := s.object()
+		if err != nil {
+			return nil, err
+		}
+		s.file = o
+		return s.unpack(io.TeeReader(bufio.NewReaderSize(io.NewSectionReader(o, 0, o.Size()), objectBytes), s.hash))
+	}
 	f, err := os.Open(s.name)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%w", err)
 	}
 	s.file = f
 	return s.unpack(io.TeeReader(f, s.hash))
+}
+
+// objectBytes is how much of an object is asked for at a time.
+const objectBytes = 4 << 20
+
+// expect says that the open file will be read as a whole.
+func (s *source) expect() {
+	if p, ok := s.file.(files.Planner); ok {
+		p.Plan([]s3.Range{{Start: 0, End: s.size()}})
+	}
+}
+
+// size returns how long the open file is; -1 when that is not known, as of a pipe.
+func (s *source) size() int64 {
+	switch f := s.file.(type) {
+	case files.File:
+		return f.Size()
+	case *os.File:
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return info.Size()
+		}
+	}
+	return -1
 }
 
 // unpack undoes the compression.
@@ -197,7 +269,7 @@ func (s *source) samples(most int, few bool) (head []byte, later [][]byte, err e
 	}
 	defer s.close() //nolint:errcheck // it is only read
 	if _, packed := s.extension(); !few && packed == "" {
-		if info, err := s.file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() <= wholeBytes {
+		if n := s.size(); n >= 0 && n <= wholeBytes {
 			most = wholeBytes
 		}
 	}
@@ -232,11 +304,11 @@ func named(s *source, err error) error {
 
 // later returns pieces from the middle and the end of a file that is not packed.
 func (s *source) later() (out [][]byte, err error) {
-	info, err := s.file.Stat()
-	if _, packed := s.extension(); err != nil || packed != "" || !info.Mode().IsRegular() {
-		return nil, err
+	size := s.size()
+	if _, packed := s.extension(); packed != "" || size < 0 {
+		return nil, nil
 	}
-	for _, at := range []int64{info.Size()/2 - laterBytes/2, info.Size() - laterBytes} {
+	for _, at := range []int64{size/2 - laterBytes/2, size - laterBytes} {
 		b := make([]byte, laterBytes)
 		n, err := s.file.ReadAt(b, max(at, headBytes))
 		if err != nil && !errors.Is(err, io.EOF) {
