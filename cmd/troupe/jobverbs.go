@@ -53,7 +53,7 @@ func (a *app) featuresCommand() *cobra.Command {
 	c, s := a.kindVerb("run [FILE...]", "Compute features", spec.KindFeatures, true)
 	s.field(c, "input", "input", "the Parquet files to read", true)
 	s.field(c, "out", "output", "the folder to write", true)
-	return group("features", "Compute features", c)
+	return group("features", "Compute features, and look for leaks in them", c, a.lintCommand())
 }
 
 func (a *app) trainCommand() *cobra.Command {
