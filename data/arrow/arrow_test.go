@@ -18,6 +18,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/arrow"
+	"github.com/troupe-ml/troupe/data/datatest"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/rng"
 )
@@ -45,54 +46,11 @@ func read(in []byte, cfg arrow.ReaderConfig) (out []*data.Batch, err error) {
 	}
 }
 
-// sample is a batch of all types, some rows of it null.
-func sample(t *rapid.T, n int) *data.Batch {
-	b := &data.Batch{NumRows: n}
-	for k := data.Bool; k <= data.Date; k++ {
-		b.Schema.Fields = append(b.Schema.Fields, data.Field{Name: k.String(), Type: k, Nullable: true, UTC: k == data.Timestamp})
-		c := data.NewColumn(k, n)
-		codes := map[string]uint32{}
-		for i := range n {
-			if rapid.IntRange(0, 4).Draw(t, "null") == 0 {
-				if c.Valid == nil {
-					c.Valid = data.NewBitmap(n)
-					for k := range n {
-						c.Valid.Set(k)
-					}
-				}
-				c.Valid.Clear(i)
-				continue
-			}
-			switch k {
-			case data.Bool:
-				c.Bools[i] = rapid.Bool().Draw(t, "v")
-			case data.Int32, data.Date:
-				c.Int32s[i] = rapid.Int32().Draw(t, "v")
-			case data.Int64, data.Timestamp:
-				c.Int64s[i] = rapid.Int64().Draw(t, "v")
-			case data.Float32:
-				c.Float32s[i] = rapid.Float32().Draw(t, "v")
-			case data.Float64:
-				c.Float64s[i] = rapid.Float64().Draw(t, "v")
-			case data.String:
-				s := rapid.StringN(0, 3, -1).Draw(t, "v")
-				if _, ok := codes[s]; !ok {
-					codes[s] = uint32(len(c.Dict))
-					c.Dict = append(c.Dict, s)
-				}
-				c.Codes[i] = codes[s]
-			}
-		}
-		b.Columns = append(b.Columns, c)
-	}
-	return b
-}
-
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		first := sample(t, rapid.IntRange(1, 20).Draw(t, "rows"))
-		batches := []*data.Batch{first, sample(t, 1)}
+		first := datatest.Batch(t, rapid.IntRange(1, 20).Draw(t, "rows"))
+		batches := []*data.Batch{first, datatest.Batch(t, 1)}
 		var buf bytes.Buffer
 		w, err := arrow.NewWriter(&buf, first.Schema, rapid.Bool().Draw(t, "file"))
 		require.NoError(t, err)

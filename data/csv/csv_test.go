@@ -4,7 +4,6 @@ import (
 	"bytes"
 	stdcsv "encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/csv"
+	"github.com/troupe-ml/troupe/data/datatest"
 	"github.com/troupe-ml/troupe/data/text"
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -52,35 +52,9 @@ func read(t require.TestingT, in io.Reader, comma byte, split func(*text.Splitte
 func (o table) rows() [][]string {
 	out := [][]string{}
 	for _, b := range o.batches {
-		for i := range b.NumRows {
-			var row []string
-			for _, c := range b.Columns {
-				row = append(row, show(c, i))
-			}
-			out = append(out, row)
-		}
+		out = append(out, datatest.Rows(b)...)
 	}
 	return out
-}
-
-func show(c *data.Column, i int) string {
-	if !c.Valid.Get(i) {
-		return "⊥"
-	}
-	switch c.Type {
-	case data.String:
-		return c.Dict[c.Codes[i]]
-	case data.Bool:
-		return fmt.Sprint(c.Bools[i])
-	case data.Int32, data.Date:
-		return fmt.Sprint(c.Int32s[i])
-	case data.Float32:
-		return fmt.Sprint(c.Float32s[i])
-	case data.Float64:
-		return fmt.Sprint(c.Float64s[i])
-	default:
-		return fmt.Sprint(c.Int64s[i])
-	}
 }
 
 func strs(n int) []text.Format {

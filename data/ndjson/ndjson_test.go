@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/datatest"
 	"github.com/troupe-ml/troupe/data/ndjson"
 	"github.com/troupe-ml/troupe/data/text"
 )
@@ -34,33 +35,7 @@ func read(t require.TestingT, in string, records int, columns ...text.Format) (r
 		_, err = data.NewBatch(b.Schema, b.Columns)
 		require.NoError(t, err)
 		rejects = append(rejects, bad...)
-		for i := range b.NumRows {
-			var row []string
-			for _, c := range b.Columns {
-				row = append(row, show(c, i))
-			}
-			rows = append(rows, row)
-		}
-	}
-}
-
-func show(c *data.Column, i int) string {
-	if !c.Valid.Get(i) {
-		return "⊥"
-	}
-	switch c.Type {
-	case data.String:
-		return c.Dict[c.Codes[i]]
-	case data.Bool:
-		return fmt.Sprint(c.Bools[i])
-	case data.Int32, data.Date:
-		return fmt.Sprint(c.Int32s[i])
-	case data.Float32:
-		return fmt.Sprint(c.Float32s[i])
-	case data.Float64:
-		return fmt.Sprint(c.Float64s[i])
-	default:
-		return fmt.Sprint(c.Int64s[i])
+		rows = append(rows, datatest.Rows(b)...)
 	}
 }
 

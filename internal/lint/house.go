@@ -26,6 +26,7 @@ var rooms = []room{
 	{"proto/...", 0},
 
 	{"data", 10},
+	{"data/datatest", 11},
 	{"data/split", 11},
 	{"data/parquet", 11},
 	{"data/text", 11},
