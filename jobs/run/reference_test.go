@@ -1,0 +1,160 @@
+package run
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/data"
+)
+
+// The tests in this file hold features jobs against the tables of features that
+// come with the real data, to their tolerance. What the tables' columns mean is
+// told in the README of the data.
+
+// written reads all parts of what a job has written.
+func written(t *testing.T, w *workbench, dir string) []*data.Batch {
+	t.Helper()
+	parts, err := List(t.Context(), nil, w.path(dir))
+	require.NoError(t, err)
+	return readTable(t, parts...)
+}
+
+// textsOf returns a column of texts of all parts of an output.
+func textsOf(t *testing.T, batches []*data.Batch, name string) []string {
+	t.Helper()
+	var out []string
+	for _, b := range batches {
+		c := b.Column(name)
+		require.Equal(t, data.String, c.Type, name)
+		for i := range b.NumRows {
+			text := "null"
+			if c.Valid.Get(i) {
+				text = c.Dict[c.Codes[i]]
+			}
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// requireClose compares two columns, in which NaN stands for null.
+func requireClose(t *testing.T, name string, want, got []float64, tolerance float64) {
+	t.Helper()
+	require.Len(t, got, len(want), name)
+	there := 0
+	for i := range want {
+		if !math.IsNaN(want[i]) {
+			there++
+		}
+		if math.IsNaN(want[i]) != math.IsNaN(got[i]) || math.Abs(want[i]-got[i]) > tolerance*max(1, math.Abs(want[i])) {
+			require.Failf(t, name, "row %d: got %v, want %v", i, got[i], want[i])
+		}
+	}
+	require.Greater(t, there, len(want)/3, "%s: too few values to compare", name)
+}
+
+// keysOf joins the columns that tell rows apart.
+func keysOf(t *testing.T, batches []*data.Batch, names ...string) []string {
+	t.Helper()
+	var columns [][]string
+	for _, name := range names {
+		if batches[0].Column(name).Type == data.String {
+			columns = append(columns, textsOf(t, batches, name))
+			continue
+		}
+		var words []string
+		for _, v := range floatsOf(batches, name) {
+			words = append(words, fmt.Sprint(v))
+		}
+		columns = append(columns, words)
+	}
+	keys := make([]string, len(columns[0]))
+	for i := range keys {
+		var parts []string
+		for _, c := range columns {
+			parts = append(parts, c[i])
+		}
+		keys[i] = strings.Join(parts, "|")
+	}
+	return keys
+}
+
+// pick returns the values of rows.
+func pick[T any](values []T, rows []int) []T {
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		out[i] = values[r]
+	}
+	return out
+}
+
+// find returns the row of each key, of those that keep keeps; of several, the
+// last.
+func find(t *testing.T, wanted, keys []string, keep func(row int) bool) []int {
+	t.Helper()
+	at := make(map[string]int, len(wanted))
+	for i, k := range keys {
+		if keep(i) {
+			at[k] = i
+		}
+	}
+	rows := make([]int, len(wanted))
+	for i, k := range wanted {
+		row, ok := at[k]
+		require.True(t, ok, "there is no row %s", k)
+		rows[i] = row
+	}
+	return rows
+}
+
+func everyRow(int) bool { return true }
+
+// The windows of one station's hours, of rows and of time, are the reference's,
+// computed for all six stations at once and for one alone.
+func TestTheAirOfBeijing(t *testing.T) {
+	t.Parallel()
+	dir := sharedData(t)
+	want := readTable(t, filepath.Join(dir, "beijing/features_dongsi.parquet"))
+	const job = `
+kind: features
+name: air
+input: %q
+output: out
+entity: station
+timestamp: ts
+%s
+features:
+  - {name: pm25_lag1,   op: lag, of: pm25}
+  - {name: pm25_lag24,  op: lag, of: pm25, n: 24}
+  - {name: pm25_mean6,  op: rolling_mean,  of: pm25, window: 6,   include_current: true}
+  - {name: pm25_max24,  op: rolling_max,   of: pm25, window: 24,  include_current: true}
+  - {name: temp_std24,  op: rolling_std,   of: temp, window: 24,  include_current: true}
+  - {name: o3_count168, op: rolling_count, of: o3,   window: 168, include_current: true}
+  - {name: mean6_of_time,  op: rolling_mean,  of: pm25, window: 6h,  include_current: true}
+  - {name: max24_of_time,  op: rolling_max,   of: pm25, window: 24h, include_current: true}
+  - {name: std24_of_time,  op: rolling_std,   of: temp, window: 1d,  include_current: true}
+  - {name: count_of_time,  op: rolling_count, of: o3,   window: 1w,  include_current: true}
+`
+	for _, where := range []string{"", "where: station = 'Dongsi'"} {
+		w := bench(t, t.TempDir())
+		w.succeed(fmt.Sprintf(job, filepath.Join(dir, "beijing/hourly.parquet"), where))
+		got := written(t, w, "out")
+		rows := find(t, keysOf(t, want, "station", "ts"), keysOf(t, got, "station", "ts"), everyRow)
+		require.True(t, slices.IsSorted(rows), "the order of the input")
+		for name, as := range map[string]string{
+			"pm25_lag1": "", "pm25_lag24": "", "pm25_mean6": "mean6_of_time", "pm25_max24": "max24_of_time",
+			"temp_std24": "std24_of_time", "o3_count168": "count_of_time",
+		} {
+			requireClose(t, name, floatsOf(want, name), pick(floatsOf(got, name), rows), 1e-4)
+			if as != "" {
+				requireClose(t, as, floatsOf(want, name), pick(floatsOf(got, as), rows), 1e-4)
+			}
+		}
+	}
+}
