@@ -25,7 +25,7 @@
 //	                  scikit-learn's StandardScaler). All values equal: x - mean. ±inf: ±inf.
 //	min_max_scale     low + (x - min) / (max - min) * (high - low). range: [low, high], by default
 //	                  [0, 1]. clip: true cuts what is beyond; else it stays beyond. All values
-//	                  equal: those values give low. ±inf: ±inf unless cut.
+//	                  equal: as if max - min were 1, so they give low. ±inf: ±inf unless cut.
 //	robust_scale      (x - median) / (75 % quantile - 25 % quantile), quantiles as numpy has them, exact
 //	                  up to 65,536 distinct values and less than 1 % off beyond. Both quartiles equal:
 //	                  x - median. ±inf: ±inf.

@@ -55,7 +55,7 @@ func (o minMaxScale) apply(in []*data.Column, numRows int) []*data.Column {
 	// Halves, since the difference of two numbers may be beyond all numbers.
 	low, span := o.fitted.Min/2, o.fitted.Max/2-o.fitted.Min/2
 	if span == 0 {
-		span = 1
+		span = 0.5 // as if max - min were 1
 	}
 	out := make([]float64, numRows)
 	for i, v := range floats(in[0]) {
