@@ -38,13 +38,13 @@ fuzz: ## Fuzz the readers of foreign bytes, FUZZTIME=60s each
 	@for f in FuzzRead FuzzFooter FuzzPage FuzzDictionary; do $(GO) test -run '^$$$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./data/parquet || exit 1; done
 	@for p in csv ndjson arrow; do $(GO) test -run '^$$$$' -fuzz '^Fuzz' -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./data/$$p || exit 1; done
 
-bench: bench-setup ## Measure against the peers; BENCH=train OUT=file.json for one
+bench: bench-setup build ## Measure against the peers; BENCH=train OUT=file.json for one
 	$(GO) build -o bin/bench/bench ./cmd/bench
 	bin/bench/bench $(if $(BENCH),-bench $(BENCH)) $(if $(OUT),-out $(OUT)) $(if $(RUNS),-runs $(RUNS))
 
 bench-setup:
 	@mkdir -p bin/bench
-	@/usr/bin/python3 -c 'import torch' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-torch; }
+	@/usr/bin/python3 -c 'import torch, pandas' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-torch python3-pandas; }
 	@cd bin/bench && test -d node_modules/nodejs-polars-linux-x64-gnu -a -d node_modules/@duckdb || npm install --silent --no-fund --no-audit --force nodejs-polars nodejs-polars-linux-x64-gnu @duckdb/node-api
 
 lint: ## Format, vet and the rules of the house

@@ -122,7 +122,7 @@ func compare(c Config, bench, unit string, threads int, cases []map[string]any, 
 // shown returns the parameters that say what was measured.
 func shown(params map[string]any) map[string]any {
 	out := maps.Clone(params)
-	for _, k := range []string{"path", "out", "seconds", "only"} {
+	for _, k := range []string{"path", "out", "seconds", "only", "numpy", "program", "categories"} {
 		delete(out, k)
 	}
 	return out

@@ -52,9 +52,10 @@ type Config struct {
 	Against string // the only peer of tables to measure, "" for all
 	Peers   string // folder of the peers' programs
 	Node    string // folder with node_modules
+	Program string // the troupe that runs jobs
 }
 
-var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite}
+var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite, "features": benchFeatures}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-worker" {
@@ -69,9 +70,10 @@ func main() {
 	out := flag.String("out", "", "file to write the rows to, as a JSON array")
 	flag.IntVar(&c.Runs, "runs", 5, "turns of every contender; the median counts")
 	flag.BoolVar(&c.Quick, "quick", false, "fewer cases and shorter turns: to see that it works, not to measure")
-	flag.StringVar(&c.Against, "against", "", "only this peer, duckdb or polars (read and write)")
+	flag.StringVar(&c.Against, "against", "", "only this peer, duckdb, polars or pandas (read, write and features)")
 	flag.StringVar(&c.Peers, "peers", "cmd/bench/peers", "folder of the peers' programs")
 	flag.StringVar(&c.Node, "node", "bin/bench", "folder whose node_modules hold DuckDB and Polars")
+	flag.StringVar(&c.Program, "program", "bin/troupe", "the troupe that runs jobs (features)")
 	flag.Parse()
 	if err := run(c, *which, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -114,6 +114,7 @@ type tables struct {
 	loaded string
 	kept   []*data.Batch
 	used   sync.Pool // batches, for their memory
+	peak   float64   // of the features jobs so far, in MB
 }
 
 // run returns the rows per second of one request.

@@ -30,6 +30,7 @@ type request struct {
 	Rows    int64    `json:"rows"`
 	Columns []string `json:"columns"`
 	Where   string   `json:"where"`
+	Program string   `json:"program"` // of features
 }
 
 // work answers requests until there are no more: the same protocol as the peers'.
@@ -42,6 +43,10 @@ func work(in io.Reader, out io.Writer) error {
 		var v float64
 		switch {
 		case err != nil:
+		case r.Mode == "features":
+			v, err = t.runFeatures(r)
+		case r.Mode == "peak":
+			v = t.peak
 		case r.Path != "":
 			v, err = t.run(r)
 		default:
