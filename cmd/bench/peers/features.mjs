@@ -41,7 +41,7 @@ async function polars() {
   const pl = require("nodejs-polars");
   const c = pl.col;
   return async ({ path, out, categories, rows }) => {
-    const hour = c("ts").date.hour().cast(pl.Float64).mul(2 * Math.PI / 24);
+    const hour = c("ts").dt.hour().cast(pl.Float64).mul(2 * Math.PI / 24);
     const bucket = pl.when(c("amount").lt(0)).then(pl.lit(null))
       .when(c("amount").ltEq(100)).then(pl.lit("low")).when(c("amount").ltEq(500)).then(pl.lit("medium"))
       .when(c("amount").ltEq(1000)).then(pl.lit("high")).otherwise(pl.lit("very_high"));
@@ -56,8 +56,8 @@ async function polars() {
         ...categories.map((k) => c("category").eq(pl.lit(k)).alias("cat_" + k)),
         c("is_fraud").mean().over("category").alias("category_target_enc"),
         c("category").count().over("category").divideBy(rows).alias("category_freq"),
-        c("ts").date.hour().alias("ts_hour"), c("ts").date.weekday().minus(1).alias("ts_day_of_week"), c("ts").date.month().alias("ts_month"),
-        c("ts").date.weekday().gt(5).alias("ts_is_weekend"), hour.sin().alias("ts_hour_sin"), hour.cos().alias("ts_hour_cos"),
+        c("ts").dt.hour().alias("ts_hour"), c("ts").dt.weekday().minus(1).alias("ts_day_of_week"), c("ts").dt.month().alias("ts_month"),
+        c("ts").dt.weekday().gt(5).alias("ts_is_weekend"), hour.sin().alias("ts_hour_sin"), hour.cos().alias("ts_hour_cos"),
         c("amount").shift(1).over("user_id").alias("amount_lag_1"),
         c("amount").shift(1).rollingMean({ windowSize: 7, minPeriods: 1, weights: undefined }).over("user_id").alias("amount_mean_7"),
       ).collectSync().writeParquet(out, { compression: "zstd" });
