@@ -63,9 +63,6 @@ func (s *blobs) Get(ctx context.Context, d store.Digest) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get blob: %w", classify(err))
 	}
-	if s.passing {
-		return b, nil
-	}
 	return b, d.Verify(b)
 }
 

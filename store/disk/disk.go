@@ -8,8 +8,8 @@
 //	revision          no ref has ever had a higher revision than this
 //	logs/NAME         "troupe log 1", a line break, then a frame for each batch
 //	tmp/              files that are being written; emptied when the folder is opened
-//	spill/blobs/...   blobs of jobs of this process, neither synced nor checked when they are read;
-//	                  emptied when the folder is opened
+//	spill/segment-N   blobs of jobs of this process, neither synced nor checked; emptied when the folder
+//	                  is opened
 //
 // A frame is its length, the number of its records, the CRC-32C of its payload
 // and that of these twelve bytes (little-endian words of 32 bits each), and the
@@ -50,7 +50,7 @@ const (
 type Store struct {
 	store.Store
 	folder *folder
-	spill  *folder
+	spill  *spill
 	lock   *os.File
 }
 
@@ -78,30 +78,16 @@ func open(dir string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	spill := newFolder(filepath.Join(dir, spillFolder), log)
-	spill.passing = true
-	if err := empty(spill); err != nil {
+	spill, err := openSpill(newFolder(filepath.Join(dir, spillFolder), log))
+	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return &Store{
-		Store:  store.Store{Blobs: &blobs{f}, Refs: refs, Logs: newLogs(f), Spill: &blobs{spill}},
+		Store:  store.Store{Blobs: &blobs{f}, Refs: refs, Logs: newLogs(f), Spill: spill},
 		folder: f,
 		spill:  spill,
 		lock:   lock,
 	}, nil
-}
-
-// empty makes the folders of blobs that nobody needs any more.
-func empty(f *folder) error {
-	if err := os.RemoveAll(f.dir); err != nil {
-		return classify(err)
-	}
-	for _, sub := range []string{"tmp", "blobs"} {
-		if err := os.MkdirAll(f.path(sub), 0o700); err != nil {
-			return classify(err)
-		}
-	}
-	return nil
 }
 
 // prepare checks the format, makes the folders and reads the revisions.
@@ -152,7 +138,7 @@ func (s *Store) Close() error {
 	if !s.folder.close() {
 		return nil
 	}
-	s.spill.close()
+	s.spill.end()
 	if err := s.lock.Close(); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
@@ -191,9 +177,6 @@ type folder struct {
 	log    *slog.Logger
 	closed chan struct{}
 	life   sync.RWMutex // held for reading by every call
-	// passing files need not be there when the machine has been down, nor be
-	// checked: nobody but this process has written them.
-	passing bool
 
 	write func(f *os.File, b []byte, at int64) error // replaced by tests
 	sync  func(f *os.File) error
@@ -260,7 +243,7 @@ func (f *folder) replace(name string, b []byte) (err error) {
 		}
 	}()
 	err = f.write(tmp, b, 0)
-	if err == nil && !f.passing {
+	if err == nil {
 		err = f.sync(tmp)
 	}
 	if cerr := tmp.Close(); err == nil {
@@ -277,9 +260,6 @@ func (f *folder) replace(name string, b []byte) (err error) {
 
 // syncDir makes the names in a folder durable.
 func (f *folder) syncDir(name string) error {
-	if f.passing {
-		return nil
-	}
 	d, err := os.Open(f.path(name))
 	if err != nil {
 		return classify(err)
