@@ -1,6 +1,8 @@
 package parquet
 
 import (
+	"bytes"
+	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
 	"unicode/utf8"
@@ -199,33 +201,44 @@ func numberValues[T number, W uint32 | uint64](e *chunkEncoder, vs []T, ws []W, 
 	return v
 }
 
+// boolValues encodes truths as bits, eight at a time: a bool is a byte of 0 or 1.
 func boolValues(vs []bool) values {
+	bytesOf := memoryOf(vs)
 	return values{
 		encoding: format.Plain,
 		append: func(dst []byte, from, to int) []byte {
-			for i := from; i < to; i += 8 {
-				b := byte(0)
-				for k, v := range vs[i:min(i+8, to)] {
-					if v {
-						b |= 1 << k
-					}
-				}
-				dst = append(dst, b)
-			}
-			return dst
+			return appendBits(dst, bytesOf[from:to])
 		},
 		bounds: func(from, to int) bounds {
-			lo, hi := byte(1), byte(0)
-			for _, v := range vs[from:to] {
-				if v {
-					hi = 1
-				} else {
-					lo = 0
-				}
+			b := bounds{true, []byte{1}, []byte{0}}
+			if bytes.IndexByte(bytesOf[from:to], 0) >= 0 {
+				b.min[0] = 0
 			}
-			return bounds{true, []byte{lo}, []byte{hi}}
+			if bytes.IndexByte(bytesOf[from:to], 1) >= 0 {
+				b.max[0] = 1
+			}
+			return b
 		},
 	}
+}
+
+// appendBits appends a bit for each byte of 0 or 1, least significant first.
+func appendBits(dst, ones []byte) []byte {
+	at := len(dst)
+	dst = extend(dst, (len(ones)+7)/8)
+	out := dst[at:]
+	for i := range len(ones) / 8 {
+		// Byte k, times two to the power 56 - 7 k, is bit 56 + k; nothing else gets there.
+		out[i] = byte(binary.LittleEndian.Uint64(ones[8*i:]) * 0x0102040810204080 >> 56)
+	}
+	if rest := len(ones) &^ 7; rest < len(ones) {
+		b := byte(0)
+		for k, v := range ones[rest:] {
+			b |= v << k
+		}
+		out[len(out)-1] = b
+	}
+	return dst
 }
 
 // stringValues encodes strings by a dictionary of those that occur, in order of

@@ -63,7 +63,7 @@ func plainNumbers[T number](dst []T, b []byte) error {
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // memoryOf returns the bytes of numbers as they are in memory.
-func memoryOf[T number | uint32 | uint64](vs []T) []byte {
+func memoryOf[T number | uint32 | uint64 | bool](vs []T) []byte {
 	var v T
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs)*int(unsafe.Sizeof(v)))
 }
