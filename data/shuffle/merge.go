@@ -1,22 +1,19 @@
 package shuffle
 
 import (
-	"cmp"
-	"container/heap"
+	"slices"
+	"sort"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/block"
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
-// Part is what one run has in one partition: Next returns its blocks, one after
-// the other, nil after the last.
+// Part is what one run has in one partition: so many blocks, in order.
 type Part struct {
-	Next func() ([]byte, error)
+	Blocks int
+	Read   func(i int) ([]byte, error)
 }
-
-// chunkRows is how many rows are computed at a time.
-const chunkRows = 1 << 16
 
 // Compute gives each row of a batch something back: rows of a key are adjacent,
 // in order of time. starts has the bits of the rows that begin a key; the first
@@ -25,7 +22,8 @@ type Compute func(carried *data.Batch, times []int64, starts data.Bitmap) (*data
 
 // Merge brings the rows of one partition in order, over all runs in the order of
 // the shards, has compute look at them, and gives what it returns to put: blocks
-// for each run, in order, which Place reads.
+// for each run, in order, which Place reads. One block of each run is in memory,
+// and three times as much again.
 func (c Config) Merge(parts []Part, compute Compute, put func(run int, block []byte) error) error {
 	m := &merger{cfg: c, compute: compute, put: put, outs: make([]*out, len(parts))}
 	for i, p := range parts {
@@ -34,17 +32,14 @@ func (c Config) Merge(parts []Part, compute Compute, put func(run int, block []b
 			return err
 		}
 		if h.b != nil {
-			m.heads = append(m.heads, h)
+			m.cursors = append(m.cursors, h)
 		}
 	}
-	heap.Init(&m.heads)
-	for len(m.heads) > 0 {
+	for len(m.cursors) > 0 {
 		if err := m.step(); err != nil {
 			return err
 		}
-	}
-	if err := m.flush(); err != nil {
-		return err
+		m.cursors = slices.DeleteFunc(m.cursors, func(h *cursor) bool { return h.b == nil })
 	}
 	for run := range m.outs {
 		if err := m.end(run); err != nil {
@@ -54,11 +49,30 @@ func (c Config) Merge(parts []Part, compute Compute, put func(run int, block []b
 	return nil
 }
 
+// merger is a merge on its way.
+type merger struct {
+	cfg     Config
+	cursors []*cursor // in the order of runs
+	compute Compute
+	put     func(run int, block []byte) error
+	outs    []*out // by run
+
+	begun bool
+	last  key // of the last row
+}
+
+// out is what goes back to a run.
+type out struct {
+	rows []int32
+	made *data.Append
+}
+
 // cursor is a place in the rows of a run.
 type cursor struct {
 	cfg   Config
 	part  Part
 	run   int
+	read  int         // blocks
 	b     *data.Batch // nil: at the end
 	piece *data.Piece // of what the rows carry
 	at    int
@@ -71,20 +85,24 @@ type cursor struct {
 // load reads the next block.
 func (h *cursor) load() error {
 	h.b, h.at = nil, 0
-	raw, err := h.part.Next()
-	if err != nil || raw == nil {
+	if h.read == h.part.Blocks {
+		return nil
+	}
+	raw, err := h.part.Read(h.read)
+	if err != nil {
 		return err
 	}
+	h.read++
 	b, err := block.Decode(raw, h.cfg.Label)
 	if err != nil {
 		return err
 	}
-	key, times, rows := b.Column(keyName), b.Column(timeName), b.Column(rowName)
+	keys, times, rows := b.Column(keyName), b.Column(timeName), b.Column(rowName)
 	first := b.Schema.Index(rowName) + 1
-	if key == nil || times == nil || rows == nil || key.Type != data.Int64 || times.Type != data.Int64 || rows.Type != data.Int32 || b.NumRows == 0 {
+	if keys == nil || times == nil || rows == nil || keys.Type != data.Int64 || times.Type != data.Int64 || rows.Type != data.Int32 || b.NumRows == 0 {
 		return fault.New(fault.Corrupt, "shuffle: a block without key, time and row, or without rows")
 	}
-	h.b, h.keys, h.times, h.rows, h.ties = b, key.Int64s, times.Int64s, rows.Int32s, nil
+	h.b, h.keys, h.times, h.rows, h.ties = b, keys.Int64s, times.Int64s, rows.Int32s, nil
 	if b.Schema.Fields[1].Name == tieName {
 		h.ties = b.Columns[1].Int64s
 	}
@@ -94,163 +112,160 @@ func (h *cursor) load() error {
 	return nil
 }
 
-func (h *cursor) tie(at int) int64 {
-	if h.ties == nil {
-		return 0
+func (h *cursor) key(at int) key {
+	k := key{first: uint64(h.keys[at])}
+	if h.ties != nil {
+		k.tie = uint64(h.ties[at])
 	}
-	return h.ties[at]
+	return k
 }
 
-// before reports whether a row of h comes before the row that o is at.
-func (h *cursor) before(at int, o *cursor) bool {
-	if c := cmp.Compare(uint64(h.keys[at]), uint64(o.keys[o.at])); c != 0 {
-		return c < 0
+// step merges what is in memory of keys of which nothing else can come, or, when
+// there are none, the rows of one key that is longer than a block.
+func (m *merger) step() error {
+	bound, above := m.bound()
+	spans, total := make([]span, len(m.cursors)), 0
+	for i, h := range m.cursors {
+		to := len(h.keys)
+		if above < 2 {
+			to = h.at + sort.Search(len(h.keys)-h.at, func(k int) bool { return h.key(h.at+k).compare(bound) >= above })
+		}
+		spans[i] = span{h, h.at, to}
+		total += to - h.at
 	}
-	if c := cmp.Compare(uint64(h.tie(at)), uint64(o.tie(o.at))); c != 0 {
-		return c < 0
+	if total > 0 {
+		return m.merge(spans, total)
 	}
-	if c := cmp.Compare(h.times[at], o.times[o.at]); c != 0 {
-		return c < 0
-	}
-	return h.run < o.run
+	return m.long(bound)
 }
 
-// heads is a heap of cursors, the first row on top.
-type heads []*cursor
-
-func (h heads) Len() int           { return len(h) }
-func (h heads) Less(i, j int) bool { return h[i].before(h[i].at, h[j]) }
-func (h heads) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *heads) Push(x any)        { *h = append(*h, x.(*cursor)) } //nolint:errcheck,forcetypeassert // only cursors are pushed
-func (h *heads) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
-}
-
-// second is the cursor that comes after the top, nil when there is none.
-func (h heads) second() *cursor {
-	switch {
-	case len(h) < 2:
-		return nil
-	case len(h) > 2 && h.Less(2, 1):
-		return h[2]
+// bound returns up to which key all rows are in memory: to below it (above is 0),
+// to it (1), or to the end of all keys (2). It is the least last key of the blocks
+// that others follow.
+func (m *merger) bound() (least key, above int) {
+	above = 2
+	for _, h := range m.cursors {
+		if h.read == h.part.Blocks {
+			continue
+		}
+		last, goesOn := h.key(len(h.keys)-1), 1
+		if h.key(0) == last {
+			goesOn = 0 // in the next block, perhaps
+		}
+		switch c := last.compare(least); {
+		case above == 2 || c < 0:
+			least, above = last, goesOn
+		case c == 0:
+			above = min(above, goesOn)
+		}
 	}
-	return h[1]
+	return least, above
 }
 
 // span is rows of one run that are next to each other in the order of all.
 type span struct {
-	run  int
-	rows []int32
+	of       *cursor
+	from, to int
 }
 
-// merger is a merge on its way.
-type merger struct {
-	cfg     Config
-	heads   heads
-	compute Compute
-	put     func(run int, block []byte) error
-
-	chunk  *data.Append
-	times  []int64
-	starts data.Bitmap
-	spans  []span
-	outs   []*out // by run
-
-	begun    bool
-	key, tie int64 // of the last row
-}
-
-// out is what goes back to a run.
-type out struct {
-	rows []int32
-	made *data.Append
-}
-
-// step takes as many rows as there are of one run before those of others.
-func (m *merger) step() error {
-	h, other := m.heads[0], m.heads.second()
-	room := chunkRows
-	if m.chunk != nil {
-		room -= m.chunk.NumRows()
-	}
-	from := h.at
-	to := from + 1
-	for most := min(len(h.keys), from+room); to < most && (other == nil || h.before(to, other)); {
-		to++
-	}
-	if m.chunk == nil {
-		m.chunk = data.NewAppend(h.piece.Batch.Schema)
-		m.starts = data.NewBitmap(chunkRows)
-	}
-	for i := from; i < to; i++ {
-		if !m.begun || h.keys[i] != m.key || h.tie(i) != m.tie {
-			m.starts.Set(m.chunk.NumRows() + i - from)
-			m.begun, m.key, m.tie = true, h.keys[i], h.tie(i)
+// merge sorts spans of all runs, in the order of runs.
+func (m *merger) merge(spans []span, total int) error {
+	k := keys{first: make([]uint64, 0, total)}
+	times := make([]int64, 0, total)
+	var carried *data.Append
+	for _, s := range spans {
+		if carried == nil {
+			carried = data.NewAppend(s.of.piece.Batch.Schema)
 		}
-	}
-	m.chunk.Add(h.piece, from, to)
-	m.times = append(m.times, h.times[from:to]...)
-	m.spans = append(m.spans, span{h.run, h.rows[from:to]})
-	if h.at = to; to == len(h.keys) {
-		if err := h.load(); err != nil {
-			return err
+		for i := s.from; i < s.to; i++ {
+			one := s.of.key(i)
+			k.first = append(k.first, one.first)
+			if s.of.ties != nil {
+				k.ties = append(k.ties, one.tie)
+			}
 		}
+		times = append(times, s.of.times[s.from:s.to]...)
+		carried.Add(s.of.piece, s.from, s.to)
 	}
-	if h.b == nil {
-		heap.Pop(&m.heads)
-	} else {
-		heap.Fix(&m.heads, 0)
+	order := k.sorted(times)
+	sorted := make([]int64, total)
+	starts := data.NewBitmap(total)
+	back := make([]uint32, total)
+	for i, at := range order {
+		m.begin(k.at(at), i, starts)
+		sorted[i], back[at] = times[at], uint32(i)
 	}
-	if m.chunk.NumRows() == chunkRows {
-		return m.flush()
-	}
-	return nil
-}
-
-// flush has the rows of the chunk looked at, and deals out what comes back.
-func (m *merger) flush() error {
-	if m.chunk == nil {
-		return nil
-	}
-	in := m.chunk.Batch()
-	made, err := m.compute(in, m.times, m.starts)
+	made, err := m.computed(carried.Batch().Gather(order), sorted, starts)
 	if err != nil {
 		return err
 	}
-	if made.NumRows != in.NumRows {
-		return fault.New(fault.Internal, "shuffle: %d rows became %d", in.NumRows, made.NumRows)
+	rows := make([]given, len(spans))
+	for i, s := range spans {
+		rows[i] = given{s.of.run, s.of.rows[s.from:s.to]}
 	}
-	piece, at := &data.Piece{Batch: made}, 0
-	pieces := map[int]*data.Piece{}
-	for _, s := range m.spans {
-		o := m.outs[s.run]
-		if o == nil {
-			o = &out{made: data.NewAppend(made.Schema)}
-			m.outs[s.run] = o
-		}
-		if pieces[s.run] == nil {
-			one := *piece
-			pieces[s.run] = &one
-		}
-		o.made.Add(pieces[s.run], at, at+len(s.rows))
-		o.rows = append(o.rows, s.rows...)
-		at += len(s.rows)
-		if len(o.rows) >= m.cfg.BlockRows {
-			if err := m.end(s.run); err != nil {
+	if err := m.deal(made.Gather(back), rows); err != nil {
+		return err
+	}
+	for _, s := range spans {
+		if s.of.at = s.to; s.to == len(s.of.keys) {
+			if err := s.of.load(); err != nil {
 				return err
 			}
 		}
 	}
-	m.chunk, m.times, m.spans = nil, m.times[:0], m.spans[:0]
+	return nil
+}
+
+// begin sets the bit of a row that begins a key.
+func (m *merger) begin(k key, row int, starts data.Bitmap) {
+	if !m.begun || k != m.last {
+		starts.Set(row)
+		m.begun, m.last = true, k
+	}
+}
+
+func (m *merger) computed(in *data.Batch, times []int64, starts data.Bitmap) (*data.Batch, error) {
+	made, err := m.compute(in, times, starts)
+	if err == nil && made.NumRows != in.NumRows {
+		err = fault.New(fault.Internal, "shuffle: %d rows became %d", in.NumRows, made.NumRows)
+	}
+	return made, err
+}
+
+// given are rows of one run.
+type given struct {
+	run  int
+	rows []int32
+}
+
+// deal hands out what rows were given, in their order.
+func (m *merger) deal(made *data.Batch, rows []given) error {
+	pieces, at := map[int]*data.Piece{}, 0
+	for _, g := range rows {
+		o := m.outs[g.run]
+		if o == nil {
+			o = &out{made: data.NewAppend(made.Schema)}
+			m.outs[g.run] = o
+		}
+		if pieces[g.run] == nil {
+			pieces[g.run] = &data.Piece{Batch: made}
+		}
+		o.made.Add(pieces[g.run], at, at+len(g.rows))
+		o.rows = append(o.rows, g.rows...)
+		at += len(g.rows)
+		if len(o.rows) >= m.cfg.BlockRows {
+			if err := m.end(g.run); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
 // end encodes what goes back to a run, if there is something.
 func (m *merger) end(run int) error {
 	o := m.outs[run]
-	if o == nil {
+	if o == nil || len(o.rows) == 0 {
 		return nil
 	}
 	m.outs[run] = nil

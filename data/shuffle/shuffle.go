@@ -49,6 +49,21 @@ const (
 // when the first are enough.
 type keys struct{ first, ties []uint64 }
 
+// key is a hash of a row's key.
+type key struct{ first, tie uint64 }
+
+func (k key) compare(o key) int {
+	return cmp.Or(cmp.Compare(k.first, o.first), cmp.Compare(k.tie, o.tie))
+}
+
+func (k keys) at(row uint32) key {
+	one := key{first: k.first[row]}
+	if k.ties != nil {
+		one.tie = k.ties[row]
+	}
+	return one
+}
+
 // mix spreads the bits of a word; no two words become one.
 //
 // Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators,
@@ -194,12 +209,20 @@ func head(k keys) data.Schema {
 	return s
 }
 
-// cut encodes rows from..to of sorted ones as blocks.
-func (c Config) cut(b *data.Batch, order []uint32) [][]byte {
+// cut encodes rows of a sorted batch as blocks. A key goes on in the next block
+// only if the whole block is of it.
+func (c Config) cut(b *data.Batch, k keys, order []uint32) [][]byte {
 	var out [][]byte
-	for from := 0; from < len(order); from += c.BlockRows {
-		part := b.Gather(order[from:min(from+c.BlockRows, len(order))])
-		out = append(out, block.Append(nil, c.Label, part))
+	for from := 0; from < len(order); {
+		to := min(from+c.BlockRows, len(order))
+		for whole := to; to < len(order) && whole > from; whole-- {
+			if k.at(order[whole-1]) != k.at(order[whole]) {
+				to = whole
+				break
+			}
+		}
+		out = append(out, block.Append(nil, c.Label, b.Gather(order[from:to])))
+		from = to
 	}
 	return out
 }

@@ -119,14 +119,7 @@ func all(n int) []uint32 {
 }
 
 func reader(blocks [][]byte) shuffle.Part {
-	at := 0
-	return shuffle.Part{Next: func() ([]byte, error) {
-		if at == len(blocks) {
-			return nil, nil
-		}
-		at++
-		return blocks[at-1], nil
-	}}
+	return shuffle.Part{Blocks: len(blocks), Read: func(i int) ([]byte, error) { return blocks[i], nil }}
 }
 
 // shuffled runs the whole way and returns for each shard what its rows are given.

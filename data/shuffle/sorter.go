@@ -104,7 +104,7 @@ func (s *Sorter) Flush() error {
 		for to < len(order) && partition(k.first[order[to]], s.cfg.Partitions) == p {
 			to++
 		}
-		run.Parts[p] = s.cfg.cut(whole, order[from:to])
+		run.Parts[p] = s.cfg.cut(whole, k, order[from:to])
 		from = to
 	}
 	s.pending, s.keys, s.times, s.nobody, s.rows = nil, keys{s.keys.first[:0], s.keys.ties[:0]}, s.times[:0], nil, 0

@@ -24,9 +24,9 @@ import (
 const (
 	partitionBytes = 64 << 20 // of the rows of a partition, about
 	mostPartitions = 256
-	runBytes       = 8 << 20  // of the rows of a shard that are sorted at a time
-	openBytes      = 16 << 20 // of the blocks that a merge has open, one for each run
-	fewestOpen     = 1 << 10  // rows of a block
+	runBytes       = 8 << 20 // of the rows of a shard that are sorted at a time
+	openBytes      = 8 << 20 // of the blocks that a merge has open, one for each run
+	fewestOpen     = 1 << 10 // rows of a block
 	mostOpen       = 1 << 16
 	atATime        = 8 // blobs that a task writes or removes
 )
@@ -64,7 +64,7 @@ func (s *shuffling) facts() plan.Windows {
 	return plan.Windows{
 		Level: s.level, Partitions: s.cfg.Partitions,
 		PartitionBytes: copiesOfPiece * runBytes,
-		WindowBytes:    2*open + copiesOfPiece*chunk + taskBytes,
+		WindowBytes:    4*open + copiesOfPiece*chunk + taskBytes,
 	}
 }
 
@@ -234,7 +234,10 @@ func (w *work) window(level int) (jobs.Result, error) {
 			return jobs.Result{}, err
 		}
 		for _, run := range s.Runs {
-			parts = append(parts, shuffle.Part{Next: w.next(run.Parts[w.task.Index])})
+			blocks := run.Parts[w.task.Index]
+			parts = append(parts, shuffle.Part{Blocks: len(blocks), Read: func(i int) ([]byte, error) {
+				return w.Store.Passing().Get(w.ctx, blocks[i])
+			}})
 		}
 	}
 	h, err := sh.NewHistory()
@@ -261,18 +264,6 @@ func (w *work) window(level int) (jobs.Result, error) {
 	}
 	digest, err := w.put(left)
 	return jobs.Result{Output: digest, RowsIn: rows}, err
-}
-
-// next reads blobs one after the other.
-func (w *work) next(blocks []store.Digest) func() ([]byte, error) {
-	return func() ([]byte, error) {
-		if len(blocks) == 0 {
-			return nil, nil
-		}
-		d := blocks[0]
-		blocks = blocks[1:]
-		return w.Store.Passing().Get(w.ctx, d)
-	}
 }
 
 // forget removes what the windows of a job have left on their way, once nobody
