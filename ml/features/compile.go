@@ -26,7 +26,7 @@ func Compile(cfg Config, input data.Schema) (*Pipeline, error) {
 func compile(c *compiler) (*Pipeline, error) {
 	c.checkRoles()
 	c.checkKeep()
-	p := &Pipeline{cfg: c.cfg}
+	p := (&Pipeline{cfg: c.cfg}).unprinted()
 	for i, s := range c.cfg.Steps {
 		st, ok := c.compile(i, s, p.steps)
 		if !ok {

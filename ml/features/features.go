@@ -39,6 +39,7 @@ type Pipeline struct {
 	steps     []step
 	numPasses int
 	fitted    int // passes that are done
+	print     func() uint64
 }
 
 // step is one feature, compiled.
@@ -254,7 +255,7 @@ func (p *Pipeline) checkReady(op string) error {
 // knows no column of that name (those it knows are the columns its steps read
 // and the ones that were kept) or a feature is called so.
 func (p *Pipeline) WithKeep(keep ...string) (*Pipeline, error) {
-	out := *p
+	out := p.clone()
 	out.cfg.Keep = slices.Clone(keep)
 	c := &compiler{cfg: out.cfg, input: p.input}
 	c.checkKeep()
@@ -263,7 +264,7 @@ func (p *Pipeline) WithKeep(keep ...string) (*Pipeline, error) {
 			c.fault("keep: %q is also a feature; rename one of them", name)
 		}
 	}
-	return &out, c.err()
+	return out, c.err()
 }
 
 // Apply computes the features of a batch, row by row: what a row becomes does

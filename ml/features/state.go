@@ -3,6 +3,7 @@ package features
 import (
 	"encoding/binary"
 	"encoding/json"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 
@@ -79,13 +80,20 @@ func (s *State) Merge(o *State) error {
 	return nil
 }
 
-// fingerprint identifies the pipeline, with all it has learned so far.
-func (p *Pipeline) fingerprint() uint64 {
-	b, err := json.Marshal(p)
-	if err != nil {
-		panic("features: a pipeline that cannot be written: " + err.Error())
-	}
-	return xxh3.Hash(b)
+// fingerprint identifies the pipeline, with all it has learned so far. It is
+// worked out once: what was learned may be a million categories.
+func (p *Pipeline) fingerprint() uint64 { return p.print() }
+
+// unprinted gives the pipeline, which is new, a fingerprint of its own.
+func (p *Pipeline) unprinted() *Pipeline {
+	p.print = sync.OnceValue(func() uint64 {
+		b, err := json.Marshal(p)
+		if err != nil {
+			panic("features: a pipeline that cannot be written: " + err.Error())
+		}
+		return xxh3.Hash(b)
+	})
+	return p
 }
 
 // MarshalBinary writes the state: the same bytes for the same multiset of rows.
@@ -160,7 +168,7 @@ func (p *Pipeline) Fit(pass int, s *State) (*Pipeline, error) {
 func (p *Pipeline) clone() *Pipeline {
 	out := *p
 	out.steps = append([]step(nil), p.steps...)
-	return &out
+	return out.unprinted()
 }
 
 // reader decodes a state; the first fault sticks, and what is read after it is
