@@ -34,7 +34,7 @@ type Train struct {
 	Epochs        int            `json:"epochs" spec:"min=1,max=100000" default:"20" doc:"the most passes over the training rows"`
 	BatchSize     int            `json:"batch_size" spec:"min=1,max=1048576" default:"1024" doc:"rows per update, over all workers together"`
 	EarlyStopping *EarlyStopping `json:"early_stopping,omitempty" doc:"when to stop before the last epoch"`
-	Seed          uint64         `json:"seed" default:"42" doc:"the seed of weights, shuffling and dropout"`
+	Seed          uint64         `json:"seed" default:"42" doc:"the seed of weights, shuffling, dropout and the folds of target_encode"`
 	Workers       Workers        `json:"workers" spec:"effort" doc:"how many workers may train together"`
 	Threads       int            `json:"threads" spec:"min=0,max=1024,effort" default:"0" doc:"threads of each worker; 0 means one per core"`
 }
