@@ -18,6 +18,7 @@ import (
 
 	"github.com/troupe-ml/troupe/cluster/node"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
+	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
 	"github.com/troupe-ml/troupe/ml/kernels"
@@ -217,10 +218,34 @@ func existing(dir string) (string, error) {
 	}
 }
 
+// nodesWithOneLeader looks at the nodes again, for a while, until one of them
+// coordinates: word of it takes a moment to get around when a cluster has begun, or
+// another node takes over.
+func (a *app) nodesWithOneLeader(ctx context.Context, b backend.Backend) ([]api.Node, error) {
+	const looks, pause = 25, 200 * time.Millisecond
+	for look := 1; ; look++ {
+		nodes, err := b.Nodes(ctx)
+		leaders := 0
+		for _, n := range nodes {
+			if n.Leader {
+				leaders++
+			}
+		}
+		if err != nil || leaders == 1 || look == looks {
+			return nodes, err
+		}
+		select {
+		case <-ctx.Done():
+			return nodes, nil
+		case <-a.clock.After(pause):
+		}
+	}
+}
+
 func (a *app) checkCluster(ctx context.Context) finding {
 	f := finding{Check: "cluster"}
 	err := a.with(func(b backend.Backend) error {
-		nodes, err := b.Nodes(ctx)
+		nodes, err := a.nodesWithOneLeader(ctx, b)
 		if err != nil {
 			return err
 		}

@@ -204,7 +204,8 @@ func TestUpIsAClusterUntilCtrlC(t *testing.T) {
 	p.env = []string{"TROUPE_ADDRESS=" + cluster["address"].(string)}
 
 	assert.Len(t, p.ok("nodes", "list")[""], 3)
-	assert.Equal(t, 0, p.run("doctor").code)
+	doctor := p.run("doctor")
+	assert.Equal(t, 0, doctor.code, doctor.stdout)
 	f := p.ok("features", "run", "-f", "features.yaml")
 	assert.Equal(t, alone["digest"], f["digest"], "a cluster makes the same bytes")
 	m := p.ok("train", "-f", "train.yaml", "--set", "epochs=2")
