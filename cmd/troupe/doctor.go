@@ -18,9 +18,9 @@ import (
 
 	"github.com/troupe-ml/troupe/cluster/node"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
-	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/exit"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
+	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/ml/kernels"
 )
 
