@@ -1,6 +1,8 @@
 package lint_test
 
 import (
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,7 +11,9 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/ml/features/featurestest"
 	"github.com/troupe-ml/troupe/ml/features/lint"
+	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
 // pieces cuts the rows of a batch into batches, with the numbers of their rows.
@@ -81,5 +85,42 @@ func TestWhatIsFoundDependsOnTheRowsAlone(t *testing.T) {
 			}
 		}
 		assert.Equal(rt, want, append(lint.Static(s), lint.Check(p, a)...))
+	})
+}
+
+// Tables of the strangest values are judged without a fault, and empty ones.
+func TestStrangeTablesAreJudged(t *testing.T) {
+	t.Parallel()
+	var schema data.Schema
+	var names []string
+	for _, kind := range []data.Type{data.Bool, data.Int32, data.Int64, data.Float32, data.Float64, data.String, data.Timestamp, data.Date} {
+		for _, nullable := range []bool{false, true} {
+			name := kind.String() + map[bool]string{true: "?"}[nullable]
+			schema.Fields = append(schema.Fields, data.Field{Name: name, Type: kind, Nullable: nullable})
+			names = append(names, name)
+		}
+	}
+	tables := featurestest.Tables(schema, 250)
+	rapid.Check(t, func(rt *rapid.T) {
+		b := tables.Draw(rt, "table")
+		oneOf := rapid.SampledFrom(names)
+		s := &lint.Subject{
+			Job: "train", Schema: schema, Target: oneOf.Draw(rt, "target"), Entity: oneOf.Draw(rt, "entity"), Timestamp: oneOf.Draw(rt, "timestamp"),
+			Task:  rapid.SampledFrom([]metrics.Task{"", metrics.Binary, metrics.Multiclass, metrics.Regression}).Draw(rt, "task"),
+			Split: &lint.Split{By: rapid.SampledFrom([]string{"random", "hash", "time"}).Draw(rt, "split"), Column: oneOf.Draw(rt, "column"), Test: 0.5},
+		}
+		s.Inputs = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == s.Target })
+		if rapid.Bool().Draw(rt, "no rows") {
+			b = b.Head(0)
+		}
+		seen := map[string]bool{}
+		for _, f := range judged(t, s, b) {
+			assert.NotEmpty(rt, f.Evidence)
+			assert.False(rt, seen[f.Code+f.Column], "%v is told twice", f)
+			seen[f.Code+f.Column] = f.Code != lint.TargetSum
+			for name, v := range f.Values {
+				assert.False(rt, math.IsNaN(v) || math.IsInf(v, 0), "%s of %v", name, f)
+			}
+		}
 	})
 }
