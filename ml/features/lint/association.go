@@ -40,9 +40,12 @@ type table struct {
 	counts []int64        // by bin, half and class; or by bin, half and number of rows, sum and sum of squares of ranks
 }
 
+// Bins of numbers: so many at most, and not so many that their rows tell nothing.
 const (
-	maxBins = 256
-	halves  = 2
+	maxBins    = 256
+	minBins    = 16
+	rowsPerBin = 12
+	halves     = 2
 )
 
 // Association returns what a second pass over the same rows has to fill; nil
@@ -71,8 +74,8 @@ func (p *Profile) Association() *Association {
 		}
 		t := &table{at: i, always: 1}
 		switch {
-		case timely(c.field.Type):
-			t.edges, t.always = nil, 2
+		case timely(c.field.Type): // no feature takes the time itself
+			t.always = 2
 		case c.field.Type == data.String:
 			t.texts = map[uint16]int{}
 		default:
@@ -85,17 +88,19 @@ func (p *Profile) Association() *Association {
 	return a
 }
 
-// edgesOf returns where bins begin: at every value, or at quantiles of them.
+// edgesOf returns where bins begin: at every value if they are few, else at
+// quantiles of them.
 func edgesOf(values []float64) []float64 {
 	values = slices.DeleteFunc(values, math.IsNaN)
 	slices.Sort(values)
+	bins := min(max(len(values)/rowsPerBin, minBins), maxBins)
 	distinct := slices.Compact(slices.Clone(values))
-	if len(distinct) <= maxBins {
+	if len(distinct) <= bins {
 		return distinct
 	}
 	var edges []float64
-	for k := 1; k < maxBins; k++ {
-		edges = append(edges, values[k*len(values)/maxBins])
+	for k := 1; k < bins; k++ {
+		edges = append(edges, values[k*len(values)/bins])
 	}
 	return slices.Compact(edges)
 }

@@ -242,3 +242,63 @@ func TestTheCorpus(t *testing.T) {
 	}
 	t.Logf("%d jobs with leaks and %d without, of %d seeds each", len(planted), len(controls), len(seeds))
 }
+
+// How bad a finding is depends on what was seen.
+func TestSeverities(t *testing.T) {
+	t.Parallel()
+	noisy := func(mistakes float64) func(t *table) *lint.Subject {
+		return func(t *table) *lint.Subject {
+			y := t.base()
+			t.int("c", func(i int) int {
+				if t.yes(mistakes) {
+					return int(1 - y[i])
+				}
+				return int(y[i])
+			})
+			return raw("x", "c")
+		}
+	}
+	lagged := func(s split) func(t *table) *lint.Subject {
+		return func(t *table) *lint.Subject {
+			t.base()
+			return s.of(with(step("l", "lag", "y")))
+		}
+	}
+	fitted := func(op, of string) func(t *table) *lint.Subject {
+		return func(t *table) *lint.Subject {
+			t.base()
+			return over(step("f", op, of))
+		}
+	}
+	closed := func(chance float64) func(t *table) *lint.Subject {
+		return func(t *table) *lint.Subject {
+			y := t.base()
+			t.float("c", func(int) float64 { return t.NormFloat64() })
+			t.nulls(func(i int) bool { return y[i] == 0 || t.yes(chance) })
+			return raw("x", "c")
+		}
+	}
+	for _, c := range []struct {
+		code string
+		want lint.Severity
+		make func(t *table) *lint.Subject
+	}{
+		{"TL008", lint.Error, noisy(0.003)},
+		{"TL008", lint.Warning, noisy(0.02)},
+		{"TL002", lint.Warning, lagged(split{"time", "ts"})},
+		{"TL002", lint.Error, lagged(random)},
+		{"TL003", lint.Warning, fitted("standard_scale", "x")},
+		{"TL003", lint.Error, fitted("target_encode", "city")},
+		{"TL010", lint.Error, closed(0)},
+		{"TL010", lint.Warning, closed(0.5)},
+	} {
+		tb := &table{Rand: rng.New(4, c.code), n: 4000}
+		s := c.make(tb)
+		b, err := data.NewBatch(data.Schema{Fields: tb.fields}, tb.cols)
+		require.NoError(t, err)
+		found := judged(t, s, b)
+		i := slices.IndexFunc(found, func(f lint.Finding) bool { return f.Code == c.code })
+		require.GreaterOrEqual(t, i, 0, "%s %s", c.code, c.want)
+		assert.Equal(t, c.want, found[i].Severity, "%v", found[i])
+	}
+}

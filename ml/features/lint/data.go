@@ -237,8 +237,8 @@ func (p *Profile) sums(to *[]Finding, constant []string) {
 	by := map[digest]*column{}
 	var among []*column
 	for _, c := range p.columns {
-		usable := len(c.field.Name) > 0 && c.isLinear && len(c.use.now) > 0 && c.field.Type.Numeric() && c.linear != zero
-		if usable && !slices.Contains(constant, c.field.Name) && c.content != p.target.content {
+		usable := c.isLinear && len(c.use.now) > 0 && c.field.Type.Numeric() && c.linear != zero
+		if usable && !slices.Contains(constant, c.field.Name) {
 			among = append(among, c)
 			by[c.linear] = c
 		}
@@ -281,9 +281,6 @@ func (a *Association) judge(to *[]Finding, t *table) {
 	c := a.profile.columns[t.at]
 	if a.classes != nil && a.missingTells(to, t, c) {
 		return
-	}
-	if timely(c.field.Type) {
-		return // no feature takes the time itself
 	}
 	v := t.strength(a)
 	if v < suspicious {

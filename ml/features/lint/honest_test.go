@@ -30,6 +30,16 @@ func honestSpecs() []example {
 			s.Exclude = []string{"f"}
 			return s
 		}),
+		onBase("a feature of the target is left out", func() *lint.Subject {
+			s := with(step("f", "log1p", "y"), step("g", "log1p", "x"))
+			s.Exclude = []string{"f"}
+			return s
+		}),
+		onBase("a feature of the target, which is told of the features job", func() *lint.Subject {
+			s := over(step("f", "log1p", "y"))
+			s.Made.Target = "y"
+			return s
+		}),
 		onBase("windows in order of the split", func() *lint.Subject { return with(step("l", "lag", "x"), window("m", "rolling_mean", "x", true)) }),
 		onBase("windows within the entities of a hash", func() *lint.Subject { return hashed("user").of(with(step("l", "lag", "x"))) }),
 		onBase("no target yet", func() *lint.Subject {
@@ -123,6 +133,14 @@ func honestFew() []example {
 			y := t.base()
 			t.float("c", func(i int) float64 { return float64(y[i]) + t.Float64() })
 			return raw("x", "c")
+		}},
+		{name: "a target of many texts", make: func(t *table) *lint.Subject {
+			t.base()
+			class := t.int("class", func(int) int { return t.IntN(60) })
+			t.text("label", func(i int) string { return fmt.Sprint("label ", class[i]) })
+			s := raw("x", "class")
+			s.Target, s.Task = "label", metrics.Multiclass
+			return s
 		}},
 		{name: "a rare class", make: func(t *table) *lint.Subject {
 			t.time("ts", func(i int) int { return 60 * i })

@@ -154,6 +154,11 @@ func leaksOfOrder() []example {
 			t.int("y", func(i int) int { return i * 2 / t.n })
 			return raw("x", "c")
 		}},
+		{name: "few rows", rows: 150, want: []string{"TL008 c"}, make: func(t *table) *lint.Subject {
+			y := t.base()
+			t.float("c", func(i int) float64 { return 3*float64(y[i]) + t.Float64() })
+			return raw("x", "c")
+		}},
 		{name: "one of several classes", want: []string{"TL008 c"}, make: func(t *table) *lint.Subject {
 			t.time("ts", func(i int) int { return 60 * i })
 			y := t.int("y", func(int) int { return t.IntN(5) })
@@ -172,6 +177,10 @@ func leaksOfNulls() []example {
 			t.time("c", func(i int) int { return 1_700_000_000 + t.IntN(60*t.n) })
 			t.nulls(func(i int) bool { return y[i] == 0 })
 		}, "TL010 c"),
+		beside("closed, with few exceptions, when it was so", func(t *table, y []int64) {
+			t.time("c", func(i int) int { return 1_700_000_000 + t.IntN(60*t.n) })
+			t.nulls(func(i int) bool { return (y[i] == 0) != t.yes(0.005) })
+		}, "TL008 c"),
 		beside("a reason only where there is one", func(t *table, y []int64) {
 			t.text("c", func(int) string { return fmt.Sprint("reason ", t.IntN(3)) })
 			t.nulls(func(i int) bool { return y[i] == 0 || t.yes(0.7) })
@@ -252,6 +261,12 @@ func useless() []example {
 			t.float("c", func(int) float64 { return 0 })
 			t.nulls(func(int) bool { return true })
 		}, "TL013 c"),
+		{name: "always the same where there is a target", want: []string{"TL013 c"}, make: func(t *table) *lint.Subject {
+			t.base()
+			t.nulls(func(i int) bool { return i%2 == 0 })
+			t.int("c", func(i int) int { return map[bool]int{true: t.IntN(9)}[i%2 == 0] })
+			return raw("x", "city", "c")
+		}},
 		{name: "a window of what is always the same", want: []string{"TL013 c"}, make: func(t *table) *lint.Subject {
 			t.base()
 			t.float("c", func(int) float64 { return 1 })

@@ -63,8 +63,8 @@ func (s *sample[T]) prune() {
 	s.bound, s.all = hashes[s.most-1], false
 }
 
-// merge adds what o has seen; add adds what was counted of one thing. What only
-// one of them still keeps falls out, as its counts are not those of all rows.
+// merge adds what o has seen; add adds what was counted of one thing. What one of
+// them has left out falls out, since that one has kept enough of lesser hashes.
 func (s *sample[T]) merge(o *sample[T], add func(into, from *T)) {
 	for h, v := range o.kept {
 		if into := s.at(h); into != nil {
@@ -72,8 +72,6 @@ func (s *sample[T]) merge(o *sample[T], add func(into, from *T)) {
 		}
 	}
 	s.all = s.all && o.all
-	s.bound = min(s.bound, o.bound)
-	maps.DeleteFunc(s.kept, func(h uint64, _ *T) bool { return h > s.bound })
 	s.prune()
 }
 

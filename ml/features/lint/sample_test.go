@@ -90,8 +90,14 @@ func TestDigests(t *testing.T) {
 		da.add(db)
 		assert.Equal(rt, ds, da)
 		assert.NotEqual(rt, s.content(other.keys), s.content(a.keys))
-		a.number(0, 1.0/3)
+		for _, v := range []float64{1.0 / 3, 1e15, math.Inf(-1)} {
+			b := cells{missing: a.missing, keys: a.keys, numbers: slices.Clone(a.numbers)}
+			b.number(changed, v)
+			_, ok := s.linear(&b)
+			assert.False(rt, ok, "%v has too many decimals, or is too large", v)
+		}
+		a.missing[changed] = true
 		_, ok := s.linear(&a)
-		assert.False(rt, ok, "a third has too many decimals")
+		assert.False(rt, ok, "a value is missing")
 	})
 }
