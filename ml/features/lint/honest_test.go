@@ -35,6 +35,13 @@ func honestSpecs() []example {
 			s.Exclude = []string{"f"}
 			return s
 		}),
+		{name: "a leak that is left out", make: func(t *table) *lint.Subject {
+			y := t.base()
+			t.float("c", func(i int) float64 { return 3*float64(y[i]) + t.Float64() })
+			s := with(step("f", "log1p", "c"), step("g", "log1p", "x"))
+			s.Exclude = []string{"f"}
+			return s
+		}},
 		onBase("a feature of the target, which is told of the features job", func() *lint.Subject {
 			s := over(step("f", "log1p", "y"))
 			s.Made.Target = "y"
@@ -168,6 +175,17 @@ func honestTimes() []example {
 			t.base()
 			t.time("closed", func(i int) int { return 1_700_000_000 + 60*i + t.IntN(100_000) })
 			return with(part("ts"))
+		}},
+		{name: "when it was closed the last time", make: func(t *table) *lint.Subject {
+			t.base()
+			t.time("closed", func(i int) int { return 1_700_000_000 + 60*i + t.IntN(100_000) })
+			return with(step("l", "lag", "closed"))
+		}},
+		{name: "the hour, of rows in the order of the target", make: func(t *table) *lint.Subject {
+			t.float("x", func(int) float64 { return t.NormFloat64() })
+			t.time("ts", func(i int) int { return 60 * i })
+			t.int("y", func(i int) int { return i * 2 / t.n })
+			return with(part("ts"), step("g", "log1p", "x"))
 		}},
 		{name: "the time itself", make: func(t *table) *lint.Subject {
 			t.base()

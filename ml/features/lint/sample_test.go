@@ -41,6 +41,7 @@ func TestASampleIsTheLeastHashes(t *testing.T) {
 			got[h] = *n
 		}
 		assert.Equal(rt, want, got)
+		assert.Equal(rt, len(counts) <= most, parts[0].all)
 		if len(counts) <= most {
 			assert.InDelta(rt, float64(len(counts)), parts[0].distinct(), 0)
 		}
