@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"pgregory.net/rapid"
 
+	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/rng"
 )
 
@@ -101,4 +102,27 @@ func TestDigests(t *testing.T) {
 		_, ok := s.linear(&a)
 		assert.False(rt, ok, "a value is missing")
 	})
+}
+
+// Too many classes are too many, whoever has seen which.
+func TestClassesOfTwoShardsMayBeTooMany(t *testing.T) {
+	t.Parallel()
+	shard := func(first, classes int64) *target {
+		c := data.NewColumn(data.Int64, int(classes))
+		for i := range c.Int64s {
+			c.Int64s[i] = first + int64(i)
+		}
+		var s salts
+		s.read(c.Int64s)
+		one := newTarget(data.Field{Name: "y", Type: data.Int64}, "")
+		one.scratch.read(c)
+		one.observe(c, &one.scratch, &s)
+		return one
+	}
+	few := shard(0, maxClasses)
+	few.merge(shard(0, maxClasses))
+	assert.Len(t, few.classes, maxClasses)
+	many := shard(0, maxClasses-1)
+	many.merge(shard(maxClasses, 2))
+	assert.Nil(t, many.classes)
 }
