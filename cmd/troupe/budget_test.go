@@ -126,6 +126,26 @@ func TestJobsOverTwentyTimesTheirMemory(t *testing.T) {
 	p.ok("verify", filepath.Join(p.dir, "features-128MiB"))
 }
 
+// What an encoder learns is in the budget: it holds, or the job is refused.
+func TestCategoriesAreInTheBudget(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
+	p := newPlace(t, "GOMEMLIMIT=")
+	p.ok("data", "generate", "transactions", "--rows", "2000000", "--users", "1000000", "--out", "many")
+	p.write("spec.yaml", "kind: features\nname: f\ninput: many\noutput: out\nfeatures:\n- {name: u, op: frequency_encode, of: user_id}\n")
+	r := p.run("run", "spec.yaml", "--memory", "64MiB")
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.stderr, `because of what is learned of column "user_id"`)
+	assert.Contains(t, r.stderr, "64 MiB for tasks")
+	got := p.ok("run", "spec.yaml", "--memory", "192MiB")
+	if peak, _ := got["peak_rss_bytes"].(float64); runtime.GOOS == "linux" {
+		assert.LessOrEqual(t, peak, 1.25*(192<<20))
+		t.Logf("peak %.1f MiB", peak/(1<<20))
+	}
+}
+
 func TestTheMemoryOfJobsMustBeASize(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

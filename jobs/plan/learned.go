@@ -92,12 +92,38 @@ func learnedOf(j *jobs.Job, stage string) ([]features.Counted, error) {
 		}
 		for i, c := range one.Counted {
 			if i == len(sums) {
-				sums = append(sums, features.Counted{Column: c.Column})
+				sums = append(sums, features.Counted{Column: c.Column, Rough: &sketch.Rough{}})
 			}
-			sums[i].Values += c.Values
-			sums[i].Bytes += c.Bytes
-			sums[i].Each = max(sums[i].Each, c.Each)
+			addUp(&sums[i], c)
 		}
 	}
+	for i := range sums {
+		together(&sums[i])
+	}
 	return sums, nil
+}
+
+// addUp adds the values of one more shard.
+func addUp(sum *features.Counted, c features.Counted) {
+	sum.Values += c.Values
+	sum.Bytes += c.Bytes
+	sum.Each = max(sum.Each, c.Each)
+	if c.Rough == nil {
+		sum.Rough = nil
+	}
+	if sum.Rough != nil {
+		sum.Rough.Merge(c.Rough)
+	}
+}
+
+// together leaves out, as well as can be told, the values that shards have in
+// common. The estimate is taken half again, which is four standard errors.
+func together(sum *features.Counted) {
+	if sum.Rough == nil {
+		return
+	}
+	if n := sum.Rough.Estimate(); n+n/2+1 < sum.Values {
+		sum.Bytes = int64(float64(sum.Bytes) * float64(n+n/2+1) / float64(sum.Values))
+		sum.Values = n + n/2 + 1
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/ml/features"
+	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
 const encodeSpec = "kind: features\nname: f\ninput: in\noutput: out\nfeatures:\n- {name: u, op: frequency_encode, of: user}\n"
@@ -55,4 +56,36 @@ func TestStagesAreAdmittedByWhatWasLearned(t *testing.T) {
 	require.Equal(t, int64(100+1000*(fittedValue+5+10*copiesOfText)), some[Apply])
 	require.Greater(t, many["fit-0"], int64(150<<20))
 	require.Less(t, many["fit-0"], int64(300<<20)) // more are not told apart
+}
+
+// Shards that have the same values do not ask for more together than for these.
+func TestValuesThatShardsHaveInCommonCountOnce(t *testing.T) {
+	t.Parallel()
+	shard := func(from, to int64) features.Counted {
+		r := &sketch.Rough{}
+		for key := from; key < to; key++ {
+			r.AddKey(key)
+		}
+		return features.Counted{Values: to - from, Bytes: 8 * (to - from), Rough: r}
+	}
+	sum := func(shards ...features.Counted) features.Counted {
+		all := features.Counted{Rough: &sketch.Rough{}}
+		for _, s := range shards {
+			addUp(&all, s)
+		}
+		together(&all)
+		return all
+	}
+	same := make([]features.Counted, 50)
+	for i := range same {
+		same[i] = shard(0, 1000)
+	}
+	got := sum(same...)
+	require.GreaterOrEqual(t, got.Values, int64(1000))
+	require.Less(t, got.Values, int64(2500))
+	require.InDelta(t, 8*got.Values, got.Bytes, 8)
+	apart := sum(shard(0, 1000), shard(1000, 2000), shard(2000, 3000))
+	require.Equal(t, int64(3000), apart.Values)
+	unknown := sum(shard(0, 1000), features.Counted{Values: 1000, Bytes: 8000}, shard(0, 1000))
+	require.Equal(t, int64(3000), unknown.Values)
 }

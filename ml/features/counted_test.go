@@ -81,7 +81,7 @@ func TestMoreKeysThanAreToldApartLeaveAnEstimate(t *testing.T) {
 	second.observe([]*data.Column{{Type: data.Int64, Int64s: column.Int64s[most/2:]}}, nil)
 	first.merge(&second)
 	require.Equal(t, whole.append(nil), first.append(nil))
-	require.Equal(t, Counted{Column: "x"}, first.counted("x"))
+	require.Equal(t, Counted{Column: "x"}, first.counted("x")) // nothing is told apart
 }
 
 func TestEncodedKeysThatAreDamagedAreCorrupt(t *testing.T) {

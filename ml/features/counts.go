@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
 // Counted is how many distinct values of a column were told apart, and the
@@ -12,7 +13,9 @@ type Counted struct {
 	Column string `json:"column"`
 	Values int64  `json:"values"`
 	Bytes  int64  `json:"bytes"`
-	Each   int64  `json:"each,omitempty"` // bytes that are kept of each value, beside what any that is told apart takes
+	// Rough tells how many there are in several summaries together; nil: unknown.
+	Rough *sketch.Rough `json:"rough,omitempty"`
+	Each  int64         `json:"each,omitempty"` // bytes that are kept of each value, beside what any that is told apart takes
 }
 
 // counted returns the sizes of summaries that tell values apart.
@@ -22,6 +25,11 @@ func (c *counts) counted(column string) Counted {
 	if c.values.Exact() {
 		n.Values += c.values.NumDistinct()
 		n.Bytes += int64(c.values.NumBytes())
+		n.Rough = &sketch.Rough{}
+		c.values.Rough(n.Rough)
+		for _, key := range c.keys.Keys {
+			n.Rough.AddKey(key)
+		}
 	}
 	return n
 }

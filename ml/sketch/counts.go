@@ -138,6 +138,13 @@ func (c *Counts) NumDistinct() int64 {
 	return int64(len(c.times))
 }
 
+// Rough adds the distinct values to r; none when Exact is false.
+func (c *Counts) Rough(r *Rough) {
+	for i := range c.times {
+		r.AddString(c.texts.At(i))
+	}
+}
+
 // NumBytes returns how long the distinct values are together; 0 when Exact is
 // false.
 func (c *Counts) NumBytes() int { return c.texts.NumBytes() }

@@ -14,6 +14,7 @@ const (
 	precision    = 12
 	numRegisters = 1 << precision
 	maxRegister  = 64 - precision + 1
+	maxOfAny     = 64
 )
 
 // Distinct estimates the number of distinct values in 4 KiB, with a standard
@@ -48,13 +49,16 @@ func (d *Distinct) addFloats(values []float64) {
 	}
 }
 
-func (d *Distinct) addHash(h uint64) {
+func (d *Distinct) addHash(h uint64) { raise(d.registers[:], precision, h) }
+
+// raise notes a hash in one of 2^precision registers.
+func raise(registers []uint8, precision int, h uint64) {
 	register := h >> (64 - precision)
-	rank := uint8(1)
-	for rest := h << precision; rank < maxRegister && rest>>63 == 0; rest <<= 1 {
+	rank, most := uint8(1), uint8(64-precision+1)
+	for rest := h << precision; rank < most && rest>>63 == 0; rest <<= 1 {
 		rank++
 	}
-	d.registers[register] = max(d.registers[register], rank)
+	registers[register] = max(registers[register], rank)
 }
 
 // Merge adds the values that o has seen.
@@ -65,14 +69,17 @@ func (d *Distinct) Merge(o *Distinct) {
 }
 
 // Estimate returns the estimated number of distinct values.
-func (d *Distinct) Estimate() int64 {
-	var counts [maxRegister + 1]float64
-	for _, r := range d.registers {
+func (d *Distinct) Estimate() int64 { return estimate(d.registers[:], maxRegister) }
+
+// estimate is that of registers which are at most so much.
+func estimate(registers []uint8, most int) int64 {
+	var counts [maxOfAny + 1]float64
+	for _, r := range registers {
 		counts[r]++
 	}
-	const m = numRegisters
-	z := m * tau(1-counts[maxRegister]/m)
-	for k := maxRegister - 1; k >= 1; k-- {
+	m := float64(len(registers))
+	z := m * tau(1-counts[most]/m)
+	for k := most - 1; k >= 1; k-- {
 		z = (z + counts[k]) / 2
 	}
 	z += m * sigma(counts[0]/m)
