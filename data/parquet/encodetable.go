@@ -1,6 +1,9 @@
 package parquet
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // maxDictionary is the most numbers that a dictionary holds.
 const maxDictionary = 1 << 16
@@ -14,9 +17,9 @@ type codeTable[W uint32 | uint64] struct {
 
 // encode sets codes[i] to the place of ws[i] among the distinct values in order
 // of first appearance, which it returns and keeps until the next call. It
-// returns nil where a dictionary would not make the chunk smaller by half.
+// returns nil where a dictionary would make the chunk hardly smaller.
 func (t *codeTable[W]) encode(codes []uint32, ws []W) []W {
-	limit := min(len(ws)/4, maxDictionary)
+	limit := mostDistinct(ws)
 	if limit == 0 || t.varied(ws) {
 		return nil
 	}
@@ -32,6 +35,14 @@ func (t *codeTable[W]) encode(codes []uint32, ws []W) []W {
 		codes[i] = code
 	}
 	return t.dict
+}
+
+// mostDistinct is how many values of so many a dictionary may hold: with indices
+// of two bytes it takes three quarters of what the values take, at most. That is
+// also less to compress, which costs more than all else.
+func mostDistinct[W uint32 | uint64](ws []W) int {
+	var one W
+	return min(len(ws)*int(unsafe.Sizeof(one))/16, maxDictionary)
 }
 
 // code returns the place of v in the dictionary, where it is put if it is new.
@@ -73,7 +84,7 @@ func (t *codeTable[W]) varied(ws []W) bool {
 	for i := range sample {
 		t.code(ws[i*step])
 	}
-	limit := min(len(ws)/4, maxDictionary)
+	limit := mostDistinct(ws)
 	return sample-len(t.dict) < sample*sample/(3*limit)
 }
 
