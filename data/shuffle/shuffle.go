@@ -8,8 +8,9 @@
 //	       rows of each key in their order, and gives each row something back (Merge)
 //	place  a shard puts what came back for its runs where its rows are (Place)
 //
-// A key is a value of any type; texts are told apart by 128 bits of their SHA-256.
-// Rows whose key or time is null belong to nobody: they are left to the caller.
+// A key is the values of one column or of several, of any type; texts, and keys of
+// several columns, are told apart by 128 bits of their SHA-256.
+// Rows whose time or part of a key is null belong to nobody: they are left to the caller.
 // Ties keep the order of shards and rows. The order of keys is that of a hash:
 // fixed, and of no meaning. Memory is bounded by the sizes that Config gives,
 // whatever the data, even if all rows are of one key.
@@ -40,7 +41,7 @@ const headBytes = 8 + 8 + 8 + 4
 // Names of the columns that a block has before what it carries.
 const (
 	keyName  = "key"  // hash of the key, as int64
-	tieName  = "tie"  // more of it, for texts
+	tieName  = "tie"  // more of it, for texts and keys of several columns
 	timeName = "time" // microseconds, or whatever orders
 	rowName  = "row"  // place in the run, int32
 )
@@ -74,13 +75,46 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// keysOf hashes a column; nil is one key for all rows. NaN is a key like others,
-// and the two zeros are one.
-func keysOf(c *data.Column, numRows int) keys {
-	k := keys{first: make([]uint64, numRows)}
-	if c == nil {
-		return k
+// keysOf hashes the columns of a key; without one, all rows have the same.
+func keysOf(columns []*data.Column, numRows int) keys {
+	switch len(columns) {
+	case 0:
+		return keys{first: make([]uint64, numRows)}
+	case 1:
+		return keyOf(columns[0], numRows)
 	}
+	parts := make([]keys, len(columns))
+	for i, c := range columns {
+		parts[i] = keyOf(c, numRows)
+	}
+	return together(parts)
+}
+
+// together makes one key of several: the SHA-256 of their hashes, 16 bytes each,
+// one after the other.
+func together(parts []keys) keys {
+	const size = 16
+	k := parts[0]
+	if k.ties == nil {
+		k.ties = make([]uint64, len(k.first))
+	}
+	word, numRows := make([]byte, size*len(parts)), len(k.first)
+	for row := range numRows {
+		for i, p := range parts {
+			binary.LittleEndian.PutUint64(word[size*i:], p.first[row])
+			if p.ties != nil {
+				binary.LittleEndian.PutUint64(word[size*i+8:], p.ties[row])
+			}
+		}
+		sum := sha256.Sum256(word)
+		k.first[row], k.ties[row] = binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:])
+	}
+	return k
+}
+
+// keyOf hashes a column. NaN is a key like others, and the two zeros are one.
+func keyOf(c *data.Column, numRows int) keys {
+	k := keys{first: make([]uint64, numRows)}
 	switch c.Type {
 	case data.Bool:
 		for i, v := range c.Bools {

@@ -124,6 +124,39 @@ func reader(blocks [][]byte) shuffle.Part {
 
 // shuffled runs the whole way and returns for each shard what its rows are given.
 func shuffled(t require.TestingT, cfg shuffle.Config, shards [][]row, keyType data.Type, batch int) [][]string {
+	return shuffledBy(t, cfg, shards, keyType, batch, func(key *data.Column) []*data.Column { return []*data.Column{key} })
+}
+
+// inParts cuts keys of whole numbers in two: equal only where both are.
+func inParts(first, second data.Type) func(key *data.Column) []*data.Column {
+	return func(key *data.Column) []*data.Column {
+		out := []*data.Column{data.NewColumn(first, key.Len()), data.NewColumn(second, key.Len())}
+		for i, v := range key.Int64s {
+			for k, part := range []int64{v / 2, v % 2} {
+				if c := out[k]; c.Type == data.String {
+					c.Codes[i] = uint32(part)
+				} else {
+					c.Int64s[i] = part
+				}
+			}
+		}
+		for k, c := range out {
+			if c.Type == data.String {
+				c.UseStrings([]string{"a", "b", "c"})
+			}
+			c.Valid = data.NewBitmap(key.Len())
+			for i := range key.Len() {
+				if key.Valid.Get(i) || i%2 == k { // one part being null is enough
+					c.Valid.Set(i)
+				}
+			}
+		}
+		return out
+	}
+}
+
+// shuffledBy does the same by the columns that split makes of the key's.
+func shuffledBy(t require.TestingT, cfg shuffle.Config, shards [][]row, keyType data.Type, batch int, split func(key *data.Column) []*data.Column) [][]string {
 	var runs []shuffle.Run
 	var of []int
 	for s, rows := range shards {
@@ -133,7 +166,7 @@ func shuffled(t require.TestingT, cfg shuffle.Config, shards [][]row, keyType da
 		})
 		for part := range slices.Chunk(rows, batch) {
 			key, times, carried := columns(part, keyType)
-			require.NoError(t, sorter.Add(key, times, carried))
+			require.NoError(t, sorter.Add(split(key), times, carried))
 		}
 		require.NoError(t, sorter.Flush())
 	}
@@ -231,6 +264,17 @@ func TestRowsComeBackAsIfAllWereSortedAtOnce(t *testing.T) {
 	})
 }
 
+func TestRowsOfOneKeyAreThoseWhoseColumnsAreAllEqual(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		shards := drawRows(t)
+		cfg := shuffle.Config{Label: "job", Partitions: rapid.IntRange(1, 5).Draw(t, "partitions"), RunBytes: 2000, BlockRows: 16}
+		types := []data.Type{data.String, data.Int64}
+		split := inParts(rapid.SampledFrom(types).Draw(t, "first"), rapid.SampledFrom(types).Draw(t, "second"))
+		require.Equal(t, dumb(shards), shuffledBy(t, cfg, shards, data.Int64, 30, split))
+	})
+}
+
 func TestWithoutKeyAllRowsAreOfOne(t *testing.T) {
 	t.Parallel()
 	cfg := shuffle.Config{Label: "x", Partitions: 1, RunBytes: 100, BlockRows: 2}
@@ -266,7 +310,7 @@ func TestBlocksOfAnotherJobOrDamagedOnesAreRefused(t *testing.T) {
 		return nil
 	})
 	key, times, carried := columns([]row{{key: "key1", text: "a"}, {key: "key2"}}, data.String)
-	require.NoError(t, s.Add(key, times, carried))
+	require.NoError(t, s.Add([]*data.Column{key}, times, carried))
 	require.NoError(t, s.Flush())
 	merge := func(cfg shuffle.Config, b []byte) error {
 		return cfg.Merge([]shuffle.Part{reader([][]byte{b})}, (&follower{}).compute, func(int, []byte) error { return nil })
@@ -320,7 +364,7 @@ func BenchmarkShuffle(b *testing.B) {
 				return &data.Column{Type: c.Type, Int64s: c.Int64s[from : from+1<<17]}
 			}
 			part := &data.Batch{Schema: carried.Schema, NumRows: 1 << 17, Columns: []*data.Column{{Type: data.Float64, Float64s: v.Float64s[from : from+1<<17]}}}
-			require.NoError(b, s.Add(cut(key), cut(times), part))
+			require.NoError(b, s.Add([]*data.Column{cut(key)}, cut(times), part))
 		}
 		require.NoError(b, s.Flush())
 	}

@@ -32,10 +32,10 @@ func NewSorter(cfg Config, yield func(Run) error) *Sorter {
 	return &Sorter{cfg: cfg, yield: yield}
 }
 
-// Add takes the shard's next rows: the column of their keys, nil when all have
+// Add takes the shard's next rows: the columns of their keys, none when all have
 // one; that of their times, nil when their order is the input's; and what they
 // carry. Nothing of it is kept.
-func (s *Sorter) Add(key *data.Column, times *data.Column, carried *data.Batch) error {
+func (s *Sorter) Add(key []*data.Column, times *data.Column, carried *data.Batch) error {
 	n := carried.NumRows
 	if s.rows+n > 1<<31-1 {
 		return fault.New(fault.Exhausted, "shuffle: a shard of more than 2^31 rows")
@@ -48,7 +48,7 @@ func (s *Sorter) Add(key *data.Column, times *data.Column, carried *data.Batch) 
 	s.keys.ties = append(s.keys.ties, k.ties...)
 	s.times = appendTimes(s.times, times, n)
 	for i := range n {
-		if key != nil && !key.Valid.Get(i) || times != nil && !times.Valid.Get(i) {
+		if !there(key, i) || times != nil && !times.Valid.Get(i) {
 			s.nobody = append(s.nobody, uint32(s.rows+i))
 		}
 	}
@@ -58,6 +58,16 @@ func (s *Sorter) Add(key *data.Column, times *data.Column, carried *data.Batch) 
 		return s.Flush()
 	}
 	return nil
+}
+
+// there reports whether no part of a row's key is null.
+func there(key []*data.Column, row int) bool {
+	for _, c := range key {
+		if !c.Valid.Get(row) {
+			return false
+		}
+	}
+	return true
 }
 
 func appendTimes(out []int64, c *data.Column, n int) []int64 {

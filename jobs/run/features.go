@@ -19,7 +19,7 @@ import (
 // compile returns the pipeline of a features job over a dataset.
 func compile(f *spec.Features, d *Dataset) (*features.Pipeline, error) {
 	return features.Compile(features.Config{
-		Steps: stepsOf(f.Steps), Target: f.Target, Entity: f.Entity, Timestamp: f.Timestamp, Keep: f.Keep, Seed: f.Seed,
+		Steps: stepsOf(f.Steps), Target: f.Target, Entity: features.Entity(f.Entity), Timestamp: f.Timestamp, Keep: f.Keep, Seed: f.Seed,
 	}, d.Schema)
 }
 

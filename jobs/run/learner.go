@@ -22,7 +22,7 @@ func compileTrain(t *spec.Train, d *Dataset) (*features.Pipeline, error) {
 		return nil, fault.New(fault.Invalid, "train: the features file %s was not written out into the spec", t.Features.File)
 	}
 	return features.Compile(features.Config{
-		Steps: stepsOf(t.Features.Steps), Target: t.Target, Entity: t.Entity, Timestamp: t.Timestamp, Seed: t.Seed,
+		Steps: stepsOf(t.Features.Steps), Target: t.Target, Entity: features.Entity(t.Entity), Timestamp: t.Timestamp, Seed: t.Seed,
 	}, d.Schema)
 }
 
@@ -60,7 +60,7 @@ func trainPasses(t *spec.Train, d *Dataset) (int, error) {
 // whatever can be one: not the target, the column that splits, entity or
 // timestamp, and no point in time.
 func rawInputs(t *spec.Train, d *Dataset) ([]data.Field, error) {
-	not := []string{t.Target, t.Entity, t.Timestamp}
+	not := append([]string{t.Target, t.Timestamp}, t.Entity...)
 	if t.Split.By != spec.ByRandom {
 		not = append(not, t.Split.Column)
 	}

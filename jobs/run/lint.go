@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/ml/features"
 	"github.com/troupe-ml/troupe/ml/features/lint"
 	"github.com/troupe-ml/troupe/ml/metrics"
 )
@@ -81,7 +82,7 @@ func (r *LintReport) subjects(specs []spec.Spec) []*linted {
 		switch {
 		case s.Features != nil:
 			f := s.Features
-			out = append(out, &linted{spec: s, subject: &lint.Subject{Job: job, Target: f.Target, Entity: f.Entity, Timestamp: f.Timestamp, Steps: stepsOf(f.Steps)}})
+			out = append(out, &linted{spec: s, subject: &lint.Subject{Job: job, Target: f.Target, Entity: features.Entity(f.Entity), Timestamp: f.Timestamp, Steps: stepsOf(f.Steps)}})
 		case s.Train != nil:
 			out = append(out, &linted{spec: s, subject: trainSubject(job, s.Train)})
 		default:
@@ -100,7 +101,7 @@ func (r *LintReport) subjects(specs []spec.Spec) []*linted {
 
 func trainSubject(job string, t *spec.Train) *lint.Subject {
 	s := &lint.Subject{
-		Job: job, Target: t.Target, Task: metrics.Task(t.Task), Entity: t.Entity, Timestamp: t.Timestamp,
+		Job: job, Target: t.Target, Task: metrics.Task(t.Task), Entity: features.Entity(t.Entity), Timestamp: t.Timestamp,
 		Include: t.Columns.Include, Exclude: t.Columns.Exclude,
 		Split: &lint.Split{By: string(t.Split.By), Column: t.Split.Column, Validation: t.Split.Validation, Test: t.Split.Test, Seed: t.Split.Seed},
 	}

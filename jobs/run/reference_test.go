@@ -52,7 +52,7 @@ func requireClose(t *testing.T, name string, want, got []float64, tolerance floa
 		if !math.IsNaN(want[i]) {
 			there++
 		}
-		if math.IsNaN(want[i]) != math.IsNaN(got[i]) || math.Abs(want[i]-got[i]) > tolerance*max(1, math.Abs(want[i])) {
+		if math.IsNaN(want[i]) != math.IsNaN(got[i]) || math.Abs(want[i]-got[i]) > tolerance*math.Abs(want[i])+1e-9 {
 			require.Failf(t, name, "row %d: got %v, want %v", i, got[i], want[i])
 		}
 	}
@@ -156,5 +156,46 @@ features:
 				requireClose(t, as, floatsOf(want, name), pick(floatsOf(got, as), rows), 1e-4)
 			}
 		}
+	}
+}
+
+// The aggregates of the first 48 hours of each stay and parameter are those of
+// windows of time that have the current row, at the last row of both: of equal
+// times the later row of the input.
+func TestTheMeasurementsOfIntensiveCare(t *testing.T) {
+	t.Parallel()
+	dir := sharedData(t)
+	want := readTable(t, filepath.Join(dir, "icu/features_48h.parquet"))
+	w := bench(t, t.TempDir())
+	w.succeed(fmt.Sprintf(`
+kind: features
+name: icu
+input: %q
+where: event_ts <= timestamp '2000-01-03 00:00:00'
+output: out
+entity: [record_id, parameter]
+timestamp: event_ts
+keep: [record_id, parameter]
+features:
+  - {name: n,     op: rolling_count, of: value, window: 3d, include_current: true}
+  - {name: mean,  op: rolling_mean,  of: value, window: 3d, include_current: true}
+  - {name: min,   op: rolling_min,   of: value, window: 3d, include_current: true}
+  - {name: max,   op: rolling_max,   of: value, window: 3d, include_current: true}
+  - {name: first, op: rolling_first, of: value, window: 3d, include_current: true}
+  - {name: last,  op: rolling_last,  of: value, window: 3d, include_current: true}
+`, filepath.Join(dir, "icu/events")))
+	got := written(t, w, "out")
+	n := floatsOf(got, "n")
+	keys := keysOf(t, got, "record_id", "parameter")
+	rows := make(map[string]int, len(keys)) // n grows by one from row to row
+	for i, k := range keys {
+		if last, ok := rows[k]; !ok || n[i] > n[last] {
+			rows[k] = i
+		}
+	}
+	at := find(t, keysOf(t, want, "record_id", "parameter"), keys, func(i int) bool { return rows[keys[i]] == i })
+	require.Len(t, rows, len(at), "the table has every stay and parameter")
+	for _, name := range []string{"n", "mean", "min", "max", "first", "last"} {
+		requireClose(t, name, floatsOf(want, name), pick(floatsOf(got, name), at), 1e-6)
 	}
 }

@@ -42,7 +42,7 @@ type shuffling struct {
 
 // newShuffling says how the rows of a level's windows are shuffled.
 func (w *work) newShuffling(p *features.Pipeline, level int, d *Dataset) *shuffling {
-	const head = 28 // key, time and place
+	const head = 36 // key, time and place
 	s := &shuffling{Windows: p.Windows(level), level: level}
 	s.bytes = head + max(rowBytes(s.Carried()), rowBytes(s.Schema()))
 	total := d.Rows * s.bytes
@@ -51,7 +51,7 @@ func (w *work) newShuffling(p *features.Pipeline, level int, d *Dataset) *shuffl
 		Label: fmt.Sprintf("%s/%d", w.task.Job, level), Partitions: 1, RunBytes: cmp.Or(w.runBytes, runBytes),
 		BlockRows: int(min(max(openBytes/(s.runs*s.bytes), fewestOpen), mostOpen)),
 	}
-	if s.Entity() != "" {
+	if len(s.Entity()) > 0 {
 		s.cfg.Partitions = int(min(max((total+partitionBytes-1)/partitionBytes, 1), mostPartitions))
 	}
 	return s
@@ -169,7 +169,11 @@ func (w *work) partition(level int) (jobs.Result, error) {
 		if err != nil {
 			return err
 		}
-		return sorter.Add(b.Column(sh.Entity()), b.Column(sh.Timestamp()), carried)
+		key := make([]*data.Column, len(sh.Entity()))
+		for i, name := range sh.Entity() {
+			key[i] = b.Column(name)
+		}
+		return sorter.Add(key, b.Column(sh.Timestamp()), carried)
 	})
 	if err == nil {
 		err = sorter.Flush()

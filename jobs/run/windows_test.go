@@ -136,6 +136,8 @@ func floatsOf(batches []*data.Batch, name string) []float64 {
 					v = c.Float64s[i]
 				case data.Float32:
 					v = float64(c.Float32s[i])
+				case data.Int32:
+					v = float64(c.Int32s[i])
 				default:
 					v = float64(c.Int64s[i])
 				}
@@ -267,6 +269,25 @@ func scaledBy(of []float64) []float64 {
 		out[i] = (v - sum/n) / math.Sqrt(squares/n)
 	}
 	return out
+}
+
+func TestAnEntityMayBeSeveralColumns(t *testing.T) {
+	t.Parallel()
+	rows := visits(3000)
+	folder := t.TempDir()
+	writeVisits(t, filepath.Join(folder, "in"), rows, 1100, 400)
+	for i := range rows { // the label is i % 2 within a row group of 400
+		if rows[i].user != "" {
+			rows[i].user += fmt.Sprint(" ", i%1100%400%2)
+		}
+	}
+	w := bench(t, folder)
+	job := strings.Replace(windowSpec, "target: label\nentity: user\n", "entity: [label, user]\n", 1)
+	w.succeed(job)
+	parts, err := List(t.Context(), nil, w.path("out/features"))
+	require.NoError(t, err)
+	checkWindows(t, rows, readTable(t, parts...))
+	require.Contains(t, w.fails(strings.Replace(job, "[label, user]", "[label, usr]", 1)), `entity: there is no column "usr"; did you mean "user"?`)
 }
 
 // However the rows are cut into files and row groups, and however many work on

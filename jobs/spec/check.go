@@ -12,7 +12,7 @@ func (d *decoder) fill(s *Spec, n *node) {
 	case s.Features != nil && n.lookup("keep") == nil:
 		f := s.Features
 		f.Keep = []string{}
-		for _, c := range []string{f.Entity, f.Timestamp, f.Target} {
+		for _, c := range append(slices.Clone(f.Entity), f.Timestamp, f.Target) {
 			if c != "" && !contains(f.Keep, c) {
 				f.Keep = append(f.Keep, c)
 			}
@@ -72,13 +72,10 @@ func (d *decoder) checkFeatures(f *Features, n *node) {
 	if f.Target != "" && !contains(f.Keep, f.Target) {
 		d.fault(n.atField("keep"), "keep", fmt.Sprintf("the target %q is missing", f.Target), "add it, or nothing could be trained on the output")
 	}
-	for _, c := range []struct{ field, column string }{{"entity", f.Entity}, {"timestamp", f.Timestamp}} {
-		if c.column != "" && c.column == f.Target {
-			d.fault(n.atField(c.field), c.field, fmt.Sprintf("%q is the target", c.column), "name another column")
-		}
-	}
-	if f.Entity != "" && f.Entity == f.Timestamp {
-		d.fault(n.atField("timestamp"), "timestamp", fmt.Sprintf("%q is the entity", f.Timestamp), "name another column")
+	d.checkRoles(f.Entity, f.Timestamp, f.Target, n)
+	if f.Timestamp != "" && contains(f.Entity, f.Timestamp) {
+		part := map[bool]string{false: "", true: "part of "}[len(f.Entity) > 1]
+		d.fault(n.atField("timestamp"), "timestamp", fmt.Sprintf("%q is %sthe entity", f.Timestamp, part), "name another column")
 	}
 	if samePlace(f.Input, f.Output) {
 		d.fault(n.atField("output"), "output", "is the input", "name another folder")
@@ -129,13 +126,33 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 	if inline && t.Task == Multiclass {
 		d.checkEncodings(t.Features.Steps, n, "target_encode needs a number or one of two classes to take the mean of, and the task is multiclass", "use frequency_encode or hash_encode")
 	}
-	for _, c := range []struct{ field, column string }{{"entity", t.Entity}, {"timestamp", t.Timestamp}} {
-		if c.column != "" && !inline {
+	for _, c := range []struct {
+		field string
+		given bool
+	}{{"entity", len(t.Entity) > 0}, {"timestamp", t.Timestamp != ""}} {
+		if c.given && !inline {
 			d.fault(n.atField(c.field), c.field, "is only read with a list of features", "remove it")
 		}
-		if c.column != "" && c.column == t.Target {
-			d.fault(n.atField(c.field), c.field, fmt.Sprintf("%q is the target", c.column), "name another column")
+	}
+	d.checkRoles(t.Entity, t.Timestamp, t.Target, n)
+}
+
+// checkRoles reports columns that play a part beside that of the target.
+func (d *decoder) checkRoles(entity Entity, timestamp, target string, n *node) {
+	if target == "" {
+		return
+	}
+	for i, column := range entity {
+		if column == target {
+			at, path := n.atField("entity"), "entity"
+			if list := n.lookup("entity"); list.shape == shapeList {
+				at, path = list.items[i].at, fmt.Sprintf("entity[%d]", i)
+			}
+			d.fault(at, path, fmt.Sprintf("%q is the target", column), "name another column")
 		}
+	}
+	if timestamp == target {
+		d.fault(n.atField("timestamp"), "timestamp", fmt.Sprintf("%q is the target", timestamp), "name another column")
 	}
 }
 

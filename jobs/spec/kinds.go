@@ -7,7 +7,7 @@ type Features struct {
 	Explode   string   `json:"explode,omitempty" doc:"a list of the input, by its name: there is a row for each of its elements"`
 	Output    string   `json:"output" spec:"required,path" doc:"the folder to write"`
 	Target    string   `json:"target,omitempty" doc:"the column to be predicted later; only target_encode may read it"`
-	Entity    string   `json:"entity,omitempty" doc:"the column that says whom lags and windows belong to"`
+	Entity    Entity   `json:"entity,omitempty" doc:"the column that says whom lags and windows belong to, or a list of columns that say it together"`
 	Timestamp string   `json:"timestamp,omitempty" doc:"the column that orders the rows of an entity"`
 	Steps     Steps    `json:"features" spec:"required" doc:"the list of features"`
 	Keep      []string `json:"keep" doc:"input columns to copy to the output; by default entity, timestamp and target"`
@@ -22,7 +22,7 @@ type Train struct {
 	Where         Where          `json:"where,omitempty" doc:"which rows of the input count, such as amount > 100 and country in ('DE', 'FR'); all by default"`
 	Explode       string         `json:"explode,omitempty" doc:"a list of the input, by its name: there is a row for each of its elements"`
 	Features      *FeatureSource `json:"features,omitempty" doc:"features to compute on the way: the path of a features spec, or a list of features; they are fitted on the training rows only"`
-	Entity        string         `json:"entity,omitempty" doc:"with a list of features: the column that says whom lags and windows belong to"`
+	Entity        Entity         `json:"entity,omitempty" doc:"with a list of features: the column that says whom lags and windows belong to, or a list of columns that say it together"`
 	Timestamp     string         `json:"timestamp,omitempty" doc:"with a list of features: the column that orders the rows of an entity"`
 	Columns       Columns        `json:"columns" doc:"which columns the model learns from; by default all features, or all columns of raw data but target, split column, entity, timestamps and dates"`
 	Target        string         `json:"target" spec:"required" doc:"the column to predict"`

@@ -73,11 +73,18 @@ func (c *compiler) err() error {
 // checkRoles makes sure that the columns that play a part are there. The target
 // may be absent where rows are only scored.
 func (c *compiler) checkRoles() {
-	for _, role := range []struct{ name, column string }{{"entity", c.cfg.Entity}, {"timestamp", c.cfg.Timestamp}, {"target", c.cfg.Target}} {
-		if role.column != "" && c.input.Index(role.column) < 0 {
-			c.fault("%s: there is no column %q%s", role.name, role.column, didYouMean(role.column, c.input.Names()))
+	check := func(role, column string) {
+		if column != "" && c.input.Index(column) < 0 {
+			c.fault("%s: there is no column %q%s", role, column, didYouMean(column, c.input.Names()))
 		}
 	}
+	for i, name := range c.cfg.Entity {
+		if check("entity", name); slices.Index(c.cfg.Entity, name) < i {
+			c.fault("entity: %q is given twice", name)
+		}
+	}
+	check("timestamp", c.cfg.Timestamp)
+	check("target", c.cfg.Target)
 }
 
 func (c *compiler) checkKeep() {
@@ -224,8 +231,8 @@ func (c *compiler) checkOutputs(steps []step) {
 
 // known returns the fields of the input that the pipeline has to know.
 func (c *compiler) known(steps []step) data.Schema {
-	used := map[string]bool{c.cfg.Target: true, c.cfg.Entity: true, c.cfg.Timestamp: true}
-	for _, name := range c.cfg.Keep {
+	used := map[string]bool{c.cfg.Target: true, c.cfg.Timestamp: true}
+	for _, name := range slices.Concat(c.cfg.Entity, c.cfg.Keep) {
 		used[name] = true
 	}
 	for _, s := range steps {

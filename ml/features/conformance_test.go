@@ -93,7 +93,7 @@ func TestEveryOperationKeepsThePromises(t *testing.T) {
 		for i, s := range samples()[op] {
 			t.Run(op+"/"+string(rune('a'+i)), func(t *testing.T) {
 				t.Parallel()
-				featurestest.Check(t, features.Config{Steps: []features.Step{s}, Keep: []string{"city", "x"}, Target: "label", Entity: "y", Timestamp: "at"}, everyType())
+				featurestest.Check(t, features.Config{Steps: []features.Step{s}, Keep: []string{"city", "x"}, Target: "label", Entity: features.Entity{"y"}, Timestamp: "at"}, everyType())
 			})
 		}
 	}
@@ -105,7 +105,7 @@ func TestEncodingsOfEveryTargetKeepThePromises(t *testing.T) {
 	for _, target := range []string{"truth", "label", "big", "short", "sure", "two"} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
-			featurestest.Check(t, features.Config{Target: target, Entity: "y", Timestamp: "ts", Seed: 9, Steps: []features.Step{
+			featurestest.Check(t, features.Config{Target: target, Entity: features.Entity{"y"}, Timestamp: "ts", Seed: 9, Steps: []features.Step{
 				step("f", "target_encode", "city"), with(step("g", "target_encode", "day"), "smoothing", 1, "folds", 2),
 				with(step("h", "target_encode", "y"), "fold_by", "time"), step("scaled", "standard_scale", "f"),
 				with(step("i", "target_encode", "f"), "fold_by", "group"),

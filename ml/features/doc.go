@@ -79,14 +79,16 @@
 //	                  hour 24, minute 60, second 60. time_zone: UTC (default), +02:00, or a name such
 //	                  as Europe/Berlin, for instants; wall times are taken as they are. Of hours that
 //	                  clocks show twice or skip, each instant has the one that is shown.
-//	lag, diff, rolling_mean, rolling_sum, rolling_min, rolling_max, rolling_std, rolling_count
+//	lag, diff, rolling_mean, rolling_sum, rolling_min, rolling_max, rolling_std, rolling_count,
+//	rolling_first, rolling_last, rolling_count_distinct
 //	                  of the rows of the same entity before the row, in order of the timestamp: package
 //	                  window. n (1): how many rows back. window: 7 rows, or 7d, 12h, 30m, 10s of time;
 //	                  min_periods (1); include_current (false).
 //
 // Windows look at other rows, and so are computed apart from the others: Windows.
-// Ties of time keep the order of the input. A row whose entity or timestamp is null
-// has no history, and is in that of no other. Without an entity, all rows are of one.
+// Ties of time keep the order of the input. An entity may be told by several
+// columns together. A row whose timestamp or one of whose columns of the entity is
+// null has no history, and is in that of no other. Without an entity, all rows are of one.
 //
 // one_hot, frequency_encode, ordinal_encode and target_encode learn from columns of
 // up to 1,048,576 distinct values; more are an error, for then it is an identifier.

@@ -20,7 +20,7 @@ type Step struct {
 type Config struct {
 	Steps     []Step   `json:"steps"`
 	Target    string   `json:"target,omitempty"`    // what is to be predicted; no step reads it
-	Entity    string   `json:"entity,omitempty"`    // who a row belongs to
+	Entity    Entity   `json:"entity,omitempty"`    // who a row belongs to
 	Timestamp string   `json:"timestamp,omitempty"` // when a row was
 	Keep      []string `json:"keep,omitempty"`      // input columns that are copied to the output
 	Seed      uint64   `json:"seed,omitempty"`

@@ -22,7 +22,7 @@ func Learns(s Step) (rows, target bool) {
 	}
 	for _, t := range []data.Type{data.Float64, data.String, data.Timestamp} {
 		schema.Fields[0].Type = t
-		p, err := Compile(Config{Steps: []Step{s}, Target: "the target", Entity: "the entity", Timestamp: "the time"}, schema)
+		p, err := Compile(Config{Steps: []Step{s}, Target: "the target", Entity: Entity{"the entity"}, Timestamp: "the time"}, schema)
 		if err != nil {
 			continue
 		}

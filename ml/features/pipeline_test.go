@@ -22,7 +22,7 @@ func chain() features.Config {
 			step("log", "log1p", "other"),
 			step("city", "one_hot", "city"),
 		},
-		Target: "y", Entity: "user", Keep: []string{"user", "y"},
+		Target: "y", Entity: features.Entity{"user"}, Keep: []string{"user", "y"},
 	}
 }
 
@@ -128,7 +128,7 @@ func TestNamesMustNotCollide(t *testing.T) {
 		`it makes a column "y", and so is called the target`:     {Steps: []features.Step{step("y", "log1p", "other")}, Target: "y"},
 		`feature 1 (log1p) has no name`:                          {Steps: []features.Step{step("", "log1p", "other")}},
 		`keep: "user" is given twice`:                            {Keep: []string{"user", "user"}},
-		`entity: there is no column "usr"; did you mean "user"?`: {Entity: "usr"},
+		`entity: there is no column "usr"; did you mean "user"?`: {Entity: features.Entity{"usr"}},
 		`comes from feature "c" (one_hot), whose columns are not known before it is fitted`: {Steps: []features.Step{
 			step("c", "one_hot", "city"), step("d", "log1p", "c_a")}},
 	} {

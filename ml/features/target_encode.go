@@ -92,12 +92,14 @@ func (o *targetEncode) smoothing(b *builder) {
 
 func (o *targetEncode) chooseFoldColumn(b *builder) {
 	_, given := b.lookup("fold_column")
-	name := b.text("fold_column", map[string]string{foldByGroup: b.cfg.Entity, foldByTime: b.cfg.Timestamp}[o.by])
+	name := b.text("fold_column", map[string]string{foldByGroup: b.cfg.Entity.alone(), foldByTime: b.cfg.Timestamp}[o.by])
 	at := b.input.Index(name)
 	switch {
 	case o.by == foldByRandom && given:
 		b.fault("fold_column: is only read with fold_by: group or time")
 	case o.by == foldByRandom:
+	case name == "" && o.by == foldByGroup && len(b.cfg.Entity) > 1:
+		b.fault("fold_column: missing: fold_by: group needs one column, and the entity is %s; name one of them", b.cfg.Entity)
 	case name == "":
 		b.fault("fold_column: missing: fold_by: %s needs a column; name it, or the %s of the spec",
 			o.by, map[string]string{foldByGroup: "entity", foldByTime: "timestamp"}[o.by])

@@ -46,7 +46,7 @@ func encodeBy(params ...any) features.Config {
 
 // inTime gives a config an entity g and a timestamp t.
 func inTime(cfg features.Config) features.Config {
-	cfg.Entity, cfg.Timestamp = "g", "t"
+	cfg.Entity, cfg.Timestamp = features.Entity{"g"}, "t"
 	return cfg
 }
 

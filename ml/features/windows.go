@@ -228,9 +228,9 @@ func (p *Pipeline) ownedBy(level int) []bool {
 // Schema returns the columns that Run makes: the windows, by name.
 func (w *Windows) Schema() data.Schema { return w.schema }
 
-// Entity returns the column that says whom a row belongs to; "" when all rows are
-// of one.
-func (w *Windows) Entity() string { return w.p.cfg.Entity }
+// Entity returns the columns that say together whom a row belongs to; none when
+// all rows are of one.
+func (w *Windows) Entity() Entity { return w.p.cfg.Entity }
 
 // Timestamp returns the column that orders the rows of an entity.
 func (w *Windows) Timestamp() string { return w.p.cfg.Timestamp }
@@ -254,10 +254,11 @@ func (w *Windows) Inputs() []string {
 			}
 		}
 	}
-	for _, role := range []string{w.p.cfg.Entity, w.p.cfg.Timestamp} {
-		if role != "" {
-			used[w.p.input.Index(role)] = true
-		}
+	for _, name := range w.p.cfg.Entity {
+		used[w.p.input.Index(name)] = true
+	}
+	if at := w.p.cfg.Timestamp; at != "" {
+		used[w.p.input.Index(at)] = true
 	}
 	return append(w.p.inputsWhere(used), w.p.windowNames(needed)...)
 }

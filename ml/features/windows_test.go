@@ -16,7 +16,7 @@ import (
 )
 
 func windowConfig(steps ...features.Step) features.Config {
-	return features.Config{Steps: steps, Entity: "city", Timestamp: "ts", Keep: []string{"x"}}
+	return features.Config{Steps: steps, Entity: features.Entity{"city"}, Timestamp: "ts", Keep: []string{"x"}}
 }
 
 // windowSamples use every windowed operation, and windows over windows.
@@ -27,6 +27,8 @@ func windowSamples() []features.Step {
 		with(step("mean", "rolling_mean", "x"), "window", 3), with(step("sum", "rolling_sum", "small"), "window", "2h", "include_current", true),
 		with(step("min", "rolling_min", "short"), "window", 4), with(step("max", "rolling_max", "x"), "window", "1d"),
 		with(step("std", "rolling_std", "x"), "window", 5, "min_periods", 3), with(step("count", "rolling_count", "city"), "window", "30m"),
+		with(step("first", "rolling_first", "city"), "window", 3), with(step("last", "rolling_last", "day"), "window", "2h", "include_current", true),
+		with(step("distinct", "rolling_count_distinct", "city"), "window", 4),
 		step("log", "log1p", "mean"), step("lag_log", "lag", "log"), with(step("part", "ratio", "lag_log", "x")), step("lag_part", "lag", "part"),
 	}
 }

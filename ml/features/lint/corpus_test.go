@@ -116,14 +116,14 @@ func raw(inputs ...string) *lint.Subject {
 // with is a train job with a list of features.
 func with(steps ...features.Step) *lint.Subject {
 	s := raw()
-	s.Steps, s.Entity, s.Timestamp = steps, "user", "ts"
+	s.Steps, s.Entity, s.Timestamp = steps, features.Entity{"user"}, "ts"
 	return s
 }
 
 // over is a train job over the output of a features job.
 func over(steps ...features.Step) *lint.Subject {
 	s := raw()
-	s.Made = &lint.Subject{Job: "features", Steps: steps, Entity: "user", Timestamp: "ts"}
+	s.Made = &lint.Subject{Job: "features", Steps: steps, Entity: features.Entity{"user"}, Timestamp: "ts"}
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/ml/features/window"
@@ -164,9 +165,10 @@ func (p *Profile) laterTimes(to *[]Finding) {
 func (p *Profile) overlaps(to *[]Finding) {
 	if p.entities != nil {
 		if share, rows := shared(p.entities); share >= overlapShare && rows >= pureRows {
-			fix := fmt.Sprintf("split by hash (column: %s), so that all rows of one %s stay together; or by time, if its earlier rows are there to be learned from", p.entity, p.entity)
-			found(to, EntityOverlap, Warning, p.subject.Job, Finding{Column: p.entity,
-				Evidence: fmt.Sprintf("%.1f%% of the rows of validation and test are of a %q that has training rows, too", 100*share, p.entity),
+			name := p.entity.String()
+			fix := fmt.Sprintf("split by hash (column: %s), so that all rows of one %s stay together; or by time, if its earlier rows are there to be learned from", strings.Join(p.entity, " or "), name)
+			found(to, EntityOverlap, Warning, p.subject.Job, Finding{Column: name,
+				Evidence: fmt.Sprintf("%.1f%% of the rows of validation and test are of a %q that has training rows, too", 100*share, name),
 				Values:   map[string]float64{"share": share}, Fix: fix})
 		}
 	}

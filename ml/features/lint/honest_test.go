@@ -63,12 +63,17 @@ func honestSpecs() []example {
 func honestSplits() []example {
 	return []example{
 		onBase("entities kept together by a hash", func() *lint.Subject { return hashed("user").of(with(step("f", "log1p", "x"))) }),
+		onBase("entities of two columns kept together by a hash of one", func() *lint.Subject {
+			s := hashed("user").of(with(window("m", "rolling_mean", "x", false)))
+			s.Entity = features.Entity{"city", "user"}
+			return s
+		}),
 		onBase("the same entities, later", func() *lint.Subject { return with(step("f", "log1p", "x")) }),
 		{name: "each entity has one row", make: func(t *table) *lint.Subject {
 			t.base()
 			t.int("account", func(i int) int { return i * 7 })
 			s := random.of(with(step("f", "log1p", "x")))
-			s.Entity = "account"
+			s.Entity = features.Entity{"account"}
 			return s
 		}},
 		{name: "parts by time, in a column", make: func(t *table) *lint.Subject {

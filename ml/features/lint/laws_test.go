@@ -120,7 +120,7 @@ func TestStrangeTablesAreJudged(t *testing.T) {
 		b := tables.Draw(rt, "table")
 		oneOf := rapid.SampledFrom(names)
 		s := &lint.Subject{
-			Job: "train", Schema: schema, Target: oneOf.Draw(rt, "target"), Entity: oneOf.Draw(rt, "entity"), Timestamp: oneOf.Draw(rt, "timestamp"),
+			Job: "train", Schema: schema, Target: oneOf.Draw(rt, "target"), Entity: rapid.SliceOfNDistinct(oneOf, 0, 2, rapid.ID).Draw(rt, "entity"), Timestamp: oneOf.Draw(rt, "timestamp"),
 			Task:  rapid.SampledFrom([]metrics.Task{"", metrics.Binary, metrics.Multiclass, metrics.Regression}).Draw(rt, "task"),
 			Split: &lint.Split{By: rapid.SampledFrom([]string{"random", "hash", "time"}).Draw(rt, "split"), Column: oneOf.Draw(rt, "column"), Test: 0.5},
 		}

@@ -82,6 +82,12 @@ func leaksOfSplits() []example {
 	return []example{
 		onBase("an entity in all parts", func() *lint.Subject { return random.of(with(step("f", "log1p", "x"))) }, "TL006 user"),
 		onBase("an entity in all parts, over the output of a features job", func() *lint.Subject { return random.of(over(step("f", "log1p", "x"))) }, "TL006 user"),
+		{name: "an entity of two columns in all parts", want: []string{"TL006 user, city"}, make: func(t *table) *lint.Subject {
+			t.base()
+			s := random.of(with(step("f", "log1p", "x")))
+			s.Entity = features.Entity{"user", "city"}
+			return s
+		}},
 		{name: "an entity in all parts of a hash of the order", want: []string{"TL006 user"}, make: func(t *table) *lint.Subject {
 			t.base()
 			t.int("order", func(i int) int { return i / 3 })

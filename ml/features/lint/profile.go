@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/ml/features"
 )
 
 // Profile is what the rules need to know of the rows: a function of the multiset
@@ -20,7 +21,7 @@ type Profile struct {
 	rows    int64   // that have a target, or all without one
 
 	clock    *data.Field // the timestamp of a row, if there is one
-	entity   string
+	entity   features.Entity
 	entities *sample[parts] // nil when no split has to keep them apart
 	records  *sample[parts] // of rows by their content
 	rowed    *sample[row]   // rows to draw bins from
@@ -78,8 +79,9 @@ func NewProfile(s *Subject) (*Profile, error) {
 	if s.Split != nil && s.Split.By != byTime {
 		p.records = newSample[parts](sampledKeys)
 		p.entity = from.Entity
-		apart := s.Split.By == byHash && s.Split.Column == p.entity || s.Split.By == byColumn && from.Timestamp != ""
-		if !apart && input.Index(p.entity) >= 0 {
+		apart := s.Split.By == byHash && slices.Contains(p.entity, s.Split.Column) || s.Split.By == byColumn && from.Timestamp != ""
+		lacks := slices.ContainsFunc(p.entity, func(name string) bool { return input.Index(name) < 0 })
+		if !apart && len(p.entity) > 0 && !lacks {
 			p.entities = newSample[parts](sampledKeys)
 		}
 	}
@@ -99,7 +101,7 @@ func (p *Profile) Columns() []string {
 		more = append(more, p.clock.Name)
 	}
 	if p.entities != nil {
-		more = append(more, p.entity)
+		more = append(more, p.entity...)
 	}
 	if s := p.subject.Split; s != nil && s.By != byTime && s.By != byRandom {
 		more = append(more, s.Column)
@@ -188,8 +190,7 @@ func (p *Profile) remember(x *cells) {
 		return
 	}
 	for i, k := range x.keys {
-		p.record[i] = (p.record[i]^k)*0x9e3779b97f4a7c15 + 0x632be59bd9b4e019
-		p.record[i] ^= p.record[i] >> 29
+		p.record[i] = hashOf(p.record[i], k)
 	}
 }
 
@@ -241,13 +242,37 @@ func (p *Profile) divide(b *data.Batch, of []split.Part) {
 	if p.entities == nil {
 		return
 	}
-	x := &p.scratch[len(p.columns)+1]
-	x.read(b.Column(p.entity))
-	for i, k := range x.keys {
-		if !x.missing[i] {
+	for i, k := range p.entityKeys(b) {
+		if k != 0 {
 			count(p.entities, m.Mix(k), of[i])
 		}
 	}
+}
+
+// entityKeys returns a word for whom each row belongs to; 0 for nobody. It is
+// where the words of the rows' contents were.
+func (p *Profile) entityKeys(b *data.Batch) []uint64 {
+	x := &p.scratch[len(p.columns)+1]
+	for c, name := range p.entity {
+		x.read(b.Column(name))
+		for i, k := range x.keys {
+			switch {
+			case x.missing[i] || c > 0 && p.record[i] == 0:
+				p.record[i] = 0
+			case c == 0:
+				p.record[i] = hashOf(1, k)
+			default:
+				p.record[i] = hashOf(p.record[i], k)
+			}
+		}
+	}
+	return p.record
+}
+
+// hashOf adds a word to the hash of those before it.
+func hashOf(before, word uint64) uint64 {
+	h := (before^word)*0x9e3779b97f4a7c15 + 0x632be59bd9b4e019
+	return h ^ h>>29
 }
 
 func (c *column) observe(x *cells, s *salts) {

@@ -90,7 +90,7 @@ func (s *Subject) windowOrder(to *[]Finding) {
 func (s *Subject) windowAcross(to *[]Finding) {
 	from := s.source()
 	windows := s.seen(from.windows())
-	together := s.Split.By == byHash && from.Entity != "" && s.Split.Column == from.Entity
+	together := s.Split.By == byHash && slices.Contains(from.Entity, s.Split.Column)
 	if len(windows) == 0 || together || s.Split.By == byTime || s.Split.By == byColumn {
 		return
 	}
@@ -98,8 +98,8 @@ func (s *Subject) windowAcross(to *[]Finding) {
 	if from.Timestamp != "" {
 		fix = fmt.Sprintf("split by time (column: %s)", from.Timestamp)
 	}
-	if from.Entity != "" {
-		fix += fmt.Sprintf(", or by hash of the entity (column: %s)", from.Entity)
+	if len(from.Entity) > 0 {
+		fix += fmt.Sprintf(", or by hash of the entity (column: %s)", strings.Join(from.Entity, " or "))
 	}
 	found(to, WindowAcrossSplit, Warning, s.Job, Finding{Features: windows,
 		Evidence: fmt.Sprintf("the split by %s separates rows that windows bring together (%s)", s.Split.By, listed(windows)), Fix: fix})

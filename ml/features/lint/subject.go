@@ -14,11 +14,11 @@ import (
 
 // Subject is a job as the rules see it.
 type Subject struct {
-	Job       string       // for people, such as train "fraud"
-	Target    string       // what is, or will be, predicted; "" when nobody has said
-	Task      metrics.Task // "" when nobody has said
-	Entity    string       // whom a row belongs to
-	Timestamp string       // when a row was
+	Job       string          // for people, such as train "fraud"
+	Target    string          // what is, or will be, predicted; "" when nobody has said
+	Task      metrics.Task    // "" when nobody has said
+	Entity    features.Entity // whom a row belongs to
+	Timestamp string          // when a row was
 	Steps     []features.Step
 	Inputs    []string    // columns that the model reads as they are
 	Include   []string    // features that the model reads; all when there are none

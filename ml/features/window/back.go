@@ -211,36 +211,46 @@ func setWord(c *data.Column, row int, word uint64) {
 // dictionary gives codes to texts that have come with an earlier run, and
 // returns what codes stand for: the dictionary of in, and those it lacks.
 func (k *back) dictionary(out, in *data.Column, first int) []string {
-	dict := in.Dict[:len(in.Dict):len(in.Dict)]
-	head := k.past[max(0, len(k.past)-k.n):]
-	if len(head) == 0 || first == 0 {
-		return dict
+	if len(k.past) == 0 || first == 0 {
+		return in.Dict[:len(in.Dict):len(in.Dict)]
 	}
-	const absent = math.MaxUint32
-	codes := map[string]uint32{}
-	for _, c := range head {
-		if c.there {
-			codes[c.text] = absent
-		}
-	}
-	for code, text := range in.Dict {
-		if _, ok := codes[text]; ok {
-			codes[text] = uint32(code)
-		}
-	}
+	codes, dict := codesOf(k.past, in.Dict)
 	for row := range min(first, k.n) {
-		at := len(k.past) + row - k.n
-		if at < 0 || !k.past[at].there {
-			continue
+		if at := len(k.past) + row - k.n; at >= 0 && k.past[at].there {
+			out.Codes[row] = codes[at]
 		}
-		text := k.past[at].text
-		if codes[text] == absent {
-			codes[text] = uint32(len(dict))
-			dict = append(dict, text)
-		}
-		out.Codes[row] = codes[text]
 	}
 	return dict
+}
+
+// codesOf returns the codes of texts that have come with an earlier run, and what
+// codes stand for: a dictionary, and the texts that it lacks.
+func codesOf(past []cell, known []string) (codes []uint32, dict []string) {
+	const absent = math.MaxUint32
+	dict = known[:len(known):len(known)]
+	of := map[string]uint32{}
+	for _, c := range past {
+		if c.there {
+			of[c.text] = absent
+		}
+	}
+	for code, text := range known {
+		if _, ok := of[text]; ok {
+			of[text] = uint32(code)
+		}
+	}
+	codes = make([]uint32, len(past))
+	for i, c := range past {
+		if !c.there {
+			continue
+		}
+		if of[c.text] == absent {
+			of[c.text] = uint32(len(dict))
+			dict = append(dict, c.text)
+		}
+		codes[i] = of[c.text]
+	}
+	return codes, dict
 }
 
 // remember keeps what the rows that follow will need. last is the last row that
@@ -257,12 +267,18 @@ func (k *back) remember(in *data.Column, last int) {
 	} else {
 		k.past = k.past[drop:]
 	}
+	k.past = appendCells(k.past, in, in.Valid, from)
+}
+
+// appendCells appends the rows of a column from one on, of which valid says those
+// that are there.
+func appendCells(cells []cell, in *data.Column, valid data.Bitmap, from int) []cell {
 	var texts map[uint32]string
 	if in.Type == data.String {
 		texts = map[uint32]string{}
 	}
-	for row := from; row < numRows; row++ {
-		c := cell{there: in.Valid.Get(row)}
+	for row := from; row < in.Len(); row++ {
+		c := cell{there: valid.Get(row)}
 		switch {
 		case !c.there:
 		case in.Type == data.String:
@@ -276,6 +292,7 @@ func (k *back) remember(in *data.Column, last int) {
 		default:
 			c.word = wordOf(in, row)
 		}
-		k.past = append(k.past, c)
+		cells = append(cells, c)
 	}
+	return cells
 }

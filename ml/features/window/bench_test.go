@@ -78,6 +78,14 @@ func BenchmarkRollingCount7Days(b *testing.B) {
 	bench(b, window.Config{Op: window.RollingCount, Span: 7 * day})
 }
 
+func BenchmarkRollingLast7Days(b *testing.B) {
+	bench(b, window.Config{Op: window.RollingLast, Span: 7 * day})
+}
+
+func BenchmarkRollingCountDistinct7Days(b *testing.B) {
+	bench(b, window.Config{Op: window.RollingCountDistinct, Span: 7 * day})
+}
+
 // A row at a time, as online.
 func BenchmarkOneRow(b *testing.B) {
 	for name, c := range map[string]window.Config{

@@ -22,6 +22,8 @@ const version = 1
 // windows of rows: the place of the first one in its entity modulo Rows, and the
 // values, 8 bytes each, little endian, NaN for none. Of windows of time: the
 // first row's time, the differences to each time that follows, and the values.
+// rolling_first, rolling_last and rolling_count_distinct have the times, if the
+// window is one of time, and the values as lag has them.
 // Numbers are unsigned varints, signed ones in zigzag form.
 func (s *State) MarshalBinary() ([]byte, error) {
 	return s.append(s.header()), nil
@@ -74,14 +76,18 @@ func (s *State) UnmarshalBinary(b []byte) error {
 
 func (k *back) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(k.past)))
-	for _, c := range k.past {
+	return encodeCells(b, k.of, k.past)
+}
+
+func encodeCells(b []byte, of data.Type, cells []cell) []byte {
+	for _, c := range cells {
 		switch {
 		case !c.there:
 			b = append(b, 0)
-		case k.of == data.String:
+		case of == data.String:
 			b = binary.AppendUvarint(append(b, 1), uint64(len(c.text)))
 			b = append(b, c.text...)
-		case k.of == data.Float32 || k.of == data.Float64:
+		case of == data.Float32 || of == data.Float64:
 			b = binary.AppendUvarint(append(b, 1), c.word)
 		default:
 			b = binary.AppendVarint(append(b, 1), int64(c.word))
@@ -95,24 +101,48 @@ func (k *back) decode(r *reader) {
 	if numRows > k.n {
 		r.fail("%d rows, expected at most %d", numRows, k.n)
 	}
+	k.past = r.cells(numRows, k.of)
+}
+
+// cells reads values of a type.
+func (r *reader) cells(numRows int, of data.Type) []cell {
+	var cells []cell
 	for range numRows {
 		c := cell{there: r.truth()}
 		switch {
 		case !c.there:
-		case k.of == data.String:
+		case of == data.String:
 			c.text = string(r.bytes(r.count(1)))
-		case k.of == data.Float32 || k.of == data.Float64:
+		case of == data.Float32 || of == data.Float64:
 			c.word = r.uvarint()
 		default:
 			c.word = uint64(r.varint())
 		}
-		if !fits(k.of, c.word) {
-			r.fail("a value is no %v", k.of)
+		if !fits(of, c.word) {
+			r.fail("a value is no %v", of)
 		}
 		if r.err != nil {
-			return
+			return nil
 		}
-		k.past = append(k.past, c)
+		cells = append(cells, c)
+	}
+	return cells
+}
+
+func (k *picking) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(k.past)))
+	return encodeCells(encodeTimes(b, k.times), k.of, k.past)
+}
+
+func (k *picking) decode(r *reader) {
+	numRows := r.count(1)
+	if k.config.Span > 0 {
+		k.times = r.times(numRows, uint64(k.config.Span))
+	} else if reach := k.config.Rows - k.ahead; numRows > reach {
+		r.fail("%d rows, expected at most %d", numRows, reach)
+	}
+	if r.err == nil {
+		k.past = r.cells(numRows, k.of)
 	}
 }
 
@@ -134,18 +164,23 @@ func (r *rolling) append(b []byte) []byte {
 	if r.config.Rows > 0 {
 		b = binary.AppendUvarint(b, uint64(r.place))
 	}
-	for i, t := range r.times {
-		if i > 0 {
-			b = binary.AppendUvarint(b, uint64(t-r.times[i-1]))
-		} else {
-			b = binary.AppendVarint(b, t)
-		}
-	}
+	b = encodeTimes(b, r.times)
 	for _, v := range r.past {
 		if math.IsNaN(v) {
 			v = math.NaN() // one form for all
 		}
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	}
+	return b
+}
+
+func encodeTimes(b []byte, times []int64) []byte {
+	for i, t := range times {
+		if i > 0 {
+			b = binary.AppendUvarint(b, uint64(t-times[i-1]))
+		} else {
+			b = binary.AppendVarint(b, t)
+		}
 	}
 	return b
 }

@@ -18,11 +18,17 @@ const (
 	RollingMax   = "rolling_max"
 	RollingStd   = "rolling_std"
 	RollingCount = "rolling_count"
+
+	RollingFirst         = "rolling_first"
+	RollingLast          = "rolling_last"
+	RollingCountDistinct = "rolling_count_distinct"
 )
 
 // operations lists them. Their places are part of what MarshalBinary writes:
 // only append.
-var operations = []string{Lag, Diff, RollingMean, RollingSum, RollingMin, RollingMax, RollingStd, RollingCount}
+var operations = []string{
+	Lag, Diff, RollingMean, RollingSum, RollingMin, RollingMax, RollingStd, RollingCount, RollingFirst, RollingLast, RollingCountDistinct,
+}
 
 // Operations returns the names of all operations.
 func Operations() []string { return slices.Clone(operations) }
@@ -36,7 +42,7 @@ type Config struct {
 	N              int    // lag, diff: how many rows back, at least 1
 	Rows           int    // rolling: a window of so many rows; 0 when it is a window of time
 	Span           int64  // rolling: a window of so many microseconds; 0 when it is a window of rows
-	MinPeriods     int    // rolling: fewer values in the window give null; 0 is 1; rolling_count has none
+	MinPeriods     int    // rolling: fewer values in the window give null; 0 is 1; counts have none
 	IncludeCurrent bool   // rolling: whether the current row is in the window
 }
 
@@ -62,7 +68,7 @@ func (c Config) Validate() error {
 		return invalid("window: 1 row has no deviation; use 2 or more")
 	case c.MinPeriods < 0:
 		return invalid("min_periods: %d; use at least 1", c.MinPeriods)
-	case c.Op == RollingCount && c.MinPeriods > 1:
+	case c.counts() && c.MinPeriods > 1:
 		return invalid("min_periods: %d, but a count is never null; leave it out", c.MinPeriods)
 	case c.Rows > 0 && c.MinPeriods > c.Rows:
 		return invalid("min_periods: %d is more than the %d rows of the window: all would be null", c.MinPeriods, c.Rows)
@@ -91,6 +97,14 @@ func invalid(format string, args ...any) error {
 // back reports whether the operation looks at one row, N rows back.
 func (c Config) back() bool { return c.Op == Lag || c.Op == Diff }
 
+// counts reports whether the operation counts values, and so is never null.
+func (c Config) counts() bool { return c.Op == RollingCount || c.Op == RollingCountDistinct }
+
+// picks reports whether the operation tells values apart, or takes one of them.
+func (c Config) picks() bool {
+	return c.Op == RollingFirst || c.Op == RollingLast || c.Op == RollingCountDistinct
+}
+
 // Output returns the type of what the operation makes of a column of type t. The
 // error is Invalid when it does not take that type.
 func (c Config) Output(t data.Type) (data.Type, error) {
@@ -101,9 +115,9 @@ func (c Config) Output(t data.Type) (data.Type, error) {
 		return 0, invalid("there is no %v", t)
 	}
 	switch c.Op {
-	case Lag:
+	case Lag, RollingFirst, RollingLast:
 		return t, nil
-	case RollingCount:
+	case RollingCount, RollingCountDistinct:
 		return data.Int64, nil
 	case Diff:
 		if t == data.String {
@@ -120,7 +134,7 @@ func (c Config) Output(t data.Type) (data.Type, error) {
 // minValues is how many values a window must have to give one.
 func (c Config) minValues() int32 {
 	switch {
-	case c.Op == RollingCount:
+	case c.counts():
 		return 0
 	case c.Op == RollingStd:
 		return max(2, int32(min(c.MinPeriods, maxRows)))

@@ -25,11 +25,16 @@
 //	               in the window: NaN. Never negative.
 //	rolling_count  the number of values as int64, never null. Of columns of other types than numbers,
 //	               the number of rows that are not null.
+//	rolling_first, rolling_last
+//	               the first and the last value, of any type and as it is, bit for bit.
+//	rolling_count_distinct
+//	               the number of different values as int64, exact and never null, of any type. The two
+//	               zeros are one value, texts are equal when their bytes are.
 //
-// rolling_* but rolling_count take numbers and give float64; with fewer than
-// MinPeriods values in the window (1 by default) they give null, so the first
+// rolling_sum, mean, min, max and std take numbers and give float64; with fewer than
+// MinPeriods values in the window (1 by default) all but counts give null, so the first
 // row of an entity does, unless the window has the current row. -0 comes out as
-// 0. A sum beyond the largest float64 overflows to an infinity, and so does the
+// 0, but of first and last. A sum beyond the largest float64 overflows to an infinity, and so does the
 // square of a deviation beyond 1e154.
 //
 // # Windows

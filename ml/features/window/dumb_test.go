@@ -72,13 +72,21 @@ func (d dumb) row(row int) (float64, bool) {
 	if c.Op == window.RollingStd {
 		least = max(2, least)
 	}
-	if c.Op == window.RollingCount {
+	switch c.Op {
+	case window.RollingCount:
 		return n, true
+	case window.RollingCountDistinct:
+		slices.Sort(there)
+		return float64(len(slices.Compact(there))), true
 	}
 	if len(there) < least {
 		return 0, false
 	}
 	switch c.Op {
+	case window.RollingFirst:
+		return there[0], true
+	case window.RollingLast:
+		return there[len(there)-1], true
 	case window.RollingSum:
 		return d.sum(row, lo, hi), true
 	case window.RollingMean:

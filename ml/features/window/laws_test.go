@@ -27,7 +27,7 @@ func genConfig() *rapid.Generator[window.Config] {
 		} else {
 			c.Rows = rapid.OneOf(rapid.IntRange(2, 9), rapid.IntRange(2, 100), rapid.IntRange(60, 80)).Draw(t, "rows")
 		}
-		if c.Op != window.RollingCount && rapid.Bool().Draw(t, "min") {
+		if c.Op != window.RollingCount && c.Op != window.RollingCountDistinct && rapid.Bool().Draw(t, "min") {
 			c.MinPeriods = rapid.IntRange(1, max(4, c.Rows/2)).Draw(t, "min periods")
 			c.MinPeriods = min(c.MinPeriods, max(c.Rows, 1))
 		}

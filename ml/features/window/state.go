@@ -34,8 +34,11 @@ func New(c Config, t data.Type) (*State, error) {
 }
 
 func newRunner(c Config, of, out data.Type) runner {
-	if c.back() {
+	switch {
+	case c.back():
 		return &back{op: c.Op, n: c.N, of: of, out: out}
+	case c.picks():
+		return newPicking(c, of, out)
 	}
 	return newRolling(c)
 }

@@ -100,6 +100,16 @@ func TestEdges(t *testing.T) {
 			[]float64{1, inf, 2, 2, inf, inf}, []float64{null, nan, nan, 0, nan, nan}},
 		{"counts are never null", window.Config{Op: window.RollingCount, Rows: 2, MinPeriods: 1},
 			[]float64{1, null, nan, null, 5}, []float64{0, 1, 1, 0, 0}},
+		{"the first value passes over null and NaN", window.Config{Op: window.RollingFirst, Rows: 3},
+			[]float64{null, 2, nan, 5, inf, 7}, []float64{null, null, 2, 2, 2, 5}},
+		{"the last value passes over null and NaN", window.Config{Op: window.RollingLast, Rows: 2, IncludeCurrent: true},
+			[]float64{3, null, nan, -inf, nan, 0}, []float64{3, 3, null, -inf, -inf, 0}},
+		{"fewer than min_periods have no last", window.Config{Op: window.RollingLast, Rows: 3, MinPeriods: 2},
+			[]float64{1, 3, null, 6, 8}, []float64{null, null, 3, 3, 6}},
+		{"equal values count once while they are there", window.Config{Op: window.RollingCountDistinct, Rows: 3},
+			[]float64{4, 4, 7, null, nan, 7, 4, 1}, []float64{0, 1, 1, 2, 2, 1, 1, 2}},
+		{"the two zeros are one value", window.Config{Op: window.RollingCountDistinct, Rows: 3, IncludeCurrent: true},
+			[]float64{0, math.Copysign(0, -1), inf, -inf}, []float64{1, 1, 2, 3}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -153,6 +163,35 @@ func TestDifferencesOfOtherTypes(t *testing.T) {
 	}
 }
 
+func TestTextsArePickedAndToldApart(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		op   string
+		want [][]string // by run
+		dict []string   // of the last
+	}{
+		{window.RollingFirst, [][]string{{"null", "a", "a", "null"}, {"d", "d", "x"}}, []string{"d", "x"}},
+		{window.RollingLast, [][]string{{"null", "a", "b", "null"}, {"d", "x", "d"}}, []string{"d", "x"}},
+		{window.RollingCountDistinct, [][]string{{"0", "1", "2", "0"}, {"1", "2", "2"}}, nil},
+	} {
+		valid, starts := data.NewBitmap(4), data.NewBitmap(4)
+		for _, row := range []int{0, 1, 3} {
+			valid.Set(row)
+		}
+		starts.Set(3)
+		s := newState(t, window.Config{Op: test.op, Rows: 2}, data.String)
+		dict := []string{"a", "b", "c", "d"}
+		out := s.Run(&data.Column{Type: data.String, Codes: []uint32{0, 1, 0, 3}, Dict: dict, Valid: valid}, nil, starts)
+		require.Equal(t, test.want[0], cells(out), test.op)
+		for i := range dict {
+			dict[i] = "gone" // what was given is not kept
+		}
+		out = s.Run(&data.Column{Type: data.String, Codes: []uint32{1, 0, 1}, Dict: []string{"d", "x"}}, nil, nil)
+		require.Equal(t, test.want[1], cells(out), test.op)
+		require.Equal(t, test.dict, out.Dict, test.op)
+	}
+}
+
 func TestALagOfTextsHasTheirDictionary(t *testing.T) {
 	t.Parallel()
 	valid := data.NewBitmap(5)
@@ -194,6 +233,7 @@ func TestConfigs(t *testing.T) {
 		{window.Config{Op: window.RollingSum, Rows: 3, MinPeriods: 4}, data.Float64, "all would be null"},
 		{window.Config{Op: window.RollingStd, Rows: 1}, data.Float64, "no deviation"},
 		{window.Config{Op: window.RollingCount, Rows: 3, MinPeriods: 2}, data.Float64, "a count is never null"},
+		{window.Config{Op: window.RollingCountDistinct, Rows: 3, MinPeriods: 2}, data.String, "a count is never null"},
 		{window.Config{Op: window.RollingMean, Rows: 3}, data.String, "rolling_mean: the column is string, expected a number"},
 		{window.Config{Op: window.RollingMean, Rows: 3}, data.Timestamp, "expected a number"},
 		{window.Config{Op: window.Diff, N: 1}, data.String, "expected a number, a timestamp or a date"},
@@ -207,9 +247,13 @@ func TestConfigs(t *testing.T) {
 		out, err := window.Config{Op: window.Lag, N: 1}.Output(of)
 		require.NoError(t, err)
 		require.Equal(t, of, out)
-		out, err = window.Config{Op: window.RollingCount, Span: 1}.Output(of)
-		require.NoError(t, err)
-		require.Equal(t, data.Int64, out)
+		for op, want := range map[string]data.Type{
+			window.RollingCount: data.Int64, window.RollingCountDistinct: data.Int64, window.RollingFirst: of, window.RollingLast: of,
+		} {
+			out, err = window.Config{Op: op, Span: 1}.Output(of)
+			require.NoError(t, err)
+			require.Equal(t, want, out, op)
+		}
 	}
 }
 
@@ -237,7 +281,7 @@ func TestAStateIsForOneOperationAndType(t *testing.T) {
 func TestStatesThatCannotBe(t *testing.T) {
 	t.Parallel()
 	lag, sum := window.Config{Op: window.Lag, N: 2}, window.Config{Op: window.RollingSum, Rows: 2}
-	span := window.Config{Op: window.RollingSum, Span: 5}
+	span, last, lastOf := window.Config{Op: window.RollingSum, Span: 5}, window.Config{Op: window.RollingLast, Rows: 2}, window.Config{Op: window.RollingLast, Span: 5}
 	value := []byte{0, 0, 0, 0, 0, 0, 0, 0}
 	for _, test := range []struct {
 		config window.Config
@@ -261,6 +305,10 @@ func TestStatesThatCannotBe(t *testing.T) {
 		{sum, data.Float64, slices.Concat([]byte{2, 2}, value, value), "2 rows from place 2"},
 		{sum, data.Float64, slices.Concat([]byte{1, 0}, value, value), "8 bytes are left over"},
 		{span, data.Float64, slices.Concat([]byte{2, 0, 5}, value, value), "times are not within one window"},
+		{last, data.Bool, []byte{3, 0, 0, 0}, "3 rows, expected at most 2"},
+		{last, data.Bool, []byte{1, 1, 4}, "a value is no bool"},
+		{lastOf, data.Bool, []byte{2, 0, 5, 0, 0}, "times are not within one window"},
+		{lastOf, data.Bool, []byte{1, 0}, "the bytes end early"},
 		{span, data.Float64, slices.Concat([]byte{2, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, value, value), "not within one window"},
 	} {
 		s := newState(t, test.config, test.of)
@@ -287,6 +335,7 @@ func TestMemoryIsThatOfTheWindow(t *testing.T) {
 	t.Parallel()
 	for _, c := range []window.Config{
 		{Op: window.Lag, N: 5}, {Op: window.RollingMean, Rows: 7}, {Op: window.RollingStd, Rows: 100}, {Op: window.RollingMax, Span: 100},
+		{Op: window.RollingLast, Rows: 7}, {Op: window.RollingCountDistinct, Span: 100},
 	} {
 		s := newState(t, c, data.Float64)
 		times := make([]int64, 1000)
@@ -330,6 +379,8 @@ func TestTheExampleOfTheDocumentation(t *testing.T) {
 		"rolling_mean window: 2":                       {Op: window.RollingMean, Rows: 2},
 		"rolling_std window: 3":                        {Op: window.RollingStd, Rows: 3},
 		"rolling_max window: 2d":                       {Op: window.RollingMax, Span: 2 * day},
+		"rolling_last window: 2":                       {Op: window.RollingLast, Rows: 2},
+		"rolling_count_distinct window: 3":             {Op: window.RollingCountDistinct, Rows: 3},
 		"rolling_count window: 2d":                     {Op: window.RollingCount, Span: 2 * day},
 		"rolling_sum window: 2d include_current: true": {Op: window.RollingSum, Span: 2 * day, IncludeCurrent: true},
 	}

@@ -115,8 +115,8 @@ func writeOut(s spec.Spec) (spec.Spec, error) {
 	s = s.Clone()
 	s.Train.Features = &spec.FeatureSource{Steps: f.Features.Steps}
 	s.Train.Entity, s.Train.Timestamp = f.Features.Entity, f.Features.Timestamp
-	if s.Train.Entity == s.Train.Target {
-		s.Train.Entity = ""
+	if slices.Contains(s.Train.Entity, s.Train.Target) {
+		s.Train.Entity = nil
 	}
 	return s, nil
 }
