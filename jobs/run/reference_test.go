@@ -3,6 +3,7 @@ package run
 import (
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -198,4 +199,78 @@ features:
 	for _, name := range []string{"n", "mean", "min", "max", "first", "last"} {
 		requireClose(t, name, floatsOf(want, name), pick(floatsOf(got, name), at), 1e-6)
 	}
+}
+
+const retailJob = `
+kind: features
+name: customers
+input: in
+output: out
+entity: customer_id
+timestamp: invoice_ts
+keep: [customer_id, invoice_ts, invoice_no]
+features:
+  - {name: bought,   op: expr, expr: "if(quantity > 0, invoice_no, null)"}
+  - {name: product,  op: expr, expr: "if(quantity > 0, stock_code, null)"}
+  - {name: items,    op: expr, expr: "if(quantity > 0, quantity, null)"}
+  - {name: when,     op: expr, expr: "if(quantity > 0, invoice_ts, null)"}
+  - {name: spend,    op: expr, expr: quantity * unit_price}
+  - {name: returned, op: expr, expr: "if(starts_with(invoice_no, 'C'), true, null)"}
+
+  - {name: invoices_30d,     op: rolling_count_distinct, of: bought,  window: 30d}
+  - {name: invoices_90d,     op: rolling_count_distinct, of: bought,  window: 90d}
+  - {name: products_90d,     op: rolling_count_distinct, of: product, window: 90d}
+  - {name: return_lines_90d, op: rolling_count, of: returned, window: 90d}
+  - {name: last_country,     op: rolling_last,  of: country,  window: 1000000}
+  - {name: spend_30d,        op: rolling_sum,   of: spend,    window: 30d}
+  - {name: spend_90d,        op: rolling_sum,   of: spend,    window: 90d}
+  - {name: sum_30d,          op: rolling_sum,   of: items,    window: 30d}
+  - {name: net_spend_30d,    op: expr, expr: "coalesce(spend_30d, 0)"}
+  - {name: net_spend_90d,    op: expr, expr: "coalesce(spend_90d, 0)"}
+  - {name: items_30d,        op: expr, expr: "coalesce(sum_30d, 0)"}
+
+  - {name: last_time,    op: rolling_last, of: when, window: 1000000}
+  - {name: recency_days, op: expr, expr: (invoice_ts - last_time) / 86400}
+
+  - {name: invoices,      op: rolling_count_distinct, of: bought, window: 1000000}
+  - {name: with_this,     op: rolling_count_distinct, of: bought, window: 1000000, include_current: true}
+  - {name: begins,        op: expr, expr: "if(with_this > invoices, invoice_ts, null)"}
+  - {name: first_begins,  op: rolling_first, of: begins, window: 1000000}
+  - {name: last_begins,   op: rolling_last,  of: begins, window: 1000000}
+  - {name: mean_gap_days, op: expr, expr: (last_begins - first_begins) / (invoices - 1) / 86400}
+`
+
+// Every customer's state at given moments: the moments are rows of one more file
+// of the input, and windows without the current row are what was known before.
+//
+// The reference's windows are [as_of - w, as_of), ours (as_of - w, as_of): no row
+// of the data is at exactly as_of - w, so it makes no difference here. The mean
+// gap is that between the beginnings of invoices, (last - first) / (number - 1),
+// over all time before; a row begins an invoice when with it there is one more.
+// Left out is bought_next_30d: it is the label, and no window looks ahead.
+func TestTheCustomersOfRetail(t *testing.T) {
+	t.Parallel()
+	dir := sharedData(t)
+	want := readTable(t, filepath.Join(dir, "retail/features.parquet"))
+	w := bench(t, t.TempDir())
+	require.NoError(t, os.CopyFS(w.path("in"), os.DirFS(filepath.Join(dir, "retail/events"))))
+	moments := make([]*data.Batch, len(want))
+	for i, b := range want {
+		moments[i] = &data.Batch{NumRows: b.NumRows, Columns: []*data.Column{b.Column("customer_id"), b.Column("as_of")}, Schema: data.Schema{
+			Fields: []data.Field{{Name: "customer_id", Type: data.Int32}, {Name: "invoice_ts", Type: data.Timestamp}},
+		}}
+	}
+	require.NoError(t, os.Mkdir(w.path("in/month=none"), 0o755))
+	writeTable(t, w.path("in/month=none/moments.parquet"), moments)
+	w.succeed(retailJob)
+
+	got := written(t, w, "out")
+	moment := textsOf(t, got, "invoice_no")
+	rows := find(t, keysOf(t, want, "customer_id", "as_of"), keysOf(t, got, "customer_id", "invoice_ts"), func(i int) bool { return moment[i] == "null" })
+	for _, name := range []string{
+		"recency_days", "invoices_30d", "invoices_90d", "net_spend_30d", "net_spend_90d", "items_30d", "products_90d", "return_lines_90d", "mean_gap_days",
+	} {
+		requireClose(t, name, floatsOf(want, name), pick(floatsOf(got, name), rows), 1e-6)
+	}
+	require.Equal(t, textsOf(t, want, "last_country"), pick(textsOf(t, got, "last_country"), rows))
 }
