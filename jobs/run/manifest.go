@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/bundle"
+	"github.com/troupe-ml/troupe/registry/runs"
 )
 
 // manifest publishes the staged parts: from here on the output is there.
@@ -53,7 +54,37 @@ func (w *work) manifest() (jobs.Result, error) {
 	}
 	w.forget(&s)
 	r.Output = m.Digest
-	return w.conclude(&s, r, Outcome{Digest: m.Digest, Output: out.dir, Shards: len(s.Input.Shards)})
+	more, err := w.fittedFeatures(&s)
+	if err != nil {
+		return jobs.Result{}, err
+	}
+	return w.concludeWith(&s, r, Outcome{Digest: m.Digest, Output: out.dir, Shards: len(s.Input.Shards)}, more)
+}
+
+// FeaturesPath is the path of a features job's fitted features among the
+// artifacts of its run.
+const FeaturesPath = "features"
+
+// fittedFeatures makes what a features job has fitted an artifact of its run;
+// nil of other jobs.
+func (w *work) fittedFeatures(s *Survey) (func(*runs.Run), error) {
+	if w.spec.Kind != spec.KindFeatures {
+		return nil, nil //nolint:nilnil // nothing is added to the run
+	}
+	p, err := w.ready(s)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return nil, fault.New(fault.Internal, "task %s: %w", w.task.ID, err)
+	}
+	digest, err := w.Store.Blobs.Put(w.ctx, raw)
+	if err != nil {
+		return nil, fmt.Errorf("task %s: %w", w.task.ID, err)
+	}
+	artifacts := map[string]runs.Artifact{FeaturesPath: {Digest: digest, Bytes: int64(len(raw))}}
+	return func(run *runs.Run) { run.Artifacts = artifacts }, nil
 }
 
 // describe returns the manifest of a features or predict job without its parts.
@@ -125,11 +156,16 @@ func keptColumns(d *Dataset, p *spec.Predict) []string {
 // conclude is the end of every job's last task: the job becomes a run of the
 // registry, and its result is remembered for the next job of the same key.
 func (w *work) conclude(s *Survey, r jobs.Result, o Outcome) (jobs.Result, error) {
+	return w.concludeWith(s, r, o, nil)
+}
+
+// concludeWith is conclude for a job whose run has something of its own.
+func (w *work) concludeWith(s *Survey, r jobs.Result, o Outcome, more func(*runs.Run)) (jobs.Result, error) {
 	if o.Shards == 0 && s.Input != nil {
 		o.Shards = len(s.Input.Shards)
 	}
 	r.Meta = meta(o)
-	if err := w.record(s, r, o, nil); err != nil {
+	if err := w.record(s, r, o, more); err != nil {
 		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
 	}
 	return r, w.remember(s, r)
