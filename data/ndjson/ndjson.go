@@ -84,10 +84,7 @@ func (w *walker) record(line []byte, root *node) error {
 	if err := w.object(root, 0); err != nil {
 		return err
 	}
-	if w.next() != 0 {
-		return w.fail("more behind the object")
-	}
-	return nil
+	return w.end()
 }
 
 func (w *walker) object(n *node, depth int) error {
@@ -176,6 +173,9 @@ func NewSample() *Sample {
 func (s *Sample) Observe(line []byte) error {
 	whole := scanner{buf: line, scratch: s.walker.scratch}
 	if err := whole.skip(0); err != nil {
+		return err
+	}
+	if err := whole.end(); err != nil {
 		return err
 	}
 	return s.walker.record(line, s.root)

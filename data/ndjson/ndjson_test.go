@@ -107,6 +107,9 @@ func TestWhatIsNoRowIsRejectedWithAReason(t *testing.T) {
 		{`{"a": +1}`, "not JSON at byte 7: expected a value"},
 		{`{"a": 1`, "not JSON at byte 8: expected , or }"},
 		{`{"a": 1}}`, "not JSON at byte 9: more behind the object"},
+		{"{\"a\": 1}\x00}", "not JSON at byte 9: more behind the object"},
+		{"{\"a\": \x00}", "not JSON at byte 7: expected a value"},
+		{`{"a":`, "not JSON at byte 6: it ends in the middle"},
 		{`{"a"}`, `not JSON at byte 5: expected ':'`},
 		{`{"a": nul}`, "not JSON at byte 7: expected null"},
 		{`{"s": "x`, "not JSON at byte 9: a string does not end"},
@@ -136,6 +139,18 @@ func TestWhatIsNoRowIsRejectedWithAReason(t *testing.T) {
 		assert.Equal(t, want, got)
 		assert.Equal(t, [][]string{{"1", "⊥", "⊥", "⊥"}, {"⊥", "⊥", "⊥", "⊥"}, {"⊥", "⊥", "⊥", "⊥"}, {"⊥", "", "⊥", "⊥"}, {"2", "⊥", "⊥", "⊥"}}, rows)
 	}
+}
+
+// A line that is no object says nothing of the fields, even one that goes wrong
+// behind its object.
+func TestALineThatIsNoObjectAddsNothingToTheSample(t *testing.T) {
+	t.Parallel()
+	s := ndjson.NewSample()
+	for _, line := range []string{`{"a": 1} {`, "{\"a\": 1}\x00", `{"a": 1, "b"}`, `[{"a": 1}]`, `"a"`, ""} {
+		require.Error(t, s.Observe([]byte(line)), "%q", line)
+	}
+	paths, _ := s.Fields()
+	assert.Empty(t, paths)
 }
 
 // What the standard library writes is read as it was.
@@ -168,7 +183,7 @@ func TestTwinOfTheStandardLibrary(t *testing.T) {
 // with something on it a row or a reject; rows only for what the standard
 // library, too, calls JSON.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{`{"a":1}`, "{\"s\":\"\\u00e9\"}\n{}", `{"o":{"x":null}}`, "\n \n[", `{"a":1e5,"t":"2024-01-31 10:00"}`, "{\"s\":[[{}]]}\r\n"} {
+	for _, s := range []string{`{"a":1}`, "{\"s\":\"\\u00e9\"}\n{}", `{"o":{"x":null}}`, "\n \n[", `{"a":1e5,"t":"2024-01-31 10:00"}`, "{\"s\":[[{}]]}\r\n", "{}\x00\x1a}\n{}"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -44,6 +44,15 @@ func (s *scanner) space() {
 	}
 }
 
+// end checks that nothing but space is left. It looks at the place, for a byte
+// that is 0 looks to next like the end.
+func (s *scanner) end() error {
+	if s.space(); s.pos < len(s.buf) {
+		return s.fail("more behind the object")
+	}
+	return nil
+}
+
 // next returns the byte that the next thing begins with, 0 at the end.
 func (s *scanner) next() byte {
 	if s.pos < len(s.buf) && s.buf[s.pos] > ' ' {
@@ -87,7 +96,7 @@ func (s *scanner) value() (token, []byte, error) {
 		return isBool, []byte("false"), s.word("false")
 	case c == 'n':
 		return isNull, nil, s.word("null")
-	case c == 0:
+	case c == 0 && s.pos == len(s.buf):
 		return isNull, nil, s.fail("it ends in the middle")
 	}
 	return isNull, nil, s.fail("expected a value")
