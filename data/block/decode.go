@@ -21,6 +21,9 @@ func Decode(b []byte, label string) (*data.Batch, error) {
 	}
 	out := &data.Batch{NumRows: r.count(math.MaxInt32)}
 	columns := r.count(len(r.b))
+	if columns == 0 && out.NumRows > 0 { // nothing bears them out
+		r.fail("%d rows of no columns", out.NumRows)
+	}
 	for range columns {
 		if r.err != nil {
 			break
