@@ -38,6 +38,8 @@ type leaf struct {
 const (
 	maxColumns = 10_000
 	maxDepth   = 32
+	maxNames   = 16 << 20 // bytes of all names: a struct's is part of each within it
+	maxDigits  = 76       // of a decimal, behind its point, too: each of its values is written out with them
 )
 
 // leavesOf returns the columns of a schema.
@@ -57,9 +59,13 @@ func leavesOf(s *arrow.Schema) ([]leaf, error) {
 type walk struct {
 	leaves []leaf
 	seen   map[string]bool
+	names  int // bytes
 }
 
 func (w *walk) add(f arrow.Field, prefix string, path []int) error {
+	if w.names += len(prefix) + len(f.Name); w.names > maxNames {
+		return fault.New(fault.Invalid, "the names of the columns take more than %d bytes", maxNames)
+	}
 	name := prefix + f.Name
 	if len(path) > maxDepth || len(w.leaves) >= maxColumns {
 		return fault.New(fault.Invalid, "column %q: more than %d columns, or structs within %d others", name, maxColumns, maxDepth)
@@ -106,6 +112,14 @@ func typeOf(t arrow.DataType) (out data.Type, utc bool, err error) {
 			return 0, false, fmt.Errorf("%v is not supported", t)
 		}
 		return typeOf(t.ValueType)
+	case arrow.DecimalType:
+		if t.GetPrecision() > maxDigits || t.GetScale() > maxDigits || t.GetScale() < -maxDigits {
+			return 0, false, fmt.Errorf("%v has more than %d digits", t, maxDigits)
+		}
+	case *arrow.FixedSizeBinaryType:
+		if t.ByteWidth <= 0 {
+			return 0, false, fmt.Errorf("%v: values of no bytes", t)
+		}
 	}
 	out, ok := types[t.ID()]
 	if !ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime"
 	"testing"
 
 	goarrow "github.com/apache/arrow-go/v18/arrow"
@@ -213,6 +214,13 @@ func FuzzRead(f *testing.F) {
 	f.Add(foreign(f))
 	f.Add(foreign(f, ipc.WithZstd()))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		defer func() { // all that was allocated, the most of it garbage of one value each
+			if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 512<<20 {
+				t.Fatalf("%d bytes of input took %d", len(in), after.TotalAlloc-before.TotalAlloc)
+			}
+		}()
 		_, err := read(in, arrow.ReaderConfig{MaxBody: 1 << 20, MaxMemory: 1 << 22})
 		if err != nil && fault.Of(err) == fault.Internal {
 			t.Fatalf("%v has no kind", err)

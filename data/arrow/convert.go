@@ -14,8 +14,9 @@ import (
 )
 
 // column follows the path of a leaf through structs. A value is null when it or
-// a struct around it is.
-func (l leaf) column(rec arrow.RecordBatch, n int) (*data.Column, error) {
+// a struct around it is. Texts are copied while there is room for them: offsets
+// and views may lie over each other, so that they are more than their bytes.
+func (l leaf) column(rec arrow.RecordBatch, n int, room *int64) (*data.Column, error) {
 	a := rec.Column(l.path[0])
 	var valid data.Bitmap
 	for i := 0; ; i++ {
@@ -29,13 +30,16 @@ func (l leaf) column(rec arrow.RecordBatch, n int) (*data.Column, error) {
 		if a.Len() != n {
 			return nil, fmt.Errorf("%d values for %d rows", a.Len(), n)
 		}
+		if err := borneOut(a); err != nil {
+			return nil, err
+		}
 		valid = both(valid, marks(a, n))
 		if i == len(l.path)-1 {
 			break
 		}
 		a = a.(*array.Struct).Field(l.path[i+1])
 	}
-	c, err := values(a, valid)
+	c, err := values(a, valid, room)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +110,7 @@ func widen64[T whole](in []T) *data.Column {
 }
 
 // values converts an array; where valid says null, anything may come out.
-func values(a arrow.Array, valid data.Bitmap) (*data.Column, error) {
+func values(a arrow.Array, valid data.Bitmap, room *int64) (*data.Column, error) {
 	switch a := a.(type) {
 	case *array.Boolean:
 		c := &data.Column{Bools: make([]bool, a.Len())}
@@ -140,13 +144,13 @@ func values(a arrow.Array, valid data.Bitmap) (*data.Column, error) {
 	case *array.Float64:
 		return &data.Column{Float64s: append([]float64{}, a.Float64Values()...)}, nil
 	case *array.Dictionary:
-		return decode(a, valid)
+		return decode(a, valid, room)
 	}
-	return moreValues(a, valid)
+	return moreValues(a, valid, room)
 }
 
 // moreValues converts what has to be looked at value by value.
-func moreValues(a arrow.Array, valid data.Bitmap) (*data.Column, error) {
+func moreValues(a arrow.Array, valid data.Bitmap, room *int64) (*data.Column, error) {
 	n := a.Len()
 	switch a := a.(type) {
 	case *array.Float16:
@@ -174,9 +178,9 @@ func moreValues(a arrow.Array, valid data.Bitmap) (*data.Column, error) {
 	case *array.Null:
 		return data.NewColumn(data.String, n), nil
 	case interface{ Value(i int) string }:
-		return texts(n, valid, true, a.Value)
+		return texts(n, valid, true, room, a.Value)
 	case interface{ Value(i int) []byte }:
-		return texts(n, valid, false, func(i int) string { return string(a.Value(i)) })
+		return texts(n, valid, false, room, func(i int) string { return string(a.Value(i)) })
 	}
 	return nil, fault.New(fault.Invalid, "%v is not supported", a.DataType())
 }
@@ -236,7 +240,7 @@ func micros(n int, unit arrow.TimeUnit, valid data.Bitmap, value func(i int) int
 }
 
 // texts gives strings their codes, in order of first appearance.
-func texts(n int, valid data.Bitmap, check bool, value func(i int) string) (*data.Column, error) {
+func texts(n int, valid data.Bitmap, check bool, room *int64, value func(i int) string) (*data.Column, error) {
 	c := &data.Column{Codes: make([]uint32, n)}
 	codes := map[string]uint32{}
 	for i := range n {
@@ -249,6 +253,9 @@ func texts(n int, valid data.Bitmap, check bool, value func(i int) string) (*dat
 			if check && !utf8.ValidString(s) {
 				return nil, fault.New(fault.Corrupt, "row %d of them: the text is not UTF-8", i+1)
 			}
+			if *room -= int64(len(s)); *room < 0 {
+				return nil, fault.New(fault.Exhausted, "row %d of them: there is no room for the batch's texts", i+1)
+			}
 			s = string(append([]byte(nil), s...)) // the record's memory is given back
 			code = uint32(len(c.Dict))
 			c.Dict = append(c.Dict, s)
@@ -260,9 +267,15 @@ func texts(n int, valid data.Bitmap, check bool, value func(i int) string) (*dat
 }
 
 // decode looks up the values of a dictionary.
-func decode(a *array.Dictionary, valid data.Bitmap) (*data.Column, error) {
+func decode(a *array.Dictionary, valid data.Bitmap, room *int64) (*data.Column, error) {
 	from := a.Dictionary()
-	inner, err := values(from, marks(from, from.Len()))
+	if err := borneOut(from); err != nil {
+		return nil, fmt.Errorf("dictionary: %w", err)
+	}
+	inner, err := &data.Column{Codes: []uint32{}}, error(nil)
+	if from.DataType().ID() != arrow.NULL { // of which any number takes no bytes
+		inner, err = values(from, marks(from, from.Len()), room)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -280,11 +293,11 @@ func decode(a *array.Dictionary, valid data.Bitmap) (*data.Column, error) {
 		}
 		at[i] = k
 	}
-	return gather(inner, at, valid)
+	return gather(inner, at, valid, room)
 }
 
 // gather returns the values at so many places.
-func gather(c *data.Column, at []int, valid data.Bitmap) (*data.Column, error) {
+func gather(c *data.Column, at []int, valid data.Bitmap, room *int64) (*data.Column, error) {
 	n := len(at)
 	if c.Len() == 0 && c.Codes == nil && c.Bools == nil && c.Int32s == nil && c.Int64s == nil && c.Float32s == nil && c.Float64s == nil {
 		return nil, fault.New(fault.Invalid, "a dictionary without values")
@@ -292,7 +305,7 @@ func gather(c *data.Column, at []int, valid data.Bitmap) (*data.Column, error) {
 	out := &data.Column{}
 	switch {
 	case c.Codes != nil:
-		return texts(n, valid, false, func(i int) string { return c.Dict[c.Codes[at[i]]] })
+		return texts(n, valid, false, room, func(i int) string { return c.Dict[c.Codes[at[i]]] })
 	case c.Bools != nil:
 		out.Bools = pick(c.Bools, at, valid)
 	case c.Int32s != nil:

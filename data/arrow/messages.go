@@ -15,7 +15,8 @@ import (
 const (
 	continuation = 0xffffffff
 	maxMetadata  = 64 << 20
-	messageBody  = 3 // the place of the body's length in its table
+	messageBody  = 3        // the place of the body's length in its table
+	firstBody    = 16 << 20 // of a longer body, so much must have come before there is room for more
 )
 
 // messages reads the messages of a stream for arrow-go, each checked before it
@@ -24,6 +25,7 @@ type messages struct {
 	r       io.Reader
 	memory  memory.Allocator
 	maxBody int64
+	need    needs
 	last    *ipc.Message
 }
 
@@ -57,7 +59,7 @@ func (m *messages) Message() (*ipc.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := verify(meta, length); err != nil {
+	if err := verify(meta, length, &m.need); err != nil {
 		return nil, err
 	}
 	if length < 0 || length > m.maxBody {
@@ -65,9 +67,13 @@ func (m *messages) Message() (*ipc.Message, error) {
 	}
 	body := memory.NewResizableBuffer(m.memory)
 	defer body.Release()
-	body.Resize(int(length))
-	if _, err := io.ReadFull(m.r, body.Bytes()); err != nil {
-		return nil, cutShort(err)
+	for have := int64(0); have < length; {
+		to := min(length, max(2*have, firstBody))
+		body.Resize(int(to))
+		if _, err := io.ReadFull(m.r, body.Bytes()[have:]); err != nil {
+			return nil, cutShort(err)
+		}
+		have = to
 	}
 	m.Release()
 	m.last = ipc.NewMessage(memory.NewBufferBytes(meta), body)

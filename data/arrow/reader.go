@@ -67,7 +67,7 @@ func NewReader(r io.Reader, cfg ReaderConfig) (out *Reader, err error) {
 			return nil, fault.New(fault.Corrupt, "it ends after its first bytes")
 		}
 	}
-	out.messages = &messages{r: in, memory: out.memory, maxBody: cfg.MaxBody}
+	out.messages = &messages{r: in, memory: out.memory, maxBody: cfg.MaxBody, need: needs{dictionaries: map[int64]layout{}}}
 	if out.r, err = ipc.NewReaderFromMessageReader(out.messages, ipc.WithAllocator(out.memory)); err != nil {
 		return nil, out.memory.judge(err)
 	}
@@ -87,6 +87,7 @@ type Record struct {
 	schema   data.Schema
 	record   arrow.RecordBatch
 	firstRow int64
+	room     int64 // for texts
 }
 
 // Next returns the next record batch, or io.EOF after the last. A file that has
@@ -104,7 +105,7 @@ func (r *Reader) Next() (out *Record, err error) {
 		return nil, fault.New(fault.Exhausted, "after %d rows: a record batch of %d rows; the most is %d, and %d bytes", r.rows, n, maxRows, r.memory.most)
 	}
 	rec.Retain()
-	out = &Record{r.leaves, r.schema, rec, r.rows}
+	out = &Record{r.leaves, r.schema, rec, r.rows, r.memory.most}
 	r.rows += rec.NumRows()
 	return out, nil
 }
@@ -134,7 +135,7 @@ func (r *Record) Batch() (b *data.Batch, err error) {
 	n := int(r.record.NumRows())
 	b = &data.Batch{Schema: r.schema, NumRows: n}
 	for _, l := range r.leaves {
-		c, err := l.column(r.record, n)
+		c, err := l.column(r.record, n, &r.room)
 		if err != nil {
 			return nil, fmt.Errorf("column %q: rows from %d on: %w", l.field.Name, r.firstRow+1, err)
 		}

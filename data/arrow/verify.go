@@ -7,23 +7,29 @@ import (
 )
 
 // arrow-go allocates for as many fields, nodes and buffers as a message claims.
-// verify walks the tables of the message before it does, and holds every such
-// claim against the bytes that are there.
+// It also reads nodes, buffers and counts by their number in the schema, without
+// asking whether a message has so many, and copies a text as often as it is
+// pointed at. verify walks the tables of the message before it does, and holds
+// every such claim against the bytes that are there.
 //
 // Source: Message.fbs and Schema.fbs of Apache Arrow; the FlatBuffers binary
 // format.
 
 // Places of fields in their tables.
 const (
-	messageHeaderType, messageHeader, messageMetadata       = 1, 2, 4
-	schemaFields, schemaMetadata, schemaFeatures            = 1, 2, 3
-	fieldDictionary, fieldChildren, fieldMetadata           = 4, 5, 6
-	recordNodes, recordBuffers, recordVariadic              = 1, 2, 4
-	dictionaryData                                          = 1
-	isSchema, isDictionaryBatch, isRecordBatch        uint8 = 1, 2, 3
-	tableBytes, longBytes, structBytes, keyValueBytes       = 4, 8, 16, 4
-	maxTables                                               = 200_000
-	maxVerifyDepth                                          = 3 * maxDepth
+	messageHeaderType, messageHeader, messageMetadata           = 1, 2, 4
+	schemaFields, schemaMetadata, schemaFeatures                = 1, 2, 3
+	fieldName, fieldTypeType, fieldType                         = 0, 2, 3
+	fieldDictionary, fieldChildren, fieldMetadata               = 4, 5, 6
+	encodingID, timestampZone, keyValueKey, keyValueValue       = 0, 1, 0, 1
+	recordNodes, recordBuffers, recordVariadic                  = 1, 2, 4
+	dictionaryID, dictionaryData                                = 0, 1
+	isSchema, isDictionaryBatch, isRecordBatch            uint8 = 1, 2, 3
+	tableBytes, longBytes, structBytes                          = 4, 8, 16
+	maxTables                                                   = 200_000
+	maxVerifyDepth                                              = 3 * maxDepth
+	maxCopied                                                   = maxMetadata
+	keyValueCopied                                              = 32 // two headers of strings
 )
 
 var errClaim = errors.New("the metadata of a message points or claims beyond its end")
@@ -33,11 +39,14 @@ type verifier struct {
 	b      []byte
 	body   int64 // bytes that follow the message
 	tables int   // seen so far: tables may point at each other again and again
+	copied int   // bytes of texts so far: they may be pointed at again and again
+	need   *needs
 }
 
-// verify checks one message's metadata.
-func verify(b []byte, body int64) error {
-	v := &verifier{b: b, body: body}
+// verify checks one message's metadata. Of a schema it adds to need what batches
+// must have; of a batch it checks that they have it.
+func verify(b []byte, body int64, need *needs) error {
+	v := &verifier{b: b, body: body, need: need}
 	root, err := v.offset(0)
 	if err != nil {
 		return err
@@ -50,7 +59,7 @@ func verify(b []byte, body int64) error {
 	if err != nil || !ok || !there || kind >= len(b) {
 		return errors.Join(err, errors.New("a message without a header"))
 	}
-	if err := v.vector(root, messageMetadata, keyValueBytes, nil); err != nil {
+	if err := v.vector(root, messageMetadata, tableBytes, v.keyValue); err != nil {
 		return err
 	}
 	if header, err = v.offset(header); err != nil {
@@ -60,22 +69,34 @@ func verify(b []byte, body int64) error {
 	case isSchema:
 		return v.schema(header)
 	case isRecordBatch:
-		return v.record(header)
+		return v.record(header, need.record)
 	case isDictionaryBatch:
-		at, ok, err := v.field(header, dictionaryData)
-		if err != nil || !ok {
-			return errors.Join(err, errors.New("a dictionary without values"))
-		}
-		if at, err = v.offset(at); err != nil {
-			return err
-		}
-		return v.record(at)
+		return v.dictionary(header)
 	}
 	return fmt.Errorf("a message of kind %d", b[kind])
 }
 
+func (v *verifier) dictionary(table int) error {
+	id, err := v.longField(table, dictionaryID)
+	if err != nil {
+		return err
+	}
+	need, known := v.need.dictionaries[id]
+	if !known {
+		return fmt.Errorf("a dictionary %d that no column has", id)
+	}
+	at, ok, err := v.field(table, dictionaryData)
+	if err != nil || !ok {
+		return errors.Join(err, errors.New("a dictionary without values"))
+	}
+	if at, err = v.offset(at); err != nil {
+		return err
+	}
+	return v.record(at, need)
+}
+
 func (v *verifier) schema(table int) error {
-	if err := v.vector(table, schemaMetadata, keyValueBytes, nil); err != nil {
+	if err := v.vector(table, schemaMetadata, tableBytes, v.keyValue); err != nil {
 		return err
 	}
 	if err := v.vector(table, schemaFeatures, longBytes, nil); err != nil {
@@ -89,18 +110,22 @@ func (v *verifier) columns(table, depth int) error {
 	if v.tables++; v.tables > maxTables || depth > maxVerifyDepth {
 		return errors.New("the schema has too many fields, or they lie too deep in each other")
 	}
-	if err := v.vector(table, fieldMetadata, keyValueBytes, nil); err != nil {
+	if err := v.vector(table, fieldMetadata, tableBytes, v.keyValue); err != nil {
 		return err
 	}
-	if _, _, err := v.field(table, fieldDictionary); err != nil {
+	if err := v.text(table, fieldName); err != nil {
+		return err
+	}
+	if err := v.column(table); err != nil {
 		return err
 	}
 	return v.vector(table, fieldChildren, tableBytes, func(at int) error { return v.columns(at, depth+1) })
 }
 
 // record checks a record batch: how many rows it says there are, in all and by
-// array, and where it says that their bytes lie.
-func (v *verifier) record(table int) error {
+// array, where it says that their bytes lie, and that there are as many of all as
+// its schema needs.
+func (v *verifier) record(table int, need layout) error {
 	at, ok, err := v.field(table, 0)
 	if err != nil {
 		return err
@@ -108,7 +133,9 @@ func (v *verifier) record(table int) error {
 	if ok && (at+8 > len(v.b) || v.long(at) > maxRows) {
 		return fmt.Errorf("a record batch claims more than %d rows", maxRows)
 	}
+	var got layout
 	err = v.vector(table, recordNodes, structBytes, func(at int) error {
+		got.nodes++
 		if n := v.long(at); n < 0 || n > 64*maxRows || v.long(at+8) > n {
 			return fmt.Errorf("an array claims %d values", n)
 		}
@@ -118,6 +145,7 @@ func (v *verifier) record(table int) error {
 		return err
 	}
 	err = v.vector(table, recordBuffers, structBytes, func(at int) error {
+		got.buffers++
 		if start, n := v.long(at), v.long(at+8); start < 0 || n < 0 || start > v.body || n > v.body-start {
 			return fmt.Errorf("a buffer of %d bytes at %d in a body of %d", n, start, v.body)
 		}
@@ -126,12 +154,23 @@ func (v *verifier) record(table int) error {
 	if err != nil {
 		return err
 	}
-	return v.vector(table, recordVariadic, longBytes, func(at int) error {
+	err = v.vector(table, recordVariadic, longBytes, func(at int) error {
+		got.views++
 		if n := v.long(at); n < 0 || n > int64(len(v.b)/structBytes) {
 			return fmt.Errorf("an array claims %d buffers", n)
 		}
+		if got.views <= need.views {
+			need.buffers += int(v.long(at))
+		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if got.nodes < need.nodes || got.buffers < need.buffers || got.views < need.views {
+		return fmt.Errorf("a batch of %d arrays, %d buffers, %d of views; its columns need %d, %d, %d", got.nodes, got.buffers, got.views, need.nodes, need.buffers, need.views)
+	}
+	return nil
 }
 
 // long reads eight bytes.
@@ -193,7 +232,10 @@ func (v *verifier) field(table, n int) (at int, ok bool, err error) {
 	if vtable+size > len(v.b) {
 		return 0, false, errClaim
 	}
-	if entry := 4 + 2*n; entry+2 <= size {
+	if entry := 4 + 2*n; entry < size { // as flatbuffers asks, which takes two bytes then
+		if vtable+entry+2 > len(v.b) {
+			return 0, false, errClaim
+		}
 		if off := int(binary.LittleEndian.Uint16(v.b[vtable+entry:])); off != 0 {
 			if table+off >= len(v.b) {
 				return 0, false, errClaim
