@@ -64,7 +64,7 @@ func (w *work) bundle() (jobs.Result, error) {
 	o.Shards = len(s.Input.Shards)
 	r.Meta = meta(o)
 	artifacts := map[string]runs.Artifact{modelPath: {Digest: digest, Bytes: int64(len(raw))}}
-	w.forget(&s)
+	w.forget()
 	if err := w.record(&s, r, o, func(run *runs.Run) { run.Artifacts = artifacts; curves(run, &t) }); err != nil {
 		return jobs.Result{}, err
 	}

@@ -52,7 +52,7 @@ func (w *work) manifest() (jobs.Result, error) {
 	if err := out.publish(w.ctx, m, staged); err != nil {
 		return jobs.Result{}, err
 	}
-	w.forget(&s)
+	w.forget()
 	r.Output = m.Digest
 	more, err := w.fittedFeatures(&s)
 	if err != nil {

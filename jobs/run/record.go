@@ -18,8 +18,9 @@ import (
 // RecordEnd makes a job that has failed or was cancelled a run of the registry,
 // with the reason; one that has succeeded has recorded itself. code is the
 // version of the program. What is recorded already stands, so it may be called
-// again, and by others.
-func RecordEnd(ctx context.Context, book *runs.Book, blobs store.Blobs, code string, j *jobs.Job) error {
+// again, and by others. Blobs that only the job's own tasks had a use for are
+// removed.
+func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, code string, j *jobs.Job) error {
 	status := map[jobs.Phase]runs.Status{jobs.Failed: runs.Failed, jobs.Cancelled: runs.Cancelled}[j.Phase]
 	if status == "" {
 		return nil
@@ -34,9 +35,10 @@ func RecordEnd(ctx context.Context, book *runs.Book, blobs store.Blobs, code str
 	if s, err := spec.Decode(j.Spec); err == nil {
 		run.Experiment = experimentOf(s)
 	}
-	if s := surveyOf(ctx, blobs, j); s != nil {
+	if s := surveyOf(ctx, st.Blobs, j); s != nil {
 		run.Data = datasets(s)
 	}
+	forget(ctx, st, j)
 	if _, err := book.Record(ctx, run); err != nil {
 		return fmt.Errorf("record the end of job %s: %w", j.ID, err)
 	}

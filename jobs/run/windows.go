@@ -270,48 +270,6 @@ func (w *work) window(level int) (jobs.Result, error) {
 	return jobs.Result{Output: digest, RowsIn: rows}, err
 }
 
-// forget removes what the windows of a job have left on their way, once nobody
-// will read it. What cannot be removed stays.
-func (w *work) forget(s *Survey) {
-	p, err := w.windowing(s)
-	if err != nil || p == nil {
-		return
-	}
-	var g errgroup.Group
-	g.SetLimit(atATime)
-	defer g.Wait() //nolint:errcheck // of no consequence
-	drop := func(from store.Blobs, ds ...store.Digest) {
-		for _, d := range ds {
-			if d != "" {
-				g.Go(func() error { return from.Delete(w.ctx, d) })
-			}
-		}
-	}
-	for _, level := range p.WindowLevels() {
-		if results, err := w.stage(plan.Pass(plan.Partition, level)); err == nil {
-			for _, r := range results {
-				var s sorted
-				if w.get(r.Output, &s) != nil {
-					continue
-				}
-				for _, run := range s.Runs {
-					drop(w.Store.Passing(), append(slices.Concat(run.Parts...), run.Alone)...)
-				}
-				drop(w.Store.Blobs, store.Digest(r.Output))
-			}
-		}
-		if results, err := w.stage(plan.Pass(plan.Window, level)); err == nil {
-			for _, r := range results {
-				var a answered
-				if w.get(r.Output, &a) == nil {
-					drop(w.Store.Passing(), slices.Concat(a.Runs...)...)
-					drop(w.Store.Blobs, store.Digest(r.Output))
-				}
-			}
-		}
-	}
-}
-
 // stage is results for tasks of which there are many: those of a stage that is
 // done do not change.
 func (w *work) stage(name string) ([]jobs.Result, error) {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
@@ -364,4 +366,27 @@ func TestWindowsThatCannotBeAreRefused(t *testing.T) {
 		require.Contains(t, windowSpec, bad.from)
 		require.Contains(t, w.fails(strings.Replace(windowSpec, bad.from, bad.to, 1)), bad.says)
 	}
+}
+
+// A job that fails after its rows were shuffled leaves none of them either.
+func TestAFailedJobLeavesNothingThatWasShuffled(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	writeVisits(t, filepath.Join(folder, "in"), visits(500), 250, 100)
+	w := bench(t, folder)
+	w.body = func(ctx context.Context, task Task, r Reporter) (jobs.Result, error) {
+		if strings.HasPrefix(task.Stage.Name, "apply") {
+			return jobs.Result{}, fault.New(fault.Invalid, "no room")
+		}
+		return w.env.Body(ctx, task, r)
+	}
+	s := w.run(windowSpec)
+	require.Equal(t, "failed", s.Status)
+	j, err := joblog.Load(t.Context(), w.store, jobs.ID(s.Job))
+	require.NoError(t, err)
+	has, err := w.store.Blobs.Has(t.Context(), store.Digest(j.StageTasks("window-1")[0].Result.Output))
+	require.NoError(t, err)
+	require.True(t, has, "it is there before")
+	require.NoError(t, RecordEnd(t.Context(), w.env.Registry.Runs, w.store, "test", j))
+	requireNothingLeft(t, w, s)
 }

@@ -127,7 +127,7 @@ func (e *Engine) Watch(ctx context.Context, id string, hear func(backend.Update)
 
 // record makes a job that did not succeed a run, too.
 func (e *Engine) record(ctx context.Context, j *jobs.Job) error {
-	return run.RecordEnd(ctx, e.registry.Runs, e.store.Blobs, e.cfg.Version, j)
+	return run.RecordEnd(ctx, e.registry.Runs, e.store.Store, e.cfg.Version, j)
 }
 
 // Show returns a job of this folder.
