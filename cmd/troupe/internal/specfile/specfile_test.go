@@ -55,7 +55,7 @@ func TestAFeaturesFileIsWrittenOut(t *testing.T) {
 	got := specs[0].Train
 	assert.Empty(t, got.Features.File)
 	assert.Equal(t, "a", got.Features.Steps[0].Name)
-	assert.Equal(t, "u", got.Entity)
+	assert.Equal(t, spec.Entity{"u"}, got.Entity)
 	assert.Equal(t, "ts", got.Timestamp)
 	assert.Equal(t, 3, got.Epochs)
 	_, err = spec.Decode(specs[0].Canonical())
