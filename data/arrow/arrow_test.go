@@ -209,10 +209,54 @@ func TestDamagedStreams(t *testing.T) {
 	assert.Greater(t, refused, rounds/2)
 }
 
+// everyType writes three rows, the second null, of the types that foreign has not.
+func everyType(t testing.TB, options ...ipc.Option) []byte {
+	t.Helper()
+	types := []goarrow.DataType{
+		goarrow.FixedWidthTypes.Boolean, goarrow.PrimitiveTypes.Int8, goarrow.PrimitiveTypes.Uint32, goarrow.FixedWidthTypes.Float16, goarrow.PrimitiveTypes.Float32,
+		&goarrow.Decimal32Type{Precision: 9, Scale: 2}, &goarrow.Decimal64Type{Precision: 18, Scale: 2}, &goarrow.Decimal256Type{Precision: 76, Scale: 2},
+		goarrow.BinaryTypes.Binary, goarrow.BinaryTypes.LargeBinary, goarrow.BinaryTypes.BinaryView, goarrow.BinaryTypes.String, &goarrow.FixedSizeBinaryType{ByteWidth: 3},
+		goarrow.FixedWidthTypes.Date32, goarrow.FixedWidthTypes.Time64ns, goarrow.FixedWidthTypes.Duration_s, goarrow.FixedWidthTypes.Timestamp_us,
+		&goarrow.DictionaryType{IndexType: goarrow.PrimitiveTypes.Uint16, ValueType: goarrow.PrimitiveTypes.Float64},
+	}
+	var fields []goarrow.Field
+	for i, typ := range types {
+		fields = append(fields, goarrow.Field{Name: string(rune('a' + i)), Type: typ, Nullable: true})
+	}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, goarrow.NewSchema(fields, nil))
+	defer b.Release()
+	for i := range types {
+		b.Field(i).AppendEmptyValue()
+		b.Field(i).AppendNull()
+		b.Field(i).AppendEmptyValue()
+	}
+	var buf bytes.Buffer
+	w := ipc.NewWriter(&buf, append(options, ipc.WithSchema(b.Schema()))...)
+	require.NoError(t, w.Write(b.NewRecordBatch()))
+	require.NoError(t, w.Close())
+	return buf.Bytes()
+}
+
+func TestEveryTypeHasNulls(t *testing.T) {
+	t.Parallel()
+	for _, options := range [][]ipc.Option{nil, {ipc.WithLZ4()}} {
+		got, err := read(everyType(t, options...), arrow.DefaultReaderConfig())
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+		require.Len(t, got[0].Columns, 18)
+		for i, c := range got[0].Columns {
+			assert.Equal(t, 3, c.Len(), got[0].Schema.Fields[i].Name)
+			assert.Equal(t, []bool{true, false, true}, []bool{c.Valid.Get(0), c.Valid.Get(1), c.Valid.Get(2)}, got[0].Schema.Fields[i].Name)
+		}
+	}
+}
+
 // FuzzRead: whatever the bytes, a table or an error of a kind, within bounds.
 func FuzzRead(f *testing.F) {
 	f.Add(foreign(f))
 	f.Add(foreign(f, ipc.WithZstd()))
+	f.Add(everyType(f))
+	f.Add(everyType(f, ipc.WithLZ4()))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
