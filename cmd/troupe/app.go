@@ -217,12 +217,17 @@ func (a *app) engine() (*embedded.Engine, error) {
 		return nil, err
 	}
 	a.granted, a.cache = budget, filepath.Join(a.dir, "cache")
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else somebody has said so already: GOMEMLIMIT
-		debug.SetMemoryLimit(budget - budget/8) // some of the budget is for the program itself
-	}
+	limitMemory(budget)
 	return embedded.Open(embedded.Config{
 		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: budget, Version: version, Body: a.body, Preview: a.preview, Clock: a.clock, Log: a.log(),
 	})
+}
+
+// limitMemory tells the collector of garbage what the process may use.
+func limitMemory(budget int64) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else somebody has said so already: GOMEMLIMIT
+		debug.SetMemoryLimit(budget - budget/8) // some of the budget is for the program itself
+	}
 }
 
 // leastBudget is the least memory that jobs in this process are run with.

@@ -90,6 +90,7 @@ func (a *app) lint(ctx context.Context, specs []spec.Spec, o run.LintOptions) (*
 	if a.address != "" && !o.Static {
 		a.tell("the data are read by this process, not by the cluster, which is not asked")
 	}
+	limitMemory(budget)
 	env := &run.Env{Files: a.files, Threads: runtime.GOMAXPROCS(0), Memory: budget}
 	return env.Lint(ctx, specs, o)
 }
