@@ -8,8 +8,8 @@
 //	       rows of each key in their order, and gives each row something back (Merge)
 //	place  a shard puts what came back for its runs where its rows are (Place)
 //
-// A key is the values of one column or of several, of any type; texts, and keys of
-// several columns, are told apart by 128 bits of their SHA-256.
+// A key is the values of one column or of several, of any type; texts, and keys with
+// a text or of three columns and more, are told apart by 128 bits of their SHA-256.
 // Rows whose time or part of a key is null belong to nobody: they are left to the caller.
 // Ties keep the order of shards and rows. The order of keys is that of a hash:
 // fixed, and of no meaning. Memory is bounded by the sizes that Config gives,
@@ -90,11 +90,19 @@ func keysOf(columns []*data.Column, numRows int) keys {
 	return together(parts)
 }
 
-// together makes one key of several: the SHA-256 of their hashes, 16 bytes each,
-// one after the other.
+// together makes one key of several: two hashes of 64 bits are both kept, so that
+// no two keys are taken for one; of others it is the SHA-256, 16 bytes each, one
+// after the other.
 func together(parts []keys) keys {
 	const size = 16
 	k := parts[0]
+	if len(parts) == 2 && k.ties == nil && parts[1].ties == nil {
+		k.ties = parts[1].first
+		for row, second := range k.ties {
+			k.first[row] = mix(k.first[row] ^ second) // for one second no two become one
+		}
+		return k
+	}
 	if k.ties == nil {
 		k.ties = make([]uint64, len(k.first))
 	}

@@ -271,6 +271,10 @@ func TestRowsOfOneKeyAreThoseWhoseColumnsAreAllEqual(t *testing.T) {
 		cfg := shuffle.Config{Label: "job", Partitions: rapid.IntRange(1, 5).Draw(t, "partitions"), RunBytes: 2000, BlockRows: 16}
 		types := []data.Type{data.String, data.Int64}
 		split := inParts(rapid.SampledFrom(types).Draw(t, "first"), rapid.SampledFrom(types).Draw(t, "second"))
+		if rapid.Bool().Draw(t, "one more") { // which is the same in all rows
+			two := split
+			split = func(key *data.Column) []*data.Column { return append(two(key), data.NewColumn(data.Bool, key.Len())) }
+		}
 		require.Equal(t, dumb(shards), shuffledBy(t, cfg, shards, data.Int64, 30, split))
 	})
 }
