@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,11 +29,13 @@ func (p *place) stranger(gossip string, flags ...string) result {
 // unharmed checks that a cluster has the members that it had, and works.
 func (c *testCluster) unharmed(p *place, flags ...string) {
 	p.t.Helper()
-	nodes := p.ok(append([]string{"nodes", "list"}, flags...)...)[""].([]any)
-	assert.Len(p.t, nodes, len(c.Records))
-	for _, n := range nodes {
-		assert.Equal(p.t, "ready", n.(map[string]any)["state"])
-	}
+	assert.EventuallyWithT(p.t, func(t *assert.CollectT) { // word of what a node does gets around in a moment
+		nodes := p.ok(append([]string{"nodes", "list"}, flags...)...)[""].([]any)
+		assert.Len(t, nodes, len(c.Records))
+		for _, n := range nodes {
+			assert.Equal(t, "ready", n.(map[string]any)["state"])
+		}
+	}, 20*time.Second, 200*time.Millisecond)
 }
 
 func TestWhoHasAnotherSecretOrNoTokenIsTurnedAway(t *testing.T) {
