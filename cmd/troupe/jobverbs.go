@@ -53,7 +53,8 @@ func (a *app) featuresCommand() *cobra.Command {
 	c, s := a.kindVerb("run [FILE...]", "Compute features", spec.KindFeatures, true)
 	s.field(c, "input", "input", "the Parquet files to read", true)
 	s.field(c, "out", "output", "the folder to write", true)
-	return group("features", "Compute features, look at what they have learned, and for leaks", c, a.lintCommand(), a.featuresShowCommand(), a.featuresDiffCommand())
+	return group("features", "Compute features, look at what they have learned, and for leaks",
+		c, a.lintCommand(), a.parityCommand(), a.featuresShowCommand(), a.featuresDiffCommand())
 }
 
 func (a *app) trainCommand() *cobra.Command {

@@ -225,6 +225,16 @@ func (p *Pipeline) FeatureNames() []string {
 	return names
 }
 
+// Outputs returns the columns that each step makes; those that only a fit can tell
+// are missing before it.
+func (p *Pipeline) Outputs() [][]data.Field {
+	out := make([][]data.Field, len(p.steps))
+	for i, s := range p.steps {
+		out[i] = s.op.outputs()
+	}
+	return out
+}
+
 // OutputSchema returns the schema of what Apply returns: the columns that are
 // kept, then the features, in the order of the config. The error is of kind
 // Invalid when the pipeline is not ready.
