@@ -28,13 +28,6 @@ func forget(ctx context.Context, st store.Store, j *jobs.Job) {
 	var g errgroup.Group
 	g.SetLimit(atATime)
 	defer g.Wait() //nolint:errcheck // of no consequence
-	drop := func(from store.Blobs, ds ...store.Digest) {
-		for _, d := range ds {
-			if d != "" {
-				g.Go(func() error { return from.Delete(ctx, d) })
-			}
-		}
-	}
 	for _, s := range j.Stages {
 		partition, window := strings.HasPrefix(s.Name, plan.Partition+"-"), strings.HasPrefix(s.Name, plan.Window+"-")
 		if !partition && !window {
@@ -46,23 +39,24 @@ func forget(ctx context.Context, st store.Store, j *jobs.Job) {
 				continue
 			}
 			var left struct { // sorted or answered
+				shelf
 				Runs []json.RawMessage `json:"runs"`
 			}
 			if json.Unmarshal(raw, &left) != nil {
 				continue
 			}
 			for _, run := range left.Runs {
-				drop(st.Passing(), blocksOf(run, partition)...)
+				dropBlocks(ctx, &g, st.Passing(), left.shelf, blocksOf(run, partition))
 			}
-			drop(st.Blobs, store.Digest(t.Result.Output))
+			g.Go(func() error { return st.Blobs.Delete(ctx, store.Digest(t.Result.Output)) })
 		}
 	}
 }
 
 // blocksOf returns the blobs that a run of a partition or window task names.
-func blocksOf(run json.RawMessage, partition bool) []store.Digest {
+func blocksOf(run json.RawMessage, partition bool) []ref {
 	if !partition {
-		var answers []store.Digest
+		var answers []ref
 		_ = json.Unmarshal(run, &answers) // null where there are none
 		return answers
 	}
@@ -70,5 +64,5 @@ func blocksOf(run json.RawMessage, partition bool) []store.Digest {
 	if json.Unmarshal(run, &s) != nil {
 		return nil
 	}
-	return append(slices.Concat(s.Parts...), s.Alone)
+	return append(slices.Concat(s.Parts...), s.Alone...)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/ml/features"
-	"github.com/troupe-ml/troupe/store"
 )
 
 // attached are the columns of windows that have been computed for a dataset:
@@ -72,7 +71,20 @@ type levelReader struct {
 // runBlocks are a run's rows, and the blobs with what they are given.
 type runBlocks struct {
 	rows   int
-	blocks []store.Digest
+	blocks []shelved
+}
+
+// shelved is a block, and the shelf that it is on.
+type shelved struct {
+	on shelf
+	at ref
+}
+
+// add notes blocks with what a run's rows are given.
+func (r *runBlocks) add(on shelf, refs []ref) {
+	for _, at := range refs {
+		r.blocks = append(r.blocks, shelved{on, at})
+	}
 }
 
 // open begins with the first row of a shard.
@@ -107,9 +119,7 @@ func (l *levelReader) find(shard int) error {
 	}
 	for _, run := range s.Runs {
 		one := runBlocks{rows: run.Rows}
-		if run.Alone != "" {
-			one.blocks = append(one.blocks, run.Alone)
-		}
+		one.add(s.shelf, run.Alone)
 		l.runs = append(l.runs, one)
 	}
 	answers, err := l.work.stage(plan.Pass(plan.Window, l.level))
@@ -122,7 +132,7 @@ func (l *levelReader) find(shard int) error {
 			return err
 		}
 		for i := range l.runs {
-			l.runs[i].blocks = append(l.runs[i].blocks, a.Runs[before+i]...)
+			l.runs[i].add(a.shelf, a.Runs[before+i])
 		}
 	}
 	return nil
@@ -136,8 +146,8 @@ func (l *levelReader) load() error {
 	run := l.runs[0]
 	l.runs = l.runs[1:]
 	place := l.cfg.NewPlace(l.Schema(), run.rows)
-	for _, d := range run.blocks {
-		b, err := l.work.Store.Passing().Get(l.work.ctx, d)
+	for _, s := range run.blocks {
+		b, err := l.work.block(s.on, s.at)
 		if err == nil {
 			err = place.Add(b)
 		}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/shuffle"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -16,7 +14,6 @@ import (
 	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/features"
-	"github.com/troupe-ml/troupe/store"
 )
 
 // How rows are shuffled. All of it depends on the data and the spec alone, and
@@ -111,13 +108,14 @@ func (d *Dataset) hasAll(names []string) bool {
 
 // sorted is what a partition task leaves: the runs of its shard.
 type sorted struct {
+	shelf
 	Runs []sortedRun `json:"runs"`
 }
 
 type sortedRun struct {
-	Rows  int              `json:"rows"`
-	Parts [][]store.Digest `json:"parts"`           // by partition: its blocks
-	Alone store.Digest     `json:"alone,omitempty"` // what rows are given that belong to nobody
+	Rows  int     `json:"rows"`
+	Parts [][]ref `json:"parts"`           // by partition: its blocks
+	Alone []ref   `json:"alone,omitempty"` // what rows are given that belong to nobody
 }
 
 // runCount is the Meta of a partition task.
@@ -127,7 +125,8 @@ type runCount struct {
 
 // answered is what a window task leaves: what it gives back to each run.
 type answered struct {
-	Runs [][]store.Digest `json:"runs"`
+	shelf
+	Runs [][]ref `json:"runs"`
 }
 
 // level returns the windows of a level, with the passes before it fitted, and the
@@ -159,25 +158,29 @@ func (w *work) partition(level int) (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	var left sorted
-	sorter := shuffle.NewSorter(sh.cfg, func(r shuffle.Run) error {
-		kept, err := w.keepRun(sh, r)
-		left.Runs = append(left.Runs, kept)
+	var rows int64
+	left.shelf, err = w.shelve(w.blocksName(), func(keep keepBlocks) (err error) {
+		sorter := shuffle.NewSorter(sh.cfg, func(r shuffle.Run) error {
+			kept, err := keepRun(sh, r, keep)
+			left.Runs = append(left.Runs, kept)
+			return err
+		})
+		rows, err = w.scan(s.Input, sh.Inputs(), func(b *data.Batch, _ rowNumbers) error {
+			carried, err := sh.Carry(b)
+			if err != nil {
+				return err
+			}
+			key := make([]*data.Column, len(sh.Entity()))
+			for i, name := range sh.Entity() {
+				key[i] = b.Column(name)
+			}
+			return sorter.Add(key, b.Column(sh.Timestamp()), carried)
+		})
+		if err == nil {
+			err = sorter.Flush()
+		}
 		return err
 	})
-	rows, err := w.scan(s.Input, sh.Inputs(), func(b *data.Batch, _ rowNumbers) error {
-		carried, err := sh.Carry(b)
-		if err != nil {
-			return err
-		}
-		key := make([]*data.Column, len(sh.Entity()))
-		for i, name := range sh.Entity() {
-			key[i] = b.Column(name)
-		}
-		return sorter.Add(key, b.Column(sh.Timestamp()), carried)
-	})
-	if err == nil {
-		err = sorter.Flush()
-	}
 	if err != nil {
 		return jobs.Result{}, err
 	}
@@ -185,22 +188,20 @@ func (w *work) partition(level int) (jobs.Result, error) {
 	return jobs.Result{Output: digest, RowsIn: rows, Meta: meta(runCount{len(left.Runs)})}, err
 }
 
+// blocksName names the file of this task's blocks.
+func (w *work) blocksName() string {
+	return fmt.Sprintf("%s-%05d.blocks", w.task.Stage.Name, w.task.Index)
+}
+
 // keepRun stores a run.
-func (w *work) keepRun(sh *shuffling, r shuffle.Run) (sortedRun, error) {
-	kept := sortedRun{Rows: r.Rows, Parts: make([][]store.Digest, len(r.Parts))}
-	g, ctx := errgroup.WithContext(w.ctx)
-	g.SetLimit(atATime)
-	for i, blocks := range r.Parts {
-		kept.Parts[i] = make([]store.Digest, len(blocks))
-		for k, b := range blocks {
-			g.Go(func() (err error) {
-				kept.Parts[i][k], err = w.Store.Passing().Put(ctx, b)
-				return err
-			})
-		}
+func keepRun(sh *shuffling, r shuffle.Run, keep keepBlocks) (sortedRun, error) {
+	kept := sortedRun{Rows: r.Rows, Parts: make([][]ref, len(r.Parts))}
+	refs, err := keep(slices.Concat(r.Parts...))
+	if err != nil {
+		return kept, err
 	}
-	if err := g.Wait(); err != nil {
-		return kept, fmt.Errorf("task %s: %w", w.task.ID, err)
+	for i, blocks := range r.Parts {
+		kept.Parts[i], refs = refs[:len(blocks):len(blocks)], refs[len(blocks):]
 	}
 	if r.Alone == nil {
 		return kept, nil
@@ -217,7 +218,7 @@ func (w *work) keepRun(sh *shuffling, r shuffle.Run) (sortedRun, error) {
 	if err != nil {
 		return kept, err
 	}
-	kept.Alone, err = w.Store.Passing().Put(w.ctx, sh.cfg.Answer(made, r.AloneRows))
+	kept.Alone, err = keep([][]byte{sh.cfg.Answer(made, r.AloneRows)})
 	return kept, err
 }
 
@@ -240,7 +241,7 @@ func (w *work) window(level int) (jobs.Result, error) {
 		for _, run := range s.Runs {
 			blocks := run.Parts[w.task.Index]
 			parts = append(parts, shuffle.Part{Blocks: len(blocks), Read: func(i int) ([]byte, error) {
-				return w.Store.Passing().Get(w.ctx, blocks[i])
+				return w.block(s.shelf, blocks[i])
 			}})
 		}
 	}
@@ -248,7 +249,7 @@ func (w *work) window(level int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	left := answered{Runs: make([][]store.Digest, len(parts))}
+	left := answered{Runs: make([][]ref, len(parts))}
 	var rows int64
 	compute := func(b *data.Batch, times []int64, starts data.Bitmap) (*data.Batch, error) {
 		if w.ctx.Err() != nil {
@@ -258,10 +259,12 @@ func (w *work) window(level int) (jobs.Result, error) {
 		w.report.Progress(rows, 0, "")
 		return h.Run(b, times, starts)
 	}
-	err = sh.cfg.Merge(parts, compute, func(run int, block []byte) error {
-		d, err := w.Store.Passing().Put(w.ctx, block)
-		left.Runs[run] = append(left.Runs[run], d)
-		return err
+	left.shelf, err = w.shelve(w.blocksName(), func(keep keepBlocks) error {
+		return sh.cfg.Merge(parts, compute, func(run int, block []byte) error {
+			refs, err := keep([][]byte{block})
+			left.Runs[run] = append(left.Runs[run], refs...)
+			return err
+		})
 	})
 	if err != nil {
 		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
