@@ -162,6 +162,9 @@ func (w *work) parity(o ParityOptions) (*ParityReport, error) {
 
 // notes says what was not compared as it stands in an output.
 func (r *ParityReport) notes(c *comparing) {
+	if n := c.mute.Load(); n > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d rows hold NaN, an infinity or a text that is no UTF-8, which no JSON request can say; they were compared without one", n))
+	}
 	if c.pipeline == nil {
 		r.Notes = append(r.Notes, "the model has no features of its own; its predictions were compared")
 		return

@@ -188,6 +188,8 @@ func TestPredictionsOfARowAloneAreThoseOfItsBatch(t *testing.T) {
 	r := w.requireParity("kind: predict\nname: p\nmodel: "+train.ModelURI+"\ninput: later\noutput: o\n", ParityOptions{})
 	require.EqualValues(t, 1200, r.Rows)
 	require.Equal(t, train.ModelURI, r.Model)
+	require.Len(t, r.Notes, 1)
+	require.Regexp(t, "^[1-9][0-9]{1,2} rows hold NaN", r.Notes[0])
 	last := r.Features[len(r.Features)-1]
 	require.Equal(t, []string{"prediction", "probability", "probability_0", "probability_1"}, last.Columns)
 

@@ -2,10 +2,12 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"runtime"
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,6 +29,7 @@ type comparing struct {
 	columns  []string           // of the input that are read
 	seen     int64              // rows that count
 	picked   []picked           // by shard
+	mute     atomic.Int64       // rows that no request can say
 }
 
 // picked are rows of one shard that are compared.
@@ -267,6 +270,24 @@ func (c *comparing) apply(b *data.Batch) (*data.Batch, error) {
 	return out, err
 }
 
+// applyAlone computes what is compared of one row. What a model predicts of it goes
+// the way of a request: it is written as JSON and read again.
+func (c *comparing) applyAlone(row *data.Batch) (*data.Batch, error) {
+	if c.model == nil {
+		return c.apply(row)
+	}
+	request, ok := parity.Request(row, c.model.Signature)
+	if !ok {
+		c.mute.Add(1)
+		return c.apply(row)
+	}
+	read, faults := c.model.Rows([]json.RawMessage{request})
+	if len(faults) > 0 {
+		return nil, fault.New(fault.Internal, "parity: column %q: a row alone is refused: %s", faults[0].Field, faults[0].Message)
+	}
+	return c.apply(read)
+}
+
 // tallies returns one for each feature, and one for the predictions.
 func (c *comparing) tallies() ([]*parity.Tally, error) {
 	var out []*parity.Tally
@@ -341,7 +362,7 @@ func (c *comparing) entity(ctx context.Context, online *parity.Online, rows []pa
 		if err != nil {
 			return err
 		}
-		alone, err := c.apply(row)
+		alone, err := c.applyAlone(row)
 		if err != nil {
 			return err
 		}

@@ -124,3 +124,30 @@ func TestTheFirstDifferenceIsThatOfTheFirstRow(t *testing.T) {
 	}
 	require.Equal(t, &Tally{Columns: []string{"f"}, Rows: 9, Different: 6, First: &Difference{Number: 4, Column: "f", Batch: "1", Online: "2"}}, all)
 }
+
+func TestARequestSaysARow(t *testing.T) {
+	t.Parallel()
+	b := &data.Batch{NumRows: 1, Schema: data.Schema{Fields: []data.Field{
+		{Name: "a", Type: data.Bool}, {Name: "b", Type: data.Int32}, {Name: "c", Type: data.Float32}, {Name: "d", Type: data.Float32}, {Name: "e", Type: data.String}, {Name: "f", Type: data.Timestamp},
+	}}, Columns: []*data.Column{
+		{Type: data.Bool, Bools: []bool{true}}, {Type: data.Int32, Int32s: []int32{-7}}, {Type: data.Float32, Float32s: []float32{0.1}}, {Type: data.Float32, Float32s: []float32{0.1}},
+		{Type: data.String, Dict: []string{"é\"<"}, Codes: []uint32{0}}, {Type: data.Timestamp, Int64s: []int64{1 << 60}},
+	}}
+	wide := data.Schema{Fields: slices.Clone(b.Schema.Fields)}
+	wide.Fields[3].Type = data.Float64 // it reads as the number that the float32 is
+	text, ok := Request(b, wide)
+	require.True(t, ok)
+	require.Equal(t, `[true,-7,0.1,0.10000000149011612,"é\"\u003c",1152921504606846976]`, string(text))
+	b.Columns[0].Valid = data.NewBitmap(1)
+	text, ok = Request(b, data.Schema{Fields: wide.Fields[:1]})
+	require.True(t, ok)
+	require.Equal(t, "[null]", string(text))
+	for _, bad := range []*data.Column{
+		{Type: data.Float64, Float64s: []float64{math.NaN()}}, {Type: data.Float32, Float32s: []float32{float32(math.Inf(-1))}}, {Type: data.String, Dict: []string{"\xff"}, Codes: []uint32{0}},
+	} {
+		_, ok := Request(one(bad), one(bad).Schema)
+		require.False(t, ok)
+	}
+	_, ok = Request(b, data.Schema{Fields: []data.Field{{Name: "none"}}})
+	require.False(t, ok)
+}
