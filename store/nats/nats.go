@@ -130,6 +130,11 @@ func (b *bus) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{blobs, refs, logs}
 }
 
+// noPeers is the code of the server's error that not enough other servers are
+// there for the copies of a stream: those of a cluster that begins come one after
+// the other, and the one that answers may not know them all yet.
+const noPeers jetstream.ErrorCode = 10005
+
 // ensure makes a stream unless it is there, and returns how many copies it has.
 func (b *bus) ensure(ctx context.Context, sc jetstream.StreamConfig) (replicas int, err error) {
 	js, err := jetstream.New(b.conn)
@@ -147,7 +152,7 @@ func (b *bus) ensure(ctx context.Context, sc jetstream.StreamConfig) (replicas i
 			return stream.CachedInfo().Config.Replicas, nil
 		}
 		var api *jetstream.APIError
-		if errors.As(err, &api) && api.Code == 400 && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		if errors.As(err, &api) && api.Code == 400 && api.ErrorCode != noPeers && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return 0, fault.New(fault.Invalid, "stream %s: %w", sc.Name, err)
 		}
 		select {
