@@ -20,20 +20,22 @@ const (
 	groupOfWide   = 1 << 18 // rows
 )
 
-// wideTable writes so many row groups of a table of 80 numbers, a text and a
-// class, all of one content, which makes it quick.
+// wideTable writes so many row groups of a table of 80 numbers, a text, a class and
+// an hour, all of one content, which makes it quick.
 func wideTable(t *testing.T, folder string, groups, rows int) {
 	t.Helper()
 	b := &data.Batch{NumRows: rows}
 	add := func(name string, c *data.Column) {
 		b.Schema.Fields, b.Columns = append(b.Schema.Fields, data.Field{Name: name, Type: c.Type}), append(b.Columns, c)
 	}
-	class, text := data.NewColumn(data.Int64, rows), data.NewColumn(data.String, rows)
+	class, hour, text := data.NewColumn(data.Int64, rows), data.NewColumn(data.Int64, rows), data.NewColumn(data.String, rows)
 	text.Dict = []string{"food", "fuel", "books", "shoes", "travel"}
 	for i := range rows {
 		class.Int64s[i], text.Codes[i] = int64(i*i%11/9), uint32(i%len(text.Dict))
+		hour.Int64s[i] = int64(i * 7919 % 1000)
 	}
 	add("class", class)
+	add("hour", hour)
 	add("text", text)
 	for k := range numbersOfWide {
 		c := data.NewColumn(data.Float64, rows)
@@ -63,8 +65,12 @@ func someNumbers(from, to int) string {
 	return strings.Join(names, ", ")
 }
 
+// budgetFeatures are features of many columns, and windows over five entities, each
+// of which has a fifth of all rows: far more than the budget.
 func budgetFeatures() string {
-	s := "kind: features\nname: budget\ninput: large\noutput: OUT\ntarget: class\nfeatures:\n- {name: text, op: one_hot, of: text}\n- {name: u, op: frequency_encode, of: x40}\n"
+	s := "kind: features\nname: budget\ninput: large\noutput: OUT\ntarget: class\nentity: text\ntimestamp: hour\nfeatures:\n" +
+		"- {name: text, op: one_hot, of: text}\n- {name: u, op: frequency_encode, of: x40}\n" +
+		"- {name: last, op: lag, of: x41}\n- {name: mean, op: rolling_mean, of: x42, window: 500}\n- {name: text_before, op: lag, of: text, n: 3}\n"
 	for k := range 16 {
 		op := []string{"robust_scale", "standard_scale"}[k%2]
 		s += fmt.Sprintf("- {name: f%02d, op: %s, of: x%02d}\n", k, op, k)
