@@ -7,7 +7,9 @@ import "context"
 
 // Comm connects the ranks of one generation of a gang. Every rank calls the
 // same methods in the same order. A Comm that has returned an error is dead:
-// the generation is over, and its ranks must form a new one.
+// the generation is over, and its ranks must form a new one. Those to which all
+// has come that an operation needs may still finish it, with the right sums; they
+// fail at the next.
 type Comm interface {
 	// Rank is this member's place, from 0.
 	Rank() int

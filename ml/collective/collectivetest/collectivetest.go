@@ -181,6 +181,7 @@ func conversation(t *testing.T, gang Gang) {
 
 func cancels(t *testing.T, gang Gang) {
 	comms := gang(t, 3)
+	one := func(c collective.Comm) []int64 { return []int64{int64(c.Rank()) + 1} }
 	ctx, cancel := context.WithCancelCause(context.Background())
 	waiting := make(chan struct{}, 2)
 	go func() {
@@ -194,10 +195,10 @@ func cancels(t *testing.T, gang Gang) {
 			return nil
 		case 1:
 			waiting <- struct{}{}
-			return c.AllReduce(ctx, make([]int64, 10))
+			return c.AllReduce(ctx, one(c))
 		default:
 			waiting <- struct{}{}
-			return c.AllReduce(context.Background(), make([]int64, 10))
+			return c.AllReduce(context.Background(), one(c))
 		}
 	})
 	if fault.Of(errs[1]) != fault.Canceled {
@@ -207,7 +208,14 @@ func cancels(t *testing.T, gang Gang) {
 		t.Errorf("the rank that waited for it: %v (%v), want one that may be tried again", errs[2], fault.Of(errs[2]))
 	}
 	dead := together(comms, func(c collective.Comm) error {
-		return c.AllReduce(context.Background(), make([]int64, 10))
+		sums := one(c)
+		if err := c.AllReduce(context.Background(), sums); err != nil || c.Rank() != 0 {
+			return err
+		}
+		if sums[0] != 6 { // all that it needs may have come before the others gave up
+			t.Errorf("rank 0 has the sum %d, want an error or 6", sums[0])
+		}
+		return c.AllReduce(context.Background(), one(c))
 	})
 	for rank, err := range dead {
 		if err == nil {
