@@ -7,6 +7,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/unpack"
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
@@ -83,53 +84,43 @@ func (p *Profile) UnmarshalBinary(b []byte) error {
 	if xxh3.Hash(body) != sum {
 		return fault.New(fault.Corrupt, "drift: decode profile: the checksum does not fit the %d bytes", len(b))
 	}
-	r := &reader{b: body[len(profileMagic)+1:]}
+	r := &reader{unpack.New("drift: decode profile", body[len(profileMagic)+1:])}
 	got := &Profile{rows: r.count()}
 	for range r.count() {
-		if r.err != nil {
+		if r.Err() != nil {
 			break
 		}
 		c := r.column(got.rows)
 		if got.column(c.name) != nil {
-			r.fail("column %q twice", c.name)
+			r.Fail("column %q twice", c.name)
 		}
 		got.columns = append(got.columns, c)
 	}
-	if r.err == nil && len(r.b) > 0 {
-		r.fail("%d bytes after the end", len(r.b))
-	}
-	if r.err != nil {
-		return r.err
+	if err := r.End(); err != nil {
+		return err
 	}
 	*p = *got
 	return nil
 }
 
-// reader decodes a profile; the first fault sticks, and what is read after it
-// is zero.
-type reader struct {
-	b   []byte
-	err error
-}
+// reader decodes a profile.
+type reader struct{ unpack.Reader }
 
-func (r *reader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fault.New(fault.Corrupt, "drift: decode profile: "+format, args...)
-	}
-	r.b = nil
-}
+func (r *reader) count() int64 { return r.Count(min(maxRows, math.MaxInt)) }
+
+func (r *reader) string() string { return string(r.Nested()) }
 
 func (r *reader) column(rows int64) *column {
-	c := &column{name: r.string(), kind: Kind(r.byte()), rows: rows, missing: r.count()}
+	c := &column{name: r.string(), kind: Kind(r.Byte()), rows: rows, missing: r.count()}
 	n := c.missing
 	switch {
 	case int(c.kind) >= len(kindNames):
-		r.fail("column %q: unknown kind %d", c.name, c.kind)
+		r.Fail("column %q: unknown kind %d", c.name, c.kind)
 	case c.kind == Number:
 		c.numbers = new(sketch.Quantiles)
-		if encoded := r.string(); r.err == nil {
+		if encoded := r.string(); r.Err() == nil {
 			if err := c.numbers.UnmarshalBinary([]byte(encoded)); err != nil {
-				r.fail("column %q: %w", c.name, err)
+				r.Fail("column %q: %w", c.name, err)
 			}
 		}
 		n += c.numbers.N()
@@ -144,31 +135,31 @@ func (r *reader) column(rows int64) *column {
 			}
 		}
 	}
-	if r.err == nil && n != rows {
-		r.fail("column %q accounts for %d of %d rows", c.name, n, rows)
+	if r.Err() == nil && n != rows {
+		r.Fail("column %q accounts for %d of %d rows", c.name, n, rows)
 	}
 	return c
 }
 
 func (r *reader) values() *values {
 	v := &values{maxStrings: int(r.count()), maxBytes: int(r.count())}
-	switch form := r.byte(); form {
+	switch form := r.Byte(); form {
 	case 0:
 		v.counts = make(map[string]int64)
 		last := ""
 		for i := range r.count() {
 			s, n := r.string(), r.count()
-			if r.err != nil {
+			if r.Err() != nil {
 				break
 			}
 			if n == 0 || i > 0 && s <= last {
-				r.fail("strings are not in ascending order, each with a count")
+				r.Fail("strings are not in ascending order, each with a count")
 			}
 			v.counts[s], last = n, s
 			v.bytes += len(s)
 		}
 		if len(v.counts) > v.maxStrings || v.bytes > v.maxBytes {
-			r.fail("more strings than the limit of %d, or %d bytes", v.maxStrings, v.maxBytes)
+			r.Fail("more strings than the limit of %d, or %d bytes", v.maxStrings, v.maxBytes)
 		}
 	case 1:
 		v.groups = new([numGroups]int64)
@@ -176,38 +167,7 @@ func (r *reader) values() *values {
 			v.groups[g] = r.count()
 		}
 	default:
-		r.fail("unknown form %d of strings", form)
+		r.Fail("unknown form %d of strings", form)
 	}
 	return v
-}
-
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
-		r.fail("the bytes end early")
-		return 0
-	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
-}
-
-func (r *reader) count() int64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || v > min(maxRows, math.MaxInt) {
-		r.fail("a count is out of range, or the bytes end early")
-		return 0
-	}
-	r.b = r.b[n:]
-	return int64(v)
-}
-
-func (r *reader) string() string {
-	n := r.count()
-	if n > int64(len(r.b)) {
-		r.fail("the bytes end early")
-		return ""
-	}
-	s := string(r.b[:n])
-	r.b = r.b[n:]
-	return s
 }

@@ -138,43 +138,43 @@ func (c *counts) append(b []byte) []byte {
 }
 
 func (c *counts) decode(b []byte) error {
-	r := &reader{b: b, what: "counts"}
-	n := r.uvarint()
+	r := newReader("features: decode counts", b)
+	n := r.Uvarint()
 	if n > 1<<56 {
-		r.fail("%d nulls", n)
+		r.Fail("%d nulls", n)
 	}
-	form := r.byte()
-	if r.err != nil {
-		return r.err
+	form := r.Byte()
+	if r.Err() != nil {
+		return r.Err()
 	}
 	*c = counts{numNulls: int64(n)}
 	switch form {
 	case countedTexts:
-		return c.values.UnmarshalBinary(r.b)
+		return c.values.UnmarshalBinary(r.Rest())
 	case countedKeys:
 		c.decodeKeys(r)
-		return r.end()
+		return r.End()
 	}
-	r.fail("there is no form %d", form)
-	return r.err
+	r.Fail("there is no form %d", form)
+	return r.Err()
 }
 
 func (c *counts) decodeKeys(r *reader) {
-	c.of = data.Type(r.byte())
-	n := r.uvarint()
-	if !keyed(c.of) || n == 0 || n > uint64(c.values.MaxDistinct()) || n > uint64(len(r.b)) {
-		r.fail("%d keys of type %d", n, c.of)
+	c.of = data.Type(r.Byte())
+	n := r.Uvarint()
+	if !keyed(c.of) || n == 0 || n > uint64(c.values.MaxDistinct()) || n > uint64(r.Len()) {
+		r.Fail("%d keys of type %d", n, c.of)
 		return
 	}
 	c.keys.Keys, c.times = make([]int64, 0, n), make([]int64, 0, n)
 	last := int64(math.MinInt64)
 	for i := range n {
-		step, times := r.uvarint(), r.uvarint()
+		step, times := r.Uvarint(), r.Uvarint()
 		key := int64(uint64(last) + step)
 		if i > 0 && key <= last || times == 0 || times > 1<<56 {
-			r.fail("key %d is out of order, or its count out of range", i)
+			r.Fail("key %d is out of order, or its count out of range", i)
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		c.keys.Keys, c.times, last = append(c.keys.Keys, key), append(c.times, int64(times)), key

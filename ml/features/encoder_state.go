@@ -98,20 +98,20 @@ func (s *numberSummary) append(b []byte) []byte {
 }
 
 func (s *numberSummary) decode(b []byte) error {
-	r := &reader{b: b, what: "numbers"}
-	n := r.uvarint()
+	r := newReader("features: decode numbers", b)
+	n := r.Uvarint()
 	if n > 1<<56 {
-		r.fail("%d missing values", n)
+		r.Fail("%d missing values", n)
 	}
 	s.missing = int64(n)
-	m := r.nested()
-	if r.err != nil {
-		return r.err
+	m := r.Nested()
+	if r.Err() != nil {
+		return r.Err()
 	}
 	if err := s.moments.UnmarshalBinary(m); err != nil {
 		return err
 	}
-	return s.quantiles.UnmarshalBinary(r.b)
+	return s.quantiles.UnmarshalBinary(r.Rest())
 }
 
 // fit computes what an Encoder has to know.
@@ -200,27 +200,25 @@ func (s *EncoderState) MarshalBinary() ([]byte, error) {
 // a state of the same columns. The error is of kind Corrupt when b is anything
 // else; s is of no use then.
 func (s *EncoderState) UnmarshalBinary(b []byte) error {
-	r := &reader{b: b, what: "encoder state"}
-	if v := r.byte(); v != encoderStateVersion {
-		r.fail("version %d, expected %d", v, encoderStateVersion)
-	}
-	if n := r.uvarint(); n != uint64(len(s.columns)) {
-		r.fail("%d columns, expected %d", n, len(s.columns))
+	r := newReader("features: decode encoder state", b)
+	r.Version(encoderStateVersion)
+	if n := r.Uvarint(); n != uint64(len(s.columns)) {
+		r.Fail("%d columns, expected %d", n, len(s.columns))
 	}
 	for i, c := range s.columns {
-		name, t := r.nested(), r.byte()
+		name, t := r.Nested(), r.Byte()
 		if string(name) != c.Name || t != byte(c.Type) {
-			r.fail("column %q, expected %q", name, c.Name)
+			r.Fail("column %q, expected %q", name, c.Name)
 		}
-		one := r.nested()
-		if r.err != nil {
-			return r.err
+		one := r.Nested()
+		if r.Err() != nil {
+			return r.Err()
 		}
 		if err := s.sums[i].decode(one); err != nil {
 			return fault.New(fault.Corrupt, "features: decode encoder state: column %q: %w", c.Name, err)
 		}
 	}
-	return r.end()
+	return r.End()
 }
 
 // Fit returns the encoder that has learned from what s has seen. The error is of

@@ -119,18 +119,18 @@ func appendWords(b []byte, words []uint64) []byte {
 
 // words reads what appendWords has written.
 func (r *reader) words(to []uint64) {
-	n := int(r.byte())
+	n := int(r.Byte())
 	if n > 8*len(to) {
-		r.fail("a sum of %d bytes, expected at most %d", n, 8*len(to))
+		r.Fail("a sum of %d bytes, expected at most %d", n, 8*len(to))
 		return
 	}
-	raw := r.bytes(uint64(n))
-	if r.err != nil || n == 0 {
+	raw := r.Bytes(n)
+	if r.Err() != nil || n == 0 {
 		return
 	}
 	fill := byte(int8(raw[n-1]) >> 7)
 	if short := raw[n-1] == fill && (n == 1 && fill == 0 || n > 1 && raw[n-2]>>7 == fill>>7); short {
-		r.fail("a sum is longer than it must be")
+		r.Fail("a sum is longer than it must be")
 	}
 	for i := range to {
 		for j := range 8 {

@@ -82,9 +82,9 @@ func TestSumsAreThoseOfWholeUnits(t *testing.T) {
 
 			text := appendWords(nil, x.words)
 			back := make([]uint64, len(x.words))
-			r := &reader{b: text, what: "sum"}
+			r := newReader("features: decode sum", text)
 			r.words(back)
-			require.NoError(t, r.end())
+			require.NoError(t, r.End())
 			require.Equal(t, x.words, back)
 		}
 		before := s

@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/unpack"
 )
 
 // stateVersion is the first byte of an encoded State.
@@ -116,26 +117,24 @@ func (s *State) MarshalBinary() ([]byte, error) {
 // a state of the same pipeline and pass. The error is of kind Corrupt when b is
 // anything else; s is of no use then.
 func (s *State) UnmarshalBinary(b []byte) error {
-	r := &reader{b: b, what: "state"}
-	if v := r.byte(); v != stateVersion {
-		r.fail("version %d, expected %d", v, stateVersion)
+	r := newReader("features: decode state", b)
+	r.Version(stateVersion)
+	if pass := r.Uvarint(); pass != uint64(s.pass) {
+		r.Fail("it is of pass %d, expected %d", pass, s.pass)
 	}
-	if pass := r.uvarint(); pass != uint64(s.pass) {
-		r.fail("it is of pass %d, expected %d", pass, s.pass)
-	}
-	if r.uint64() != s.print && r.err == nil {
-		r.fail("it is of another pipeline")
+	if r.Uint64() != s.print {
+		r.Fail("it is of another pipeline")
 	}
 	for i, m := range s.summaries {
-		one := r.bytes(r.uvarint())
-		if r.err != nil {
-			return r.err
+		one := r.Nested()
+		if r.Err() != nil {
+			return r.Err()
 		}
 		if err := m.decode(one); err != nil {
 			return fault.New(fault.Corrupt, "features: decode state: %v: %w", s.pipeline.steps[s.steps[i]].Step, err)
 		}
 	}
-	return r.end()
+	return r.End()
 }
 
 // Fit returns the pipeline that has learned from what s has seen. The error is
@@ -171,65 +170,12 @@ func (p *Pipeline) clone() *Pipeline {
 	return out.unprinted()
 }
 
-// reader decodes a state; the first fault sticks, and what is read after it is
-// zero.
-type reader struct {
-	b    []byte
-	what string // being decoded, for errors
-	err  error
-}
+// reader decodes what a pipeline learns.
+type reader struct{ unpack.Reader }
 
-func (r *reader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fault.New(fault.Corrupt, "features: decode "+r.what+": "+format, args...)
-	}
-	r.b = nil
+func newReader(what string, b []byte) *reader {
+	return &reader{unpack.New(what, b)}
 }
-
-// end returns the first fault; bytes left over are one.
-func (r *reader) end() error {
-	if len(r.b) > 0 {
-		r.fail("%d bytes after the end", len(r.b))
-	}
-	return r.err
-}
-
-func (r *reader) bytes(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.fail("the bytes end early")
-		return nil
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) byte() byte {
-	if v := r.bytes(1); v != nil {
-		return v[0]
-	}
-	return 0
-}
-
-func (r *reader) uint64() uint64 {
-	if v := r.bytes(8); v != nil {
-		return binary.LittleEndian.Uint64(v)
-	}
-	return 0
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail("the bytes end early")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// nested reads bytes with their length before them.
-func (r *reader) nested() []byte { return r.bytes(r.uvarint()) }
 
 // appendNested writes bytes with their length before them.
 func appendNested(b, nested []byte) []byte {

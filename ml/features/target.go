@@ -192,20 +192,18 @@ func (s *TargetState) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary replaces what s has seen by what MarshalBinary has written.
 // The error is of kind Corrupt when b is anything else; s is of no use then.
 func (s *TargetState) UnmarshalBinary(b []byte) error {
-	r := &reader{b: b, what: "target state"}
-	if v := r.byte(); v != targetVersion {
-		r.fail("version %d, expected %d", v, targetVersion)
-	}
+	r := newReader("features: decode target state", b)
+	r.Version(targetVersion)
 	for _, part := range []interface{ UnmarshalBinary([]byte) error }{&s.all, &s.used, &s.values} {
-		one := r.nested()
-		if r.err != nil {
-			return r.err
+		one := r.Nested()
+		if r.Err() != nil {
+			return r.Err()
 		}
 		if err := part.UnmarshalBinary(one); err != nil {
 			return fault.New(fault.Corrupt, "features: decode target state: %w", err)
 		}
 	}
-	return r.end()
+	return r.End()
 }
 
 // Fit returns the target that has learned from what s has seen. The error is of

@@ -65,12 +65,12 @@ func (t *targetSums) appendCell(b []byte, at int) []byte {
 }
 
 func (t *targetSums) decode(b []byte) error {
-	r := &reader{b: b, what: "sums of targets"}
+	r := newReader("features: decode sums of targets", b)
 	got := newTargetSums(t.like)
-	got.flags = r.byte()
+	got.flags = r.Byte()
 	isText := t.like.target.Type == data.String
 	if got.flags > allFlags || isText && got.flags&(numbers|targetTooLarge) != 0 || !isText && got.flags&tooManyClasses != 0 {
-		r.fail("flags %d", got.flags)
+		r.Fail("flags %d", got.flags)
 	}
 	r.classes(got, isText)
 	if got.flags&tooManyCategories != 0 {
@@ -78,13 +78,13 @@ func (t *targetSums) decode(b []byte) error {
 	} else {
 		r.labels(got.labels)
 		if got.checkSize(); got.labels == nil {
-			r.fail("more categories than there may be")
+			r.Fail("more categories than there may be")
 		}
 	}
-	if got.flags&failed == 0 && r.err == nil {
+	if got.flags&failed == 0 && r.Err() == nil {
 		r.cells(got)
 	}
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return err
 	}
 	*t = *got
@@ -92,39 +92,39 @@ func (t *targetSums) decode(b []byte) error {
 }
 
 func (r *reader) classes(t *targetSums, isText bool) {
-	n := r.byte()
+	n := r.Byte()
 	if n > 2 || n > 0 && (!isText || t.flags&tooManyClasses != 0) {
-		r.fail("%d classes", n)
+		r.Fail("%d classes", n)
 	}
 	for range n {
-		t.classes = append(t.classes, string(r.nested()))
+		t.classes = append(t.classes, string(r.Nested()))
 	}
 	if len(t.classes) == 2 && t.classes[0] >= t.classes[1] {
-		r.fail("classes out of order")
+		r.Fail("classes out of order")
 	}
 }
 
 func (r *reader) labels(l *labels) {
 	last := int64(0)
-	for i := range r.uvarint() {
-		d, n := binary.Varint(r.b)
-		if n <= 0 || i > 0 && last+d <= last {
-			r.fail("whole numbers end early, or are out of order")
+	for i := range r.Uvarint() {
+		d := r.Varint()
+		if i > 0 && last+d <= last {
+			r.Fail("whole numbers are out of order")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
-		r.b, last = r.b[n:], last+d
+		last += d
 		l.key(last)
 	}
 	before := ""
-	for i := range r.uvarint() {
-		text := string(r.nested())
+	for i := range r.Uvarint() {
+		text := string(r.Nested())
 		_, isKey := textKey(l.of, text)
 		if i > 0 && text <= before || isKey && l.of != data.String {
-			r.fail("texts are out of order, or whole numbers")
+			r.Fail("texts are out of order, or whole numbers")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		l.text(text)
@@ -134,8 +134,8 @@ func (r *reader) labels(l *labels) {
 
 func (r *reader) cells(t *targetSums) {
 	slots := t.like.numSlots()
-	if uint64(t.labels.n)*uint64(slots) > uint64(len(r.b)) { // each takes a byte or more
-		r.fail("%d categories end early", t.labels.n)
+	if uint64(t.labels.n)*uint64(slots) > uint64(r.Len()) { // each takes a byte or more
+		r.Fail("%d categories end early", t.labels.n)
 		return
 	}
 	if t.flags&numbers != 0 {
@@ -145,17 +145,17 @@ func (r *reader) cells(t *targetSums) {
 	t.grow()
 	for at := range t.cells {
 		c := &t.cells[at]
-		n := r.uvarint()
+		n := r.Uvarint()
 		if n > maxRowCount {
-			r.fail("%d rows", n)
+			r.Fail("%d rows", n)
 		}
 		c.n = int64(n)
 		switch {
 		case n == 0:
 		case t.flags&numbers == 0:
-			ones := r.uvarint()
+			ones := r.Uvarint()
 			if ones > n || len(t.classes) < 2 && t.like.target.Type == data.String && ones > 0 {
-				r.fail("%d rows of %d have a target of 1", ones, n)
+				r.Fail("%d rows of %d have a target of 1", ones, n)
 			}
 			c.ones = int64(ones)
 		default:
@@ -164,7 +164,7 @@ func (r *reader) cells(t *targetSums) {
 				r.words(t.squares[at][:])
 			}
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 	}

@@ -233,19 +233,19 @@ const leastTie = 8 + 1 + 1
 func (r *reader) auc() AUC {
 	var a AUC
 	last, numRows := math.Inf(-1), int64(0)
-	a.shift = uint(r.byte())
+	a.shift = uint(r.Byte())
 	n := r.count()
 	if a.shift > maxScoreShift || n > maxScores {
-		r.fail("%d scores, the last %d bits left out", n, a.shift)
+		r.Fail("%d scores, the last %d bits left out", n, a.shift)
 	}
-	a.ties = make([]tie, 0, min(n, int64(len(r.b)/leastTie)))
-	for ; n > 0 && r.err == nil; n-- {
-		s, pos, neg := r.float(), r.count(), r.count()
-		if r.err == nil && (!(s > last) || math.IsInf(s, 1) || a.least(s) != s || pos|neg == 0 || pos > maxRows || neg > maxRows) {
-			r.fail("scores are not ascending or their counts are out of range")
+	a.ties = make([]tie, 0, min(n, int64(r.Len()/leastTie)))
+	for ; n > 0 && r.Err() == nil; n-- {
+		s, pos, neg := r.Float(), r.count(), r.count()
+		if r.Err() == nil && (!(s > last) || math.IsInf(s, 1) || a.least(s) != s || pos|neg == 0 || pos > maxRows || neg > maxRows) {
+			r.Fail("scores are not ascending or their counts are out of range")
 		}
 		if numRows += pos + neg; numRows > maxRows {
-			r.fail("more than %d rows", int64(maxRows))
+			r.Fail("more than %d rows", int64(maxRows))
 		}
 		last = s
 		a.ties = append(a.ties, tie{score: s, pos: uint64(pos), neg: uint64(neg)})

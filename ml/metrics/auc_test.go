@@ -32,9 +32,9 @@ func TestManyScoresAreAFunctionOfTheRows(t *testing.T) {
 		for i := range shards {
 			one := &shards[i]
 			if rapid.Bool().Draw(t, "decoded") {
-				r := &reader{b: one.append(nil)}
+				r := newReader(one.append(nil))
 				back := r.auc()
-				require.NoError(t, r.err)
+				require.NoError(t, r.Err())
 				back.most, one = most, &back
 			}
 			merged.Merge(one)

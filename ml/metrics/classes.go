@@ -141,14 +141,14 @@ func (c *Confusion) append(b []byte) []byte {
 func (r *reader) confusion(numClasses int) *Confusion {
 	c, err := NewConfusion(numClasses)
 	if err != nil {
-		r.fail("%w", err)
+		r.Fail("%w", err)
 		return nil
 	}
 	last, numRows := int64(-1), int64(0)
-	for n := r.count(); n > 0 && r.err == nil; n-- {
+	for n := r.count(); n > 0 && r.Err() == nil; n-- {
 		skip, rows := r.count(), r.count()
 		if skip >= int64(len(c.counts))-last-1 || rows < 1 || rows > maxRows-numRows {
-			r.fail("a cell of the confusion matrix is out of range")
+			r.Fail("a cell of the confusion matrix is out of range")
 			return c
 		}
 		last += skip + 1

@@ -166,23 +166,15 @@ func (e *Evaluator) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary replaces e by the state that MarshalBinary has written. The
 // error is of kind Corrupt, and e is left as it was, when b is anything else.
 func (e *Evaluator) UnmarshalBinary(b []byte) error {
-	r := &reader{b: b}
-	if v := r.byte(); v != evaluatorVersion {
-		r.fail("version %d, expected %d", v, evaluatorVersion)
-	}
-	n := int(r.byte())
-	if n > len(r.b) {
-		r.fail("the summary ends early")
-		n = 0
-	}
-	got := Evaluator{task: Task(r.b[:n])}
-	r.b = r.b[n:]
+	r := newReader(b)
+	r.Version(evaluatorVersion)
+	got := Evaluator{task: Task(r.Bytes(int(r.Byte())))}
 	if got.task == Regression {
 		got.errors = r.errors()
-	} else if numClasses := r.count(); r.err == nil {
+	} else if numClasses := r.count(); r.Err() == nil {
 		if _, err := NewEvaluator(got.task, int(min(numClasses, MaxClasses+1))); err != nil {
-			r.fail("%w", err)
-			return r.err
+			r.Fail("%w", err)
+			return r.Err()
 		}
 		got.classes = r.confusion(int(numClasses))
 		got.logLoss = r.mean()
@@ -190,11 +182,8 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 			got.auc = r.auc()
 		}
 	}
-	if len(r.b) > 0 {
-		r.fail("%d bytes after the end", len(r.b))
-	}
-	if r.err != nil {
-		return r.err
+	if err := r.End(); err != nil {
+		return err
 	}
 	if !got.agrees() {
 		return fault.New(fault.Corrupt, "metrics: decode: the parts do not agree on the number of rows")

@@ -183,7 +183,7 @@ func (r *reader) errors() Errors {
 func (r *reader) rows() int64 {
 	n := r.count()
 	if n > maxRows {
-		r.fail("%d rows, expected at most %d", n, int64(maxRows))
+		r.Fail("%d rows, expected at most %d", n, int64(maxRows))
 		return 0
 	}
 	return n

@@ -211,9 +211,9 @@ func (c *Counts) Append(b []byte) []byte {
 // UnmarshalBinary replaces c by what MarshalBinary has written. The error is of
 // kind Corrupt, and c is left as it was, when b is anything else.
 func (c *Counts) UnmarshalBinary(b []byte) error {
-	r := &binaryReader{b: b, what: "counts"}
+	r := newReader("sketch: decode counts", b)
 	got := r.counts()
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return err
 	}
 	*c = got
@@ -222,21 +222,21 @@ func (c *Counts) UnmarshalBinary(b []byte) error {
 
 func (r *binaryReader) counts() Counts {
 	var c Counts
-	r.version(countsVersion)
-	maxDistinct := r.uvarint()
+	r.Version(countsVersion)
+	maxDistinct := r.Uvarint()
 	c.numValues = r.count()
-	exact := r.byte()
+	exact := r.Byte()
 	if maxDistinct > 1<<31-1 || exact > 1 {
-		r.fail("a size is out of range")
+		r.Fail("a size is out of range")
 	}
 	if c.maxDistinct = int(maxDistinct); c.maxDistinct == DefaultMaxCounted {
 		c.maxDistinct = 0
 	}
 	if exact == 0 {
 		c.distinct = new(Distinct)
-		copy(c.distinct.registers[:], r.bytes(numRegisters))
+		copy(c.distinct.registers[:], r.Bytes(numRegisters))
 		if !c.distinct.valid() {
-			r.fail("a register is out of range")
+			r.Fail("a register is out of range")
 		}
 		return c
 	}
@@ -245,38 +245,38 @@ func (r *binaryReader) counts() Counts {
 }
 
 func (r *binaryReader) countedValues(c *Counts) {
-	n := r.uvarint()
-	if n > uint64(c.MaxDistinct()) || n > uint64(len(r.b)) {
-		r.fail("%d values, where there are at most %d", n, c.MaxDistinct())
+	n := r.Uvarint()
+	if n > uint64(c.MaxDistinct()) || n > uint64(r.Len()) {
+		r.Fail("%d values, where there are at most %d", n, c.MaxDistinct())
 		return
 	}
 	c.texts.ends, c.times = make([]uint32, 0, n), make([]int64, 0, n)
 	left, last := c.numValues, ""
 	for i := range n {
-		length := r.uvarint()
-		if length > uint64(len(r.b)) {
-			r.fail("a value is longer than its bytes")
+		length := r.Uvarint()
+		if length > uint64(r.Len()) {
+			r.Fail("a value is longer than its bytes")
 			return
 		}
-		text := r.bytes(int(length))
+		text := r.Bytes(int(length))
 		value := unsafe.String(unsafe.SliceData(text), len(text))
 		count := r.count()
-		if r.err == nil && (count == 0 || count > left || i > 0 && value <= last) {
-			r.fail("value %d is out of order, or its count out of range", i)
+		if r.Err() == nil && (count == 0 || count > left || i > 0 && value <= last) {
+			r.Fail("value %d is out of order, or its count out of range", i)
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		c.texts.push(value) // they ascend, so each is new
 		c.times = append(c.times, count)
 		if c.texts.NumBytes() > MaxCountedBytes {
-			r.fail("values of more than %d bytes", MaxCountedBytes)
+			r.Fail("values of more than %d bytes", MaxCountedBytes)
 		}
 		left -= count
 		last = value
 	}
 	if left != 0 {
-		r.fail("the counts do not add up")
+		r.Fail("the counts do not add up")
 	}
 	c.texts.grow()
 }

@@ -285,10 +285,10 @@ func (m *Moments) Append(b []byte) []byte {
 // UnmarshalBinary replaces m by what MarshalBinary has written. The error is of
 // kind Corrupt, and m is left as it was, when b is anything else.
 func (m *Moments) UnmarshalBinary(b []byte) error {
-	r := &binaryReader{b: b, what: "moments"}
+	r := newReader("sketch: decode moments", b)
 	var got Moments
 	r.moments(&got)
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return err
 	}
 	*m = got
@@ -296,13 +296,13 @@ func (m *Moments) UnmarshalBinary(b []byte) error {
 }
 
 func (r *binaryReader) moments(m *Moments) {
-	r.version(momentsVersion)
+	r.Version(momentsVersion)
 	if m.numValues = r.count(); m.numValues == 0 {
 		return
 	}
-	m.min, m.max = r.float(), r.float()
+	m.min, m.max = r.Float(), r.Float()
 	if !(m.min <= m.max) || math.IsInf(m.min, 0) || math.IsInf(m.max, 0) {
-		r.fail("a range from %v to %v", m.min, m.max)
+		r.Fail("a range from %v to %v", m.min, m.max)
 	}
 	r.chunks(m.sum.chunks[:])
 	r.chunks(m.squares[:])

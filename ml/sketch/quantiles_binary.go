@@ -5,7 +5,7 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/unpack"
 )
 
 // quantilesVersion is the first byte of encoded quantiles.
@@ -54,9 +54,9 @@ func (q *Quantiles) MarshalBinary() ([]byte, error) {
 // kind Corrupt, and q is left as it was, when b is anything else. Memory is
 // bounded by a small multiple of len(b).
 func (q *Quantiles) UnmarshalBinary(b []byte) error {
-	r := &binaryReader{b: b, what: "quantiles"}
+	r := newReader("sketch: decode quantiles", b)
 	got := r.quantiles()
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return err
 	}
 	*q = got
@@ -65,28 +65,26 @@ func (q *Quantiles) UnmarshalBinary(b []byte) error {
 
 func (r *binaryReader) quantiles() Quantiles {
 	var q Quantiles
-	if v := r.byte(); v != quantilesVersion {
-		r.fail("version %d, expected %d", v, quantilesVersion)
-	}
-	maxDistinct := r.uvarint()
-	exact := r.byte()
-	n := r.uvarint()
-	if maxDistinct > math.MaxInt32 || exact > 1 || n > uint64(len(r.b)) {
-		r.fail("a size is out of range")
+	r.Version(quantilesVersion)
+	maxDistinct := r.Uvarint()
+	exact := r.Byte()
+	n := r.Uvarint()
+	if maxDistinct > math.MaxInt32 || exact > 1 || n > uint64(r.Len()) {
+		r.Fail("a size is out of range")
 	}
 	if q.maxDistinct = int(maxDistinct); q.maxDistinct == DefaultMaxDistinct {
 		q.maxDistinct = 0
 	}
-	if r.err != nil || n == 0 {
+	if r.Err() != nil || n == 0 {
 		return q
 	}
-	q.min, q.max = r.float(), r.float()
-	shift, key := r.byte(), math.Float64bits(r.float())
+	q.min, q.max = r.Float(), r.Float()
+	shift, key := r.Byte(), r.Uint64()
 	q.values = append(make([]float64, 0, n), fromSortKey(key))
 	for range n - 1 {
-		d := r.uvarint()
+		d := r.Uvarint()
 		if d == 0 || d<<shift>>shift != d || key+d<<shift < key {
-			r.fail("values are not in ascending order")
+			r.Fail("values are not in ascending order")
 			return q
 		}
 		key += d << shift
@@ -94,9 +92,9 @@ func (r *binaryReader) quantiles() Quantiles {
 	}
 	q.counts = make([]int64, n)
 	for i := range q.counts {
-		c := r.uvarint()
+		c := r.Uvarint()
 		if c == 0 || c > 1<<56 || q.numValues > 1<<56 {
-			r.fail("a count is out of range")
+			r.Fail("a count is out of range")
 			return q
 		}
 		q.counts[i] = int64(c)
@@ -104,7 +102,7 @@ func (r *binaryReader) quantiles() Quantiles {
 	}
 	if exact == 0 {
 		q.distinct = new(Distinct)
-		copy(q.distinct.registers[:], r.bytes(numRegisters))
+		copy(q.distinct.registers[:], r.Bytes(numRegisters))
 	}
 	r.checkQuantiles(&q)
 	return q
@@ -114,7 +112,7 @@ func (r *binaryReader) quantiles() Quantiles {
 func (r *binaryReader) checkQuantiles(q *Quantiles) {
 	for _, v := range q.values {
 		if math.IsNaN(v) || v == 0 && math.Signbit(v) || q.distinct != nil && Round(v) != v {
-			r.fail("value %v cannot be", v)
+			r.Fail("value %v cannot be", v)
 		}
 	}
 	low, high := q.min, q.max
@@ -123,11 +121,11 @@ func (r *binaryReader) checkQuantiles(q *Quantiles) {
 	}
 	switch {
 	case low != q.values[0] || high != q.values[len(q.values)-1]:
-		r.fail("min and max are not those of the values")
+		r.Fail("min and max are not those of the values")
 	case q.distinct == nil && len(q.values) > q.MaxDistinct():
-		r.fail("more values than %d", q.MaxDistinct())
+		r.Fail("more values than %d", q.MaxDistinct())
 	case q.distinct != nil && !q.distinct.valid():
-		r.fail("a register is out of range")
+		r.Fail("a register is out of range")
 	}
 }
 
@@ -154,60 +152,9 @@ func fromSortKey(k uint64) float64 {
 	return math.Float64frombits(^k)
 }
 
-// binaryReader decodes a summary; the first fault sticks, and what is read after it
-// is zero.
-type binaryReader struct {
-	b    []byte
-	what string // being decoded, for errors
-	err  error
-}
+// binaryReader decodes a summary.
+type binaryReader struct{ unpack.Reader }
 
-func (r *binaryReader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fault.New(fault.Corrupt, "sketch: decode "+r.what+": "+format, args...)
-	}
-	r.b = nil
-}
-
-// end returns the first fault; bytes left over are one.
-func (r *binaryReader) end() error {
-	if len(r.b) > 0 {
-		r.fail("%d bytes after the end", len(r.b))
-	}
-	return r.err
-}
-
-// bytes returns the next n bytes, or nil.
-func (r *binaryReader) bytes(n int) []byte {
-	if n < 0 || n > len(r.b) {
-		r.fail("the bytes end early")
-		return nil
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *binaryReader) byte() byte {
-	if v := r.bytes(1); v != nil {
-		return v[0]
-	}
-	return 0
-}
-
-func (r *binaryReader) float() float64 {
-	if v := r.bytes(8); v != nil {
-		return math.Float64frombits(binary.LittleEndian.Uint64(v))
-	}
-	return 0
-}
-
-func (r *binaryReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail("the bytes end early")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
+func newReader(what string, b []byte) *binaryReader {
+	return &binaryReader{unpack.New(what, b)}
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/big"
-
-	"github.com/troupe-ml/troupe/internal/fault"
 )
 
 const (
@@ -161,57 +159,34 @@ func appendChunks(b []byte, chunks []int64) []byte {
 // DecodeSum reads what Append has written from the front of b, and returns what
 // follows it. The error is of kind Corrupt when b begins with anything else.
 func DecodeSum(b []byte) (Sum, []byte, error) {
-	r := &binaryReader{b: b, what: "sum"}
+	r := newReader("sketch: decode sum", b)
 	var s Sum
 	r.chunks(s.chunks[:])
-	if r.err != nil {
-		return Sum{}, nil, r.err
+	if r.Err() != nil {
+		return Sum{}, nil, r.Err()
 	}
-	return s, r.b, nil
+	return s, r.Rest(), nil
 }
 
 // chunks reads what appendChunks has written.
 func (r *binaryReader) chunks(to []int64) {
-	first, n := int(r.byte()), int(r.byte())
+	first, n := int(r.Byte()), int(r.Byte())
 	if first+n > len(to) {
-		r.fail("a sum of %d chunks from %d, expected at most %d", n, first, len(to))
+		r.Fail("a sum of %d chunks from %d, expected at most %d", n, first, len(to))
 		return
 	}
 	for i := first; i < first+n; i++ {
-		to[i] = r.varint()
+		to[i] = r.Varint()
 	}
 	for i := range len(to) - 1 {
 		if to[i]>>32 != 0 {
-			r.fail("chunk %d of a sum is not carried", i)
+			r.Fail("chunk %d of a sum is not carried", i)
 			return
 		}
 	}
 }
 
-func (r *binaryReader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail("the bytes end early")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
 // count reads a number of values, at most 2^56, so that sums cannot overflow.
 func (r *binaryReader) count() int64 {
-	v := r.uvarint()
-	if v > 1<<56 {
-		r.fail("a count is out of range")
-		return 0
-	}
-	return int64(v)
-}
-
-// version reads the first byte of a format.
-func (r *binaryReader) version(want byte) {
-	if v := r.byte(); r.err == nil && v != want {
-		r.err = fault.New(fault.Corrupt, "sketch: decode %s: version %d, expected %d", r.what, v, want)
-		r.b = nil
-	}
+	return r.Count(1 << 56)
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
-	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/unpack"
 )
 
 // version is the first byte of an encoded state.
@@ -48,14 +48,11 @@ func (s *State) header() []byte {
 // kind Corrupt, and s is left as it was, when b is anything else. Memory is
 // bounded by a small multiple of len(b).
 func (s *State) UnmarshalBinary(b []byte) error {
-	r := &reader{b: b}
-	if v := r.byte(); v != version {
-		r.fail("version %d, expected %d", v, version)
-	}
-	r.b = b
-	for _, want := range s.header() {
-		if r.byte() != want {
-			r.fail("it is that of another operation, window or type, expected %s of %v", s.config.Op, s.of)
+	r := &reader{unpack.New("window: decode state", b)}
+	r.Version(version)
+	for _, want := range s.header()[1:] {
+		if r.Byte() != want {
+			r.Fail("it is that of another operation, window or type, expected %s of %v", s.config.Op, s.of)
 		}
 	}
 	out, err := s.config.Output(s.of)
@@ -64,11 +61,11 @@ func (s *State) UnmarshalBinary(b []byte) error {
 	}
 	got := newRunner(s.config, s.of, out)
 	got.decode(r)
-	if r.err == nil && len(r.b) > 0 {
-		r.fail("%d bytes are left over", len(r.b))
+	if r.Err() == nil && r.Len() > 0 {
+		r.Fail("%d bytes are left over", r.Len())
 	}
-	if r.err != nil {
-		return r.err
+	if r.Err() != nil {
+		return r.Err()
 	}
 	s.runner = got
 	return nil
@@ -99,7 +96,7 @@ func encodeCells(b []byte, of data.Type, cells []cell) []byte {
 func (k *back) decode(r *reader) {
 	numRows := r.count(1)
 	if numRows > k.n {
-		r.fail("%d rows, expected at most %d", numRows, k.n)
+		r.Fail("%d rows, expected at most %d", numRows, k.n)
 	}
 	k.past = r.cells(numRows, k.of)
 }
@@ -112,16 +109,16 @@ func (r *reader) cells(numRows int, of data.Type) []cell {
 		switch {
 		case !c.there:
 		case of == data.String:
-			c.text = string(r.bytes(r.count(1)))
+			c.text = string(r.Bytes(r.count(1)))
 		case of == data.Float32 || of == data.Float64:
-			c.word = r.uvarint()
+			c.word = r.Uvarint()
 		default:
-			c.word = uint64(r.varint())
+			c.word = uint64(r.Varint())
 		}
 		if !fits(of, c.word) {
-			r.fail("a value is no %v", of)
+			r.Fail("a value is no %v", of)
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return nil
 		}
 		cells = append(cells, c)
@@ -139,9 +136,9 @@ func (k *picking) decode(r *reader) {
 	if k.config.Span > 0 {
 		k.times = r.times(numRows, uint64(k.config.Span))
 	} else if reach := k.config.Rows - k.ahead; numRows > reach {
-		r.fail("%d rows, expected at most %d", numRows, reach)
+		r.Fail("%d rows, expected at most %d", numRows, reach)
 	}
-	if r.err == nil {
+	if r.Err() == nil {
 		k.past = r.cells(numRows, k.of)
 	}
 }
@@ -188,24 +185,20 @@ func encodeTimes(b []byte, times []int64) []byte {
 func (r *rolling) decode(from *reader) {
 	numRows := from.count(8)
 	if rows := r.config.Rows; rows > 0 {
-		place := from.uvarint()
+		place := from.Uvarint()
 		reach := rows - r.ahead
 		if numRows > reach || place >= uint64(rows) || numRows < reach && place > 0 {
-			from.fail("%d rows from place %d, expected at most %d", numRows, place, reach)
+			from.Fail("%d rows from place %d, expected at most %d", numRows, place, reach)
 		}
 		r.place = int(place)
 	} else {
 		r.times = from.times(numRows, uint64(r.config.Span))
 	}
-	if from.err != nil {
+	if from.Err() != nil {
 		return
 	}
 	for range numRows {
-		word := from.bytes(8)
-		if word == nil {
-			return
-		}
-		r.past = append(r.past, math.Float64frombits(binary.LittleEndian.Uint64(word)))
+		r.past = append(r.past, from.Float())
 	}
 }
 
@@ -214,15 +207,15 @@ func (r *reader) times(numRows int, span uint64) []int64 {
 	var times []int64
 	for i := range numRows {
 		if i == 0 {
-			times = append(times, r.varint())
+			times = append(times, r.Varint())
 			continue
 		}
 		last := times[i-1]
-		t := last + int64(r.uvarint())
+		t := last + int64(r.Uvarint())
 		if t < last || uint64(t-times[0]) >= span {
-			r.fail("times are not within one window")
+			r.Fail("times are not within one window")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return nil
 		}
 		times = append(times, t)
@@ -230,70 +223,22 @@ func (r *reader) times(numRows int, span uint64) []int64 {
 	return times
 }
 
-// reader decodes a state; the first fault sticks, and what is read after it is
-// zero.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fault.New(fault.Corrupt, "window: decode state: "+format, args...)
-	}
-	r.b = nil
-}
-
-func (r *reader) byte() byte {
-	if b := r.bytes(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
+// reader decodes a state.
+type reader struct{ unpack.Reader }
 
 func (r *reader) truth() bool {
-	v := r.byte()
+	v := r.Byte()
 	if v > 1 {
-		r.fail("a truth is %d", v)
+		r.Fail("a truth is %d", v)
 	}
 	return v == 1
 }
 
-func (r *reader) bytes(n int) []byte {
-	if n > len(r.b) {
-		r.fail("the bytes end early")
-		return nil
-	}
-	out := r.b[:n:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail("the bytes end early")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail("the bytes end early")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
 // count reads the number of things that take so many bytes or more each.
 func (r *reader) count(bytes int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.b)/bytes) {
-		r.fail("%d values in %d bytes", n, len(r.b))
+	n := r.Uvarint()
+	if n > uint64(r.Len()/bytes) {
+		r.Fail("%d values in %d bytes", n, r.Len())
 		return 0
 	}
 	return int(n)
