@@ -194,13 +194,16 @@ func value(v any) string {
 
 // brief writes a value as JSON, cut where it is long.
 func brief(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it is for people: > is >
+	if err := e.Encode(v); err != nil {
 		return err.Error()
 	}
+	text := strings.TrimSuffix(b.String(), "\n")
 	const most = 70
-	if runes := []rune(string(text)); len(runes) > most {
+	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + " ..."
 	}
-	return string(text)
+	return text
 }
