@@ -193,6 +193,4 @@ func TestATargetThatCannotBeEncodedIsAnErrorThatSaysSo(t *testing.T) {
 		`feature "e" (target_encode): the target "kind" has more than two classes`)
 	require.Contains(t, w.fails(head+"target: label\nfeatures: [{name: e, op: target_encode, of: kind, fold_by: time, fold_column: when}]\n"),
 		`fold_column: there is no column "when"`)
-	require.Contains(t, w.fails(head+"target: label\nfeatures: [{name: e, op: target_encode, of: kind, smooth: 1}]\n"),
-		`there is no parameter "smooth"; did you mean "smoothing"?`)
 }

@@ -357,7 +357,6 @@ func TestWindowsThatCannotBeAreRefused(t *testing.T) {
 	for _, bad := range []struct{ from, to, says string }{
 		{"timestamp: ts\n", "", `feature "last" (lag): it looks back in time: name the column that orders the rows (timestamp: ts)`},
 		{"window: 1h", "window: 1 fortnight", "such as 7 for rows, or 7d, 12h, 30m, 10s for time"},
-		{"window: 3}", "windw: 3}", `there is no parameter "windw"; did you mean "window"?`},
 		{"op: rolling_mean, of: amount", "op: rolling_mean, of: user", `the column is string, expected a number`},
 		{"name: last,", "name: ts,", "a column of the input is called so, too"},
 		{"timestamp: ts", "timestamp: amount", `timestamp: column "amount" is float64, expected a timestamp, a date or whole numbers`},

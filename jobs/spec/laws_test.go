@@ -21,7 +21,7 @@ import (
 
 // base is a small valid file of each kind.
 var base = map[spec.Kind]string{
-	spec.KindFeatures: "kind: features\nname: f\ninput: in\noutput: out\nfeatures:\n  - {name: a, op: log1p, of: amount}\n",
+	spec.KindFeatures: "kind: features\nname: f\ninput: in\noutput: out\nfeatures:\n  - {name: a, op: bin, of: amount}\n",
 	spec.KindTrain:    "kind: train\nname: t\ninput: in\ntarget: y\ntask: binary\nmodel: {type: mlp}\n",
 	spec.KindPredict:  "kind: predict\nname: p\nmodel: m\ninput: in\noutput: out\n",
 	spec.KindDrift:    "kind: drift\nname: d\nreference: r\ncurrent: c\n",
@@ -33,7 +33,7 @@ var (
 	variants = map[spec.Kind]map[string][]string{
 		spec.KindFeatures: {
 			"name": {"g", "a-b_9"}, "input": {"s3://b/x", "other/*.parquet"}, "output": {"o2"}, "target": {"y"}, "entity": {"u"}, "timestamp": {"ts"},
-			"seed": {"0", "7", "18446744073709551615"}, "features[0].op": {"standard_scale"}, "features[0].of": {"[a, b]"}, "features[0].edges": {"[0, 1.5, .inf]", "[-.inf, 1]"},
+			"seed": {"0", "7", "18446744073709551615"}, "features[0].labels": {"[low, high]"}, "features[0].of": {"[a, b]"}, "features[0].edges": {"[0, 1.5, .inf]", "[-.inf, 1]"},
 		},
 		spec.KindTrain: {
 			"experiment": {"e"}, "input": {"x/y"}, "features": {"f.yaml", "[{name: a, op: bin, of: b, edges: [1, 2]}]"}, "target": {"z"},
@@ -166,6 +166,9 @@ func TestTheSchemaSaysWhatParseSays(t *testing.T) {
 		{spec.KindTrain, `{"kind":"train","name":"t","input":"i","target":"y","task":"binary","model":{"type":"mlp"},"epochs":1.5}`},
 		{spec.KindTrain, `{"kind":"train","name":"t","input":"i","target":"y","task":"binary","model":{"type":"mlp"},"seed":-1}`},
 		{spec.KindPredict, `{"kind":"predict","name":"p","model":"m","input":"i","output":"o","keep":[]}`},
+		{spec.KindFeatures, `{"kind":"features","name":"f","input":"i","output":"o","features":[{"name":"a","op":"lag","of":"x","windw":3}]}`},
+		{spec.KindFeatures, `{"kind":"features","name":"f","input":"i","output":"o","features":[{"name":"a","op":"lag"}]}`},
+		{spec.KindFeatures, `{"kind":"features","name":"f","input":"i","output":"o","features":[{"name":"a","op":"expr","expr":"x","of":"x"}]}`},
 	} {
 		_, err := spec.Parse("f", []byte(c.text))
 		assert.True(t, err != nil || c.kind == spec.KindDrift && strings.Contains(c.text, `"train"`), "Parse takes %s", c.text)

@@ -76,16 +76,24 @@ func (s *Steps) decode(d *decoder, n *node, path string) {
 	}
 }
 
-// schema says the same of the list as decode. Which parameters an operation has
-// is judged when its columns are known.
+// schema says the same of the list as decode. What a parameter may be is judged
+// when the columns are known.
 func (s *Steps) schema() map[string]any {
+	var ops []any
+	for _, op := range features.Operations() {
+		reads := "of"
+		if op == "expr" {
+			reads = "expr"
+		}
+		ops = append(ops, map[string]any{
+			"required": []string{reads}, "properties": map[string]any{"op": map[string]any{"const": op}},
+			"propertyNames": map[string]any{"enum": stepFields(op)},
+		})
+	}
 	text := map[string]any{"type": "string", "minLength": 1}
 	return map[string]any{"type": "array", "minItems": 1, "items": map[string]any{
 		"type": "object", "required": []string{"name", "op"},
-		"anyOf": []any{
-			map[string]any{"required": []string{"of"}, "properties": map[string]any{"op": map[string]any{"not": map[string]any{"const": "expr"}}}},
-			map[string]any{"required": []string{"expr"}, "properties": map[string]any{"op": map[string]any{"const": "expr"}, "of": false}},
-		},
+		"anyOf": ops,
 		"properties": map[string]any{
 			"name": map[string]any{"type": "string", "minLength": 1, "description": "what the feature is called"},
 			"op":   map[string]any{"enum": features.Operations(), "description": "how it is computed"},
@@ -131,13 +139,34 @@ func (d *decoder) step(n *node, path string) Step {
 				d.list(of, &rule{least: 1}, e.value, at)
 			}
 		default:
-			if s.Params == nil {
-				s.Params = map[string]any{}
-			}
-			s.Params[e.key] = e.value.any()
+			d.parameter(&s, n, e, at)
 		}
 	}
 	return s
+}
+
+// stepFields are the fields of a feature of some operation.
+func stepFields(op string) []string {
+	fields := []string{"name", "op"}
+	if op != "expr" {
+		fields = append(fields, "of")
+	}
+	return append(fields, features.Parameters(op)...)
+}
+
+// parameter takes a parameter of a feature's operation.
+func (d *decoder) parameter(s *Step, of *node, e entry, at string) {
+	if s.Params == nil {
+		s.Params = map[string]any{}
+	}
+	s.Params[e.key] = e.value.any()
+	op := of.lookup("op")
+	if op == nil || !contains(features.Operations(), op.text) {
+		return // and so nothing is known of its parameters
+	}
+	if known := stepFields(op.text); !contains(known, e.key) {
+		d.fault(e.at, at, fmt.Sprintf("unknown field of op: %s", op.text), suggest(e.key, known))
+	}
 }
 
 // expression checks the text of a feature of op: expr as far as it can be read

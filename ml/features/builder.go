@@ -45,7 +45,6 @@ type builder struct {
 	cfg     Config      // with the parts that columns play
 	input   data.Schema // all columns that may be asked for by name
 	loading bool        // what the operation carries will be read, too
-	known   []string    // parameters that were asked for
 	faults  []error
 }
 
@@ -61,12 +60,13 @@ func (b *builder) checkTypes(def operationDef) {
 	}
 }
 
-// checkParams reports parameters that were not asked for.
+// checkParams reports parameters that the operation does not have.
 func (b *builder) checkParams() {
+	known := Parameters(b.step.Op)
 	for _, name := range slices.Sorted(maps.Keys(b.step.Params)) {
-		if !slices.Contains(b.known, name) {
-			hint := didYouMean(name, b.known)
-			if len(b.known) == 0 {
+		if !slices.Contains(known, name) {
+			hint := didYouMean(name, known)
+			if len(known) == 0 {
 				hint = "; it has none"
 			}
 			b.fault("there is no parameter %q%s", name, hint)
@@ -75,7 +75,9 @@ func (b *builder) checkParams() {
 }
 
 func (b *builder) lookup(name string) (any, bool) {
-	b.known = append(b.known, name)
+	if !slices.Contains(Parameters(b.step.Op), name) {
+		b.fault("%s: a parameter that Parameters does not name: this is a bug", name)
+	}
 	v, ok := b.step.Params[name]
 	return v, ok && v != nil
 }
