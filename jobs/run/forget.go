@@ -34,8 +34,11 @@ func forget(ctx context.Context, st store.Store, j *jobs.Job) {
 			continue
 		}
 		for _, t := range j.StageTasks(s.Name) {
+			if t.Phase != jobs.Done {
+				continue
+			}
 			raw, err := st.Blobs.Get(ctx, store.Digest(t.Result.Output))
-			if t.Phase != jobs.Done || err != nil {
+			if err != nil {
 				continue
 			}
 			var left struct { // sorted or answered

@@ -20,6 +20,7 @@ import (
 // staged parts of the job's output, which all workers see and which is gone with
 // them. What a block is found by (a ref) has a meaning with its shelf alone.
 type shelf struct {
+	Job     string `json:"job"`            // whose it is: else equal notes of two jobs would be one blob, which the first to end removes
 	File    string `json:"file,omitempty"` // "": blobs
 	Version string `json:"version,omitempty"`
 }
@@ -34,7 +35,7 @@ type keepBlocks func(blocks [][]byte) ([]ref, error)
 func (w *work) shelve(name string, fill func(keep keepBlocks) error) (shelf, error) {
 	o := w.output()
 	if o.dir == "" || w.Store.Spill != nil {
-		return shelf{}, fill(w.keepBlobs)
+		return shelf{Job: o.job}, fill(w.keepBlobs)
 	}
 	p, err := o.stageFile(w.ctx, name, func(f io.Writer) error {
 		offset := int64(0)
@@ -54,9 +55,9 @@ func (w *work) shelve(name string, fill func(keep keepBlocks) error) (shelf, err
 		return shelf{}, err
 	}
 	if files.Remote(o.dir) {
-		return shelf{File: files.Join(o.dir, p.At), Version: p.Version}, nil
+		return shelf{Job: o.job, File: files.Join(o.dir, p.At), Version: p.Version}, nil
 	}
-	return shelf{File: o.staged(p.Part)}, nil
+	return shelf{Job: o.job, File: o.staged(p.Part)}, nil
 }
 
 // keepBlobs stores blocks as blobs, several at a time.

@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
+	"github.com/troupe-ml/troupe/store/memory"
 )
 
 // visit is a row of the dumb version.
@@ -388,4 +389,26 @@ func TestAFailedJobLeavesNothingThatWasShuffled(t *testing.T) {
 	require.True(t, has, "it is there before")
 	require.NoError(t, RecordEnd(t.Context(), w.env.Registry.Runs, w.store, "test", j))
 	requireNothingLeft(t, w, s)
+}
+
+// Jobs whose rows leave nothing on their way note it in the same words: what one
+// of them forgets must not be what the other still reads.
+func TestAJobForgetsNothingOfAnother(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	writeVisits(t, filepath.Join(folder, "in"), visits(200), 200, 100)
+	w := bench(t, folder)
+	w.env.Store.Spill = memory.New().Blobs
+	nobody := "kind: features\nname: visits\ninput: in\nwhere: label = 0 and label = 1\noutput: out/features\nentity: user\ntimestamp: ts\nfeatures: [{name: last, op: lag, of: amount}]\n"
+	first := true
+	w.body = func(ctx context.Context, task Task, r Reporter) (jobs.Result, error) {
+		if strings.HasPrefix(task.Stage.Name, "apply") && first { // all is noted, and not read yet
+			first = false
+			other := *w
+			other.body = nil
+			other.succeed(strings.Replace(nobody, "out/features", "out/other", 1))
+		}
+		return w.env.Body(ctx, task, r)
+	}
+	w.succeed(nobody)
 }
