@@ -59,11 +59,13 @@ func (s *spill) Put(ctx context.Context, b []byte) (store.Digest, error) {
 	if err != nil || known {
 		return d, err
 	}
-	if err := s.write(e.in.file, b, e.offset); err != nil {
-		return "", fmt.Errorf("spill %d bytes: %w", len(b), classify(err))
-	}
+	err = s.write(e.in.file, b, e.offset)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err != nil {
+		s.drop(e.in)
+		return "", fmt.Errorf("spill %d bytes: %w", len(b), classify(err))
+	}
 	if _, known := s.at[d]; known { // another call has written the same meanwhile
 		s.drop(e.in)
 		return d, nil

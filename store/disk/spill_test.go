@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -55,6 +57,26 @@ func TestWhatIsSpilledComesBackAndItsRoomToo(t *testing.T) {
 		if _, err := s.Spill.Get(t.Context(), d); !errors.Is(err, store.ErrNotFound) {
 			t.Error("it is still there:", err)
 		}
+	}
+	if n := segments(t, dir); n != 1 {
+		t.Errorf("%d files are left, expected the one that is written to", n)
+	}
+}
+
+// A blob that could not be written takes no part in how long its file stays.
+func TestABlobThatWasNotSpilledKeepsNoFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := opened(t, dir)
+	s.spill.segmentBytes = 10
+	write := s.spill.write
+	s.spill.write = func(*os.File, []byte, int64) error { return syscall.ENOSPC }
+	if _, err := s.Spill.Put(t.Context(), []byte("more than a segment")); fault.Of(err) != fault.Exhausted {
+		t.Error("a full disk is", err)
+	}
+	s.spill.write = write
+	if _, err := s.Spill.Put(t.Context(), []byte("passing")); err != nil {
+		t.Fatal(err)
 	}
 	if n := segments(t, dir); n != 1 {
 		t.Errorf("%d files are left, expected the one that is written to", n)
