@@ -62,12 +62,8 @@ type DataFile struct {
 	Values  []string `json:"values,omitempty"`
 }
 
-// openDataset looks at the files of a path: their footers, and a digest of all
-// their bytes. Only rows count for which where is true; nil is true of all.
-func openDataset(ctx context.Context, fs *files.Files, path string, where *data.Predicate) (*Dataset, error) {
-	return (&Dataset{Path: path, files: fs}).open(ctx, where)
-}
-
+// open looks at the files of the path: their footers, and a digest of all their
+// bytes. Only rows count for which where is true; nil is true of all.
 func (d *Dataset) open(ctx context.Context, where *data.Predicate) (*Dataset, error) {
 	names, err := List(ctx, d.files, d.Path)
 	if err != nil {

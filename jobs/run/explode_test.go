@@ -91,3 +91,15 @@ func TestJobsOverAListDoAsOverATableOfItsElements(t *testing.T) {
 	require.Contains(t, w.fails("kind: features\nname: f\ninput: {path: in, explode: persons}\n"+steps), `explode: there is no list "persons"; there are people`)
 	require.Contains(t, w.fails("kind: features\nname: f\ninput: in\n"+steps), "people.age", "without it there is no such column")
 }
+
+func TestLintOverAListLooksAtItsElements(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	nested(t, folder, "nested_list_of_struct.parquet", "a.parquet")
+	job := "kind: features\nname: f\ninput: {path: {in}, explode: people}\noutput: out\nfeatures: [{name: age, op: robust_scale, of: people.age}]\n"
+	r, err := lintOf(t, LintOptions{}, map[string]string{"in": folder}, job)
+	require.NoError(t, err)
+	d, err := (&Dataset{Path: folder, Explode: "people"}).open(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, d.Rows, r.Jobs[0].Rows)
+}

@@ -12,7 +12,13 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 )
+
+// openDataset opens a path, every row of whose files is one.
+func openDataset(ctx context.Context, fs *files.Files, path string, where *data.Predicate) (*Dataset, error) {
+	return (&Dataset{Path: path, files: fs}).open(ctx, where)
+}
 
 // rowsOf reads a whole dataset as texts, \N for null.
 func rowsOf(t *testing.T, d *Dataset, columns []string) (rows [][]string) {

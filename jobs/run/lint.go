@@ -151,6 +151,13 @@ func inputOf(s spec.Spec) string {
 	return s.Features.Input
 }
 
+func explodeOf(s spec.Spec) string {
+	if s.Train != nil {
+		return s.Train.Explode
+	}
+	return s.Features.Explode
+}
+
 // open looks at the input of a job, once.
 func (l *linted) open(ctx context.Context, e *Env) error {
 	if l.data != nil {
@@ -160,7 +167,7 @@ func (l *linted) open(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	d, err := openDataset(ctx, e.Files, inputOf(l.spec), p)
+	d, err := (&Dataset{Path: inputOf(l.spec), Explode: explodeOf(l.spec), files: e.Files}).open(ctx, p)
 	if err != nil {
 		return err
 	}
