@@ -46,7 +46,8 @@ func (s *Server) artifactRoutes() {
 	})
 }
 
-// Artifact returns the bytes that an address stands for now.
+// Artifact returns the bytes that an address stands for at this moment: an alias
+// moves.
 func Artifact(ctx context.Context, r *registry.Registry, blobs store.Blobs, uri string) ([]byte, error) {
 	found, err := r.Resolve(ctx, uri)
 	if err != nil {
