@@ -3,7 +3,7 @@ package drift
 import (
 	"math"
 
-	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/features/vector"
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
@@ -30,7 +30,7 @@ func PSI(reference, current []int64) float64 {
 		if c == 0 {
 			c = floor
 		}
-		sum.Add((c - r) * metrics.Log(c/r))
+		sum.Add((c - r) * vector.Log(c/r))
 	}
 	return sum.Value()
 }
@@ -51,10 +51,10 @@ func JensenShannon(reference, current []int64) float64 {
 		r, c := share(reference[i], n), share(current[i], m)
 		mean := (r + c) / 2
 		if r > 0 {
-			sum.Add(r * metrics.Log(r/mean))
+			sum.Add(r * vector.Log(r/mean))
 		}
 		if c > 0 {
-			sum.Add(c * metrics.Log(c/mean))
+			sum.Add(c * vector.Log(c/mean))
 		}
 	}
 	return max(0, sum.Value()/(2*math.Ln2))

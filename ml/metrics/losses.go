@@ -6,6 +6,7 @@ import (
 	"math/big"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/features/vector"
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
@@ -49,7 +50,7 @@ func (m *Mean) Value() (float64, error) {
 // probability that was given to its true class, clipped to
 // Epsilon..1-Epsilon. NaN stays NaN.
 func LogLoss(probability float64) float64 {
-	return -Log(min(max(probability, Epsilon), 1-Epsilon))
+	return -vector.Log(min(max(probability, Epsilon), 1-Epsilon))
 }
 
 // Brier returns the score of one row with two classes: the squared difference

@@ -71,25 +71,6 @@ func TestAUCOfManyRowsIsTheSameInAnyOrder(t *testing.T) {
 	assert.InDelta(t, 0.5, a, 0.01)
 }
 
-func TestLogAgreesWithTheMathPackage(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		x := math.Abs(rapid.Float64().Draw(t, "x"))
-		want := math.Log(x)
-		if 0 < x && x < 0x1p-1022 { // where Go's own logarithm is wrong on amd64
-			want = math.Log(x*0x1p54) - 54*math.Ln2
-		}
-		if math.IsInf(want, 0) {
-			require.Equal(t, want, metrics.Log(x)) //nolint:testifylint // infinite
-			return
-		}
-		require.InDelta(t, want, metrics.Log(x), 3e-16*math.Abs(want)+1e-300)
-	})
-	assert.True(t, math.IsNaN(metrics.Log(-1)))
-	assert.True(t, math.IsInf(metrics.Log(0), -1))
-	assert.InDelta(t, 0, metrics.Log(1), 0)
-}
-
 // The examples and values are those of scikit-learn's documentation (R2, there
 // ...679, here correctly rounded).
 func TestValuesAreThoseOfScikitLearn(t *testing.T) {

@@ -182,3 +182,22 @@ func BenchmarkLoops(b *testing.B) {
 }
 
 var places32 = make([]int32, 1<<16)
+
+func TestLogAgreesWithTheMathPackage(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		x := math.Abs(rapid.Float64().Draw(t, "x"))
+		want := math.Log(x)
+		if 0 < x && x < 0x1p-1022 { // where Go's own logarithm is wrong on amd64
+			want = math.Log(x*0x1p54) - 54*math.Ln2
+		}
+		if math.IsInf(want, 0) {
+			require.Equal(t, want, vector.Log(x)) //nolint:testifylint // infinite
+			return
+		}
+		require.InDelta(t, want, vector.Log(x), 3e-16*math.Abs(want)+1e-300)
+	})
+	assert.True(t, math.IsNaN(vector.Log(-1)))
+	assert.True(t, math.IsInf(vector.Log(0), -1))
+	assert.InDelta(t, 0, vector.Log(1), 0)
+}
