@@ -17,11 +17,10 @@ import (
 // in, {"value": ...} or {"error": ...} a line out. It stays up, so that what it
 // has to load is not part of any figure.
 type contender struct {
-	name  string
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	out   *bufio.Reader
-	close func() error
+	name string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
 }
 
 type answer struct {

@@ -77,17 +77,16 @@ func (s *scanner) expect(c byte) error {
 // value takes a value that is no object, and returns what it is and its text: of
 // strings what they stand for, which is good until the next one; else as written.
 func (s *scanner) value() (token, []byte, error) {
+	c := s.next() // blanks before it are passed over
 	start := s.pos
-	switch c := s.next(); {
+	switch {
 	case c == '"':
 		b, err := s.text()
 		return isString, b, err
 	case c == '-' || c-'0' <= 9:
-		start = s.pos
 		err := s.number()
 		return isNumber, s.buf[start:s.pos], err
 	case c == '[':
-		start = s.pos
 		err := s.skip(0)
 		return isArray, s.buf[start:s.pos], err
 	case c == 't':

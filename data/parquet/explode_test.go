@@ -22,9 +22,7 @@ func exploded(rows []listed, list string) (out []string) {
 		var elements []string
 		switch list {
 		case "tags":
-			for _, v := range r.Tags {
-				elements = append(elements, v)
-			}
+			elements = append(elements, r.Tags...)
 		case "raw":
 			for _, v := range r.Raw {
 				elements = append(elements, fmt.Sprint(v))

@@ -1,8 +1,6 @@
 package expr
 
 import (
-	"math"
-
 	"github.com/troupe-ml/troupe/data"
 )
 
@@ -233,9 +231,6 @@ func (l literal) number() float64 {
 	}
 	return l.f
 }
-
-// isNaN reports whether the literal is no number.
-func (l literal) isNaN() bool { return l.kind == floatKind && math.IsNaN(l.f) }
 
 // shared is a value that stands in several places, and is computed once for
 // all rows of a block. For some of the rows, within a branch, it is computed

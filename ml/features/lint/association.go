@@ -28,7 +28,6 @@ type Association struct {
 	target  cells
 	goal    []int // of each row, its class or rank
 	half    []uint8
-	salts   salts
 }
 
 // table is one column's.
