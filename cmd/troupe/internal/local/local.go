@@ -64,6 +64,7 @@ type Cluster struct {
 
 	cfg      Config
 	ports    []ports
+	held     []io.Closer // what keeps other clusters from the ports
 	exits    chan Exit
 	children []*child // in the order of the nodes; of a restarted one the newest process
 	waits    sync.WaitGroup
@@ -92,13 +93,13 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.StartTimeout, fault.New(fault.Unavailable, "the nodes were not ready within %v; their logs are in %s", cfg.StartTimeout, cfg.Dir))
 	defer cancel()
-	all, err := choose(cfg.Nodes, cfg.AnyPort)
+	all, held, err := choose(cfg.Nodes, cfg.AnyPort)
 	if err != nil {
 		return nil, err
 	}
 	const restarts = 100 // an end that nobody hears of must not hold its process up
 	exits := make(chan Exit, cfg.Nodes+restarts)
-	c := &Cluster{Exits: exits, exits: exits, cfg: cfg, ports: all, children: make([]*child, cfg.Nodes)}
+	c := &Cluster{Exits: exits, exits: exits, cfg: cfg, ports: all, held: held, children: make([]*child, cfg.Nodes)}
 	ready := make([]chan Record, cfg.Nodes)
 	for i := range cfg.Nodes {
 		ready[i] = make(chan Record, 1)
@@ -198,68 +199,97 @@ func (c *Cluster) spawn(i int, ready chan<- Record) error {
 const (
 	minPort = 10_000
 	maxPort = 32_000
+	span    = 6 // a block: the port that holds it, and those of a node
 )
 
-// tried is the port that was tried last. Every cluster of this process goes on
+// tried is the block that was tried last. Every cluster of this process goes on
 // from there, and every process starts somewhere else.
 var tried = func() *atomic.Uint32 {
 	var a atomic.Uint32
-	a.Store(uint32(rng.Mix(uint64(os.Getpid()), 0) % (maxPort - minPort)))
+	a.Store(uint32(rng.Mix(uint64(os.Getpid()), 0)))
 	return &a
 }()
 
-func nextPort() int { return minPort + int(tried.Add(1)%(maxPort-minPort)) }
-
 // choose picks the ports of n nodes: those of the first are the default ones as
-// far as they are free, unless any will do. They are all different, though another program may
-// take one before its node does.
-func choose(n int, anyPort bool) ([]ports, error) {
-	var held []io.Closer
-	defer func() {
-		for _, h := range held {
-			_ = h.Close() // nothing was sent
+// far as they are free, unless any will do. The others are in blocks of span
+// ports, whose first is listened on for as long as the cluster lives: so no two
+// clusters of a machine pick the same, though a port is free until its node
+// listens. Programs of other kinds may still take one before its node does.
+func choose(n int, anyPort bool) (all []ports, held []io.Closer, err error) {
+	for range n {
+		base, guard, err := takeBlock()
+		if err != nil {
+			release(held)
+			return nil, nil, err
 		}
-	}()
-	pick := func(port int, udp bool) (int, error) {
-		for range maxPort - minPort {
-			if port == 0 {
-				port = nextPort()
-			}
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-			if err != nil {
-				port = 0
-				continue
-			}
-			held = append(held, l)
-			if !udp {
-				return port, nil
-			}
-			u, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-			if err == nil {
-				held = append(held, u)
-				return port, nil
-			}
-			port = 0
-		}
-		return 0, fault.New(fault.Unavailable, "no free port from %d to %d", minPort, maxPort-1)
+		held = append(held, guard)
+		all = append(all, ports{base + 1, base + 2, base + 3, base + 4, base + 5})
 	}
-	all := make([]ports, n)
-	for i := range all {
-		var want ports
-		if i == 0 && !anyPort {
-			want = defaults
+	if !anyPort {
+		all[0] = all[0].orDefaults()
+	}
+	return all, held, nil
+}
+
+// orDefaults puts the default ports, as far as they are free, in the place of p.
+func (p ports) orDefaults() ports {
+	or := func(port, other int) int {
+		if free(port) {
+			return port
 		}
-		var errs [5]error
-		all[i].http, errs[0] = pick(want.http, false)
-		all[i].actor, errs[1] = pick(want.actor, false)
-		all[i].gossip, errs[2] = pick(want.gossip, true)
-		all[i].nats, errs[3] = pick(want.nats, false)
-		all[i].route, errs[4] = pick(want.route, false)
-		if err := errors.Join(errs[:]...); err != nil {
-			return nil, err
+		return other
+	}
+	return ports{
+		or(defaults.http, p.http), or(defaults.actor, p.actor), or(defaults.gossip, p.gossip),
+		or(defaults.nats, p.nats), or(defaults.route, p.route),
+	}
+}
+
+// takeBlock returns the first port of a block of free ones, and what holds it.
+func takeBlock() (base int, guard io.Closer, err error) {
+	const blocks = (maxPort - minPort) / span
+	for range blocks {
+		base := minPort + int(tried.Add(1)%blocks)*span
+		guard, err := net.Listen("tcp", loopback(base))
+		if err != nil {
+			continue
+		}
+		if allFree(base+1, base+span) {
+			return base, guard, nil
+		}
+		_ = guard.Close() // nothing was sent
+	}
+	return 0, nil, fault.New(fault.Unavailable, "no %d free ports in a row from %d to %d", span, minPort, maxPort-1)
+}
+
+func allFree(from, to int) bool {
+	for port := from; port < to; port++ {
+		if !free(port) {
+			return false
 		}
 	}
-	return all, nil
+	return true
+}
+
+// free reports whether nobody listens on a port, for streams or for packets.
+func free(port int) bool {
+	l, err := net.Listen("tcp", loopback(port))
+	if err != nil {
+		return false
+	}
+	u, err := net.ListenPacket("udp", loopback(port))
+	if err == nil {
+		_ = u.Close() // nothing was sent
+	}
+	return l.Close() == nil && err == nil
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+func release(held []io.Closer) {
+	for _, h := range held {
+		_ = h.Close() // nothing was sent
+	}
 }
 
 // Signal sends a signal to the process of node i, from 0.
@@ -315,6 +345,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	killed := c.end(ctx, c.children[min(c.cfg.Servers, len(c.children)):])
 	killed += c.end(ctx, c.children[:min(c.cfg.Servers, len(c.children))])
 	c.waits.Wait()
+	release(c.held)
 	if killed > 0 {
 		return fault.New(fault.Internal, "%d nodes did not end in time, and were killed", killed)
 	}

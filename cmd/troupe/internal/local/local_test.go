@@ -110,8 +110,9 @@ func TestSettingsThatMakeNoCluster(t *testing.T) {
 
 func TestPortsAreDifferentAndFree(t *testing.T) {
 	t.Parallel()
-	all, err := choose(5, true)
+	all, held, err := choose(5, true)
 	require.NoError(t, err)
+	t.Cleanup(func() { release(held) })
 	seen := map[int]bool{}
 	for _, p := range all {
 		for _, port := range []int{p.http, p.actor, p.gossip, p.nats, p.route} {
@@ -122,6 +123,21 @@ func TestPortsAreDifferentAndFree(t *testing.T) {
 				assert.NoError(t, l.Close())
 			}
 		}
+	}
+}
+
+func TestNoTwoClustersPickTheSamePorts(t *testing.T) {
+	t.Parallel()
+	first, held, err := choose(3, true)
+	require.NoError(t, err)
+	t.Cleanup(func() { release(held) })
+	const blocks = (maxPort - minPort) / span
+	tried.Add(blocks - 3) // as another process might begin
+	second, more, err := choose(3, true)
+	require.NoError(t, err)
+	t.Cleanup(func() { release(more) })
+	for _, p := range second {
+		assert.NotContains(t, first, p)
 	}
 }
 
