@@ -264,6 +264,26 @@ func TestRowsComeBackAsIfAllWereSortedAtOnce(t *testing.T) {
 	})
 }
 
+// A block of one run ends with a key whose rows go on in the next block of another
+// run: its last row has to wait for them. Which key that is depends on their order,
+// so all are tried.
+func TestAKeyThatGoesOnInAnotherBlockIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	cfg := shuffle.Config{Label: "job", Partitions: 1, RunBytes: 4000, BlockRows: 2}
+	names := []string{"key1", "key2", "key3", "key4"}
+	for _, x := range names {
+		for _, y := range names {
+			for _, z := range names {
+				shards := [][]row{
+					{{0, 0, x, 1, 1, "a"}, {0, 1, y, 9, 2, "b"}, {0, 2, z, 1, 3, "c"}},
+					{{1, 0, y, 1, 4, "a"}, {1, 1, y, 2, 5, "b"}, {1, 2, y, 3, 6, "c"}},
+				}
+				require.Equal(t, dumb(shards), shuffled(t, cfg, shards, data.Int64, 8), "%s %s %s", x, y, z)
+			}
+		}
+	}
+}
+
 func TestRowsOfOneKeyAreThoseWhoseColumnsAreAllEqual(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -112,3 +112,16 @@ func TestWindowsAreReadLikeColumnsOfTheInput(t *testing.T) {
 	require.ErrorContains(t, p.NewState(0).Observe(&data.Batch{Schema: data.Schema{Fields: []data.Field{{Name: "x", Type: data.Float64}}}, Columns: []*data.Column{x}, NumRows: 1}, nil),
 		`there is no column "before" of type float64; feature "before" (lag) looks at other rows, and has to be computed before`)
 }
+
+// What an encoding has learned from the target of all rows tells an earlier row of
+// later ones, through however many steps.
+func TestAWindowOverWhatTheTargetHasTaughtIsRefused(t *testing.T) {
+	t.Parallel()
+	cfg := windowConfig(step("rate", "target_encode", "two"), step("log", "log1p", "rate"), step("before", "lag", "log"))
+	cfg.Target = "y"
+	_, err := features.Compile(cfg, everyType())
+	require.ErrorContains(t, err, `it would read what feature "rate" (target_encode) has learned from the target of rows that come later`)
+	cfg.Steps[2] = step("before", "lag", "x")
+	_, err = features.Compile(cfg, everyType())
+	require.NoError(t, err)
+}
