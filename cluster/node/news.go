@@ -54,7 +54,7 @@ func (s *news) ended(j *jobs.Job, told func()) {
 	}
 	at := time.UnixMilli(j.EndedAt).UTC()
 	record := func(ctx context.Context) error {
-		return run.RecordEnd(ctx, s.node.registry.Runs, s.node.store, s.node.cfg.Version, j)
+		return run.RecordEnd(ctx, s.node.registry.Runs, s.node.store, s.node.env.Files, s.node.cfg.Version, j)
 	}
 	end := note{subject: "job." + word(j.Kind) + "." + summary.Status, before: record, after: told, event: bus.Event{
 		ID: string(j.ID) + "." + summary.Status, Source: "troupe/jobs", Type: "troupe.job." + summary.Status, Subject: string(j.ID), Time: at, Data: data,

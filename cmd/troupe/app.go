@@ -219,7 +219,7 @@ func (a *app) engine() (*embedded.Engine, error) {
 	a.granted, a.cache = budget, filepath.Join(a.dir, "cache")
 	limitMemory(budget)
 	return embedded.Open(embedded.Config{
-		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: budget, Version: version, Body: a.body, Preview: a.preview, Clock: a.clock, Log: a.log(),
+		Dir: a.dir, Slots: runtime.GOMAXPROCS(0), Memory: budget, Version: version, Body: a.body, Preview: a.preview, Files: a.files, Clock: a.clock, Log: a.log(),
 	})
 }
 

@@ -220,7 +220,7 @@ func (a *app) demo(ctx context.Context, d *demo) error {
 		return err
 	}
 	defer remote.Close() //nolint:errcheck // it has nothing to write
-	alone, err := embedded.Open(embedded.Config{Dir: filepath.Join(d.dir, "embedded"), Slots: 2, Version: version, Body: a.body, Clock: a.clock, Log: a.log()})
+	alone, err := embedded.Open(embedded.Config{Dir: filepath.Join(d.dir, "embedded"), Slots: 2, Version: version, Body: a.body, Files: a.files, Clock: a.clock, Log: a.log()})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"io/fs"
 	"math"
 	"os"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
 )
 
 // replace returns a spec's text with one line of it changed.
@@ -164,4 +168,30 @@ func TestRowsWhoseTargetIsNaNAreLeftOut(t *testing.T) {
 	assert.EqualValues(t, missing, s.RowsRejected)
 	assert.EqualValues(t, missing, s.Rejections["no target"])
 	assert.Equal(t, s.RowsIn, s.RowsOut+s.RowsRejected)
+}
+
+func TestAFailedJobLeavesNothingStaged(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 2, 100, 0)
+	w := bench(t, folder)
+	var id jobs.ID
+	body := w.env.Body
+	w.body = func(ctx context.Context, task Task, r Reporter) (jobs.Result, error) {
+		id = task.Job
+		if task.Stage.Name == plan.Manifest {
+			return jobs.Result{}, fault.New(fault.Invalid, "no room")
+		}
+		return body(ctx, task, r)
+	}
+	require.Contains(t, w.fails(featuresSpec), "no room")
+	out := filepath.Join(folder, "out", "features")
+	require.DirExists(t, filepath.Join(out, stagingName, string(id)))
+	others := filepath.Join(out, stagingName, "other", "part")
+	require.NoError(t, os.MkdirAll(others, 0o755))
+	j, err := joblog.Load(t.Context(), w.store, id)
+	require.NoError(t, err)
+	require.NoError(t, RecordEnd(t.Context(), w.env.Registry.Runs, w.store, nil, "test", j))
+	require.NoDirExists(t, filepath.Join(out, stagingName, string(id)))
+	require.DirExists(t, others, "what others have staged stays")
 }

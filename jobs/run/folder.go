@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"io"
-	"os"
 	"sync"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -58,16 +57,5 @@ func (f *Folder) Publish(ctx context.Context, m *Manifest) error {
 
 // Abandon removes what has been staged, and the folder if nothing else is in it.
 func (f *Folder) Abandon(ctx context.Context) error {
-	if files.Remote(f.out.dir) {
-		b, err := f.out.bucket()
-		if err != nil {
-			return err
-		}
-		return b.clean(ctx)
-	}
-	err := os.RemoveAll(f.out.staging())
-	for _, dir := range []string{f.out.stagingRoot(), f.out.dir} {
-		_ = os.Remove(dir) //nolint:errcheck // it stays when something is in it
-	}
-	return err
+	return f.out.unstage(ctx)
 }

@@ -277,6 +277,22 @@ func (o output) publish(ctx context.Context, m *Manifest, staged []stagedPart) e
 	return files.DiskFault(os.RemoveAll(filepath.Join(o.dir, stagingName)))
 }
 
+// unstage removes what this job has staged, and the folder if nothing else is in it.
+func (o output) unstage(ctx context.Context) error {
+	if files.Remote(o.dir) {
+		b, err := o.bucket()
+		if err != nil {
+			return err
+		}
+		return b.clean(ctx, stagingName+"/"+o.job+"/")
+	}
+	err := os.RemoveAll(o.staging())
+	for _, dir := range []string{o.stagingRoot(), o.dir} {
+		_ = os.Remove(dir) //nolint:errcheck // it stays when something is in it
+	}
+	return files.DiskFault(err)
+}
+
 // move puts every staged part in its place; one that is there already, from an
 // attempt that was cut short, must have the right bytes.
 func (o output) move(ctx context.Context, parts []Part) error {

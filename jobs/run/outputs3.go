@@ -101,7 +101,7 @@ func (b bucket) publish(ctx context.Context, text []byte, parts []stagedPart) er
 	case err != nil:
 		return fmt.Errorf("output: %w", err)
 	case string(old) == string(text):
-		return b.clean(ctx)
+		return b.clean(ctx, stagingName+"/")
 	case string(old) != pending: // from here on the old output is gone
 		if info, err = b.client.Put(ctx, at, []byte(pending), s3.Condition{Version: info.Version}); err != nil {
 			return fmt.Errorf("output: %w", err)
@@ -122,7 +122,7 @@ func (b bucket) publish(ctx context.Context, text []byte, parts []stagedPart) er
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
-	return b.clean(ctx)
+	return b.clean(ctx, stagingName+"/")
 }
 
 // copies is how many parts are copied at a time.
@@ -164,10 +164,10 @@ func (b bucket) sweep(ctx context.Context, parts []stagedPart) error {
 	return b.client.Delete(ctx, stale...)
 }
 
-// clean removes what has been staged, by whatever job.
-func (b bucket) clean(ctx context.Context) error {
+// clean removes what has been staged below a prefix.
+func (b bucket) clean(ctx context.Context, prefix string) error {
 	var staged []s3.URL
-	err := b.client.List(ctx, b.root.Join(stagingName+"/"), func(i s3.Info) bool {
+	err := b.client.List(ctx, b.root.Join(prefix), func(i s3.Info) bool {
 		staged = append(staged, i.URL)
 		return true
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
@@ -18,9 +19,9 @@ import (
 // RecordEnd makes a job that has failed or was cancelled a run of the registry,
 // with the reason; one that has succeeded has recorded itself. code is the
 // version of the program. What is recorded already stands, so it may be called
-// again, and by others. Blobs that only the job's own tasks had a use for are
-// removed.
-func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, code string, j *jobs.Job) error {
+// again, and by others. What only the job's own tasks had a use for is removed:
+// blobs, and what they have staged in the output's folder.
+func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, fs *files.Files, code string, j *jobs.Job) error {
 	status := map[jobs.Phase]runs.Status{jobs.Failed: runs.Failed, jobs.Cancelled: runs.Cancelled}[j.Phase]
 	if status == "" {
 		return nil
@@ -32,8 +33,12 @@ func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, code string
 	if j.Failure != nil {
 		run.Error = j.Failure.Message
 	}
+	var unstaged error
 	if s, err := spec.Decode(j.Spec); err == nil {
 		run.Experiment = experimentOf(s)
+		if dir := outputOf(s); dir != "" {
+			unstaged = output{dir: dir, job: string(j.ID), files: fs}.unstage(ctx)
+		}
 	}
 	if s := surveyOf(ctx, st.Blobs, j); s != nil {
 		run.Data = datasets(s)
@@ -41,6 +46,9 @@ func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, code string
 	forget(ctx, st, j)
 	if _, err := book.Record(ctx, run); err != nil {
 		return fmt.Errorf("record the end of job %s: %w", j.ID, err)
+	}
+	if unstaged != nil {
+		return fmt.Errorf("the parts of job %s that nobody will publish: %w", j.ID, unstaged)
 	}
 	return nil
 }

@@ -14,7 +14,9 @@ import (
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
+	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/jobs/run/files"
+	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/store"
 	"github.com/troupe-ml/troupe/store/s3"
 	"github.com/troupe-ml/troupe/store/s3/s3test"
@@ -164,6 +166,32 @@ func TestABucketOutputLeavesForeignObjectsAlone(t *testing.T) {
 	remote(t, w, server, nil)
 	require.Contains(t, w.fails(inBucket(featuresSpec)), "precious.parquet")
 	require.Equal(t, []string{"out/features/2026/precious.parquet"}, bucketKeys(t, server, "out/"))
+}
+
+func TestAFailedJobLeavesNothingStagedInABucket(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 2, 100, 0)
+	server := s3test.Start(t)
+	server.Fill(t, "in", filepath.Join(folder, "in"))
+	server.Fill(t, "out/features/_staging/other/part", filepath.Join(folder, "in", "part-00.parquet"))
+	w := bench(t, folder)
+	remote(t, w, server, nil)
+	var id jobs.ID
+	body := w.env.Body
+	w.body = func(ctx context.Context, task Task, r Reporter) (jobs.Result, error) {
+		id = task.Job
+		if task.Stage.Name == plan.Manifest {
+			return jobs.Result{}, fault.New(fault.Invalid, "no room")
+		}
+		return body(ctx, task, r)
+	}
+	require.Contains(t, w.fails(inBucket(featuresSpec)), "no room")
+	require.Greater(t, len(bucketKeys(t, server, "out/")), 1, "what was staged")
+	j, err := joblog.Load(t.Context(), w.store, id)
+	require.NoError(t, err)
+	require.NoError(t, RecordEnd(t.Context(), w.env.Registry.Runs, w.store, w.env.Files, "test", j))
+	require.Equal(t, []string{"out/features/_staging/other/part"}, bucketKeys(t, server, "out/"), "that of others stays")
 }
 
 func TestAnInputThatChangesInMidJobIsAnError(t *testing.T) {

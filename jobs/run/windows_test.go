@@ -387,7 +387,7 @@ func TestAFailedJobLeavesNothingThatWasShuffled(t *testing.T) {
 	has, err := w.store.Blobs.Has(t.Context(), store.Digest(j.StageTasks("window-1")[0].Result.Output))
 	require.NoError(t, err)
 	require.True(t, has, "it is there before")
-	require.NoError(t, RecordEnd(t.Context(), w.env.Registry.Runs, w.store, "test", j))
+	require.NoError(t, RecordEnd(t.Context(), w.env.Registry.Runs, w.store, nil, "test", j))
 	requireNothingLeft(t, w, s)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/files"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry"
@@ -37,6 +38,7 @@ type Config struct {
 	Body func(st store.Store) run.Body
 	// Preview says what a job would do, over the opened store.
 	Preview func(ctx context.Context, st store.Store, s spec.Spec) (*run.Preview, error)
+	Files   *files.Files // opens what specs name; nil: disks only
 	Clock   clock.Clock
 	Log     *slog.Logger
 }
@@ -127,7 +129,7 @@ func (e *Engine) Watch(ctx context.Context, id string, hear func(backend.Update)
 
 // record makes a job that did not succeed a run, too.
 func (e *Engine) record(ctx context.Context, j *jobs.Job) error {
-	return run.RecordEnd(ctx, e.registry.Runs, e.store.Store, e.cfg.Version, j)
+	return run.RecordEnd(ctx, e.registry.Runs, e.store.Store, e.cfg.Files, e.cfg.Version, j)
 }
 
 // Show returns a job of this folder.
