@@ -55,7 +55,7 @@ type Config struct {
 	Program string // the troupe that runs jobs
 }
 
-var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite, "features": benchFeatures}
+var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite, "features": benchFeatures, "scaling": benchScaling}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-worker" {
@@ -73,7 +73,7 @@ func main() {
 	flag.StringVar(&c.Against, "against", "", "only this peer, duckdb, polars or pandas (read, write and features)")
 	flag.StringVar(&c.Peers, "peers", "cmd/bench/peers", "folder of the peers' programs")
 	flag.StringVar(&c.Node, "node", "bin/bench", "folder whose node_modules hold DuckDB and Polars")
-	flag.StringVar(&c.Program, "program", "bin/troupe", "the troupe that runs jobs (features)")
+	flag.StringVar(&c.Program, "program", "bin/troupe", "the troupe that runs jobs (features, scaling)")
 	flag.Parse()
 	if err := run(c, *which, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
