@@ -106,7 +106,7 @@ type Split struct {
 type Model struct {
 	Type       string  `json:"type" spec:"required,enum=mlp" doc:"the kind of model: mlp"`
 	Hidden     []int   `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
-	Activation string  `json:"activation" spec:"enum=relu|tanh|sigmoid" default:"relu" doc:"what hidden layers apply to their sums"`
+	Activation string  `json:"activation" spec:"enum=relu|tanh|sigmoid|gelu|silu" default:"relu" doc:"what hidden layers apply to their sums: relu, tanh, sigmoid, gelu (the exact form, by erf) or silu"`
 	Dropout    float64 `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`
 }
 

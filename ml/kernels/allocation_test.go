@@ -23,6 +23,8 @@ func TestKernelsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPer
 			"dropout":         func() { drop.apply(v, y, 1000) },
 			"mask":            func() { maskMul(v, dx, y, 2) },
 			"tanh":            func() { mapMatrix(v, tanhFunction, y) },
+			"gelu":            func() { mapMatrix(v, geluFunction, y) },
+			"gelu slope":      func() { slopeMatrix(v, geluFunction, dx, y) },
 			"slope":           func() { slopeMatrix(v, sigmoidFunction, dx, y) },
 			"softmax":         func() { softmax(v, z) },
 			"cross entropy":   func() { crossEntropy(v, z, labels, 1, loss) },

@@ -162,10 +162,25 @@ func tanhRows512(y *float32, rows, vectors, stride int64)
 func sigmoidRows512(y *float32, rows, vectors, stride int64)
 
 //go:noescape
+func geluRows512(y *float32, rows, vectors, stride int64)
+
+//go:noescape
+func siluRows512(y *float32, rows, vectors, stride int64)
+
+//go:noescape
+func reluRows512(y *float32, rows, vectors, stride int64)
+
+//go:noescape
 func tanhSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
 
 //go:noescape
 func sigmoidSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
+
+//go:noescape
+func geluSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
+
+//go:noescape
+func siluSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
 
 //go:noescape
 func dropRows256(y *float32, rows, vectors, stride int64, s *dropping)
@@ -213,10 +228,25 @@ func tanhRows256(y *float32, rows, vectors, stride int64)
 func sigmoidRows256(y *float32, rows, vectors, stride int64)
 
 //go:noescape
+func geluRows256(y *float32, rows, vectors, stride int64)
+
+//go:noescape
+func siluRows256(y *float32, rows, vectors, stride int64)
+
+//go:noescape
+func reluRows256(y *float32, rows, vectors, stride int64)
+
+//go:noescape
 func tanhSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
 
 //go:noescape
 func sigmoidSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
+
+//go:noescape
+func geluSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
+
+//go:noescape
+func siluSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
 
 //go:noescape
 func transpose8(t, w *float32, tStride, wStride, blocks int64)

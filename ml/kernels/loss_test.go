@@ -19,6 +19,8 @@ func TestFunctionsAreAccurate(t *testing.T) {
 		x := float32(i) * 0.01001
 		note("exp", exp32(x), math.Exp(float64(x)))
 		note("sigmoid", sigmoid32(x), 1/(1+math.Exp(-float64(x))))
+		note("gelu", gelu32(x/20), float64(x/20)*math.Erfc(-float64(x/20)/math.Sqrt2)/2)
+		note("silu", silu32(x/8), float64(x/8)/(1+math.Exp(-float64(x/8))))
 		note("tanh", tanh32(x/8), math.Tanh(float64(x/8)))
 		s := exp32(x)
 		if math.Abs(float64(s)-1) > 1e-3 {
@@ -27,7 +29,7 @@ func TestFunctionsAreAccurate(t *testing.T) {
 	}
 	for name, e := range worst {
 		t.Logf("%s: %.2e", name, e)
-		if e > 2.5e-7 {
+		if most := map[string]float64{"gelu": 1e-6}[name]; e > max(most, 2.5e-7) {
 			t.Errorf("%s is off by %.2e", name, e)
 		}
 	}
@@ -40,6 +42,8 @@ func TestFunctionsAtTheEnds(t *testing.T) {
 		{exp32(0), 1}, {exp32(-inf), 0}, {exp32(-1e30), 0}, {exp32(inf), exp32(88)}, {exp32(nan), nan},
 		{sigmoid32(0), 0.5}, {sigmoid32(inf), 1}, {sigmoid32(nan), nan}, {log32(1), 0},
 		{tanh32(0), 0}, {tanh32(inf), 1}, {tanh32(-inf), -1}, {tanh32(nan), nan}, {tanh32(1e-20), 1e-20},
+		{gelu32(0), 0}, {gelu32(inf), inf}, {gelu32(20), 20}, {gelu32(nan), nan}, {geluSlope32(20), 1}, {geluSlope32(-20), 0},
+		{silu32(0), 0}, {silu32(inf), inf}, {silu32(nan), nan}, {siluSlope32(0), 0.5}, {siluSlope32(50), 1},
 	} {
 		if !same(c.got, c.want) {
 			t.Errorf("got %v, expected %v", c.got, c.want)

@@ -98,45 +98,52 @@ func maskVector(v Variant, g, a Matrix, scale float32) bool {
 	}
 }
 
+// maps and slopeMaps are the kernels of a function, with AVX2 and with AVX-512.
+var (
+	maps = [numFunctions][2]func(y *float32, rows, vectors, stride int64){
+		tanhFunction:    {tanhRows256, tanhRows512},
+		sigmoidFunction: {sigmoidRows256, sigmoidRows512},
+		geluFunction:    {geluRows256, geluRows512},
+		siluFunction:    {siluRows256, siluRows512},
+		reluFunction:    {reluRows256, reluRows512},
+	}
+	slopeMaps = [numFunctions][2]func(grad, y *float32, rows, vectors, gStride, yStride int64){
+		tanhFunction:    {tanhSlopes256, tanhSlopes512},
+		sigmoidFunction: {sigmoidSlopes256, sigmoidSlopes512},
+		geluFunction:    {geluSlopes256, geluSlopes512},
+		siluFunction:    {siluSlopes256, siluSlopes512},
+	}
+)
+
+// wide returns 1 for AVX-512 and 0 for AVX2.
+func (v Variant) wide() int {
+	if v == AVX512 {
+		return 1
+	}
+	return 0
+}
+
 func mapVector(v Variant, f function, y Matrix) bool {
+	kernel := maps[f][v.wide()]
 	for i := 0; ; {
 		rows, more := y.chunk(i)
 		if !more {
 			return true
 		}
-		at, n, vectors, stride := &y.Data[i*y.Stride], int64(rows), int64(PadCols(y.Cols)/v.width()), int64(y.Stride*floatSize)
-		switch {
-		case v == AVX512 && f == tanhFunction:
-			tanhRows512(at, n, vectors, stride)
-		case v == AVX512:
-			sigmoidRows512(at, n, vectors, stride)
-		case f == tanhFunction:
-			tanhRows256(at, n, vectors, stride)
-		default:
-			sigmoidRows256(at, n, vectors, stride)
-		}
+		kernel(&y.Data[i*y.Stride], int64(rows), int64(PadCols(y.Cols)/v.width()), int64(y.Stride*floatSize))
 		i += rows
 	}
 }
 
 func slopeVector(v Variant, f function, g, y Matrix) bool {
+	kernel := slopeMaps[f][v.wide()]
 	for i := 0; ; {
 		rows, more := g.chunk(i)
 		if !more {
 			return true
 		}
-		to, from, n, vectors := &g.Data[i*g.Stride], &y.Data[i*y.Stride], int64(rows), int64(PadCols(g.Cols)/v.width())
-		gStride, yStride := int64(g.Stride*floatSize), int64(y.Stride*floatSize)
-		switch {
-		case v == AVX512 && f == tanhFunction:
-			tanhSlopes512(to, from, n, vectors, gStride, yStride)
-		case v == AVX512:
-			sigmoidSlopes512(to, from, n, vectors, gStride, yStride)
-		case f == tanhFunction:
-			tanhSlopes256(to, from, n, vectors, gStride, yStride)
-		default:
-			sigmoidSlopes256(to, from, n, vectors, gStride, yStride)
-		}
+		kernel(&g.Data[i*g.Stride], &y.Data[i*y.Stride], int64(rows), int64(PadCols(g.Cols)/v.width()),
+			int64(g.Stride*floatSize), int64(y.Stride*floatSize))
 		i += rows
 	}
 }

@@ -286,6 +286,72 @@ DATA word42b00000<>+16(SB)/8, $0x42b0000042b00000
 DATA word42b00000<>+24(SB)/8, $0x42b0000042b00000
 GLOBL word42b00000<>(SB), RODATA|NOPTR, $32
 
+DATA word3e570a3d<>+0(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+8(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+16(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+24(SB)/8, $0x3e570a3d3e570a3d
+GLOBL word3e570a3d<>(SB), RODATA|NOPTR, $32
+
+DATA wordbd92c061<>+0(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+8(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+16(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+24(SB)/8, $0xbd92c061bd92c061
+GLOBL wordbd92c061<>(SB), RODATA|NOPTR, $32
+
+DATA word3e913251<>+0(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+8(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+16(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+24(SB)/8, $0x3e9132513e913251
+GLOBL word3e913251<>(SB), RODATA|NOPTR, $32
+
+DATA wordbea91687<>+0(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+8(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+16(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+24(SB)/8, $0xbea91687bea91687
+GLOBL wordbea91687<>(SB), RODATA|NOPTR, $32
+
+DATA word3eb2e428<>+0(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+8(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+16(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+24(SB)/8, $0x3eb2e4283eb2e428
+GLOBL word3eb2e428<>(SB), RODATA|NOPTR, $32
+
+DATA wordbdc05a50<>+0(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+8(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+16(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+24(SB)/8, $0xbdc05a50bdc05a50
+GLOBL wordbdc05a50<>(SB), RODATA|NOPTR, $32
+
+DATA word3dffbc93<>+0(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+8(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+16(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+24(SB)/8, $0x3dffbc933dffbc93
+GLOBL word3dffbc93<>(SB), RODATA|NOPTR, $32
+
+DATA word3d8db4d0<>+0(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+8(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+16(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+24(SB)/8, $0x3d8db4d03d8db4d0
+GLOBL word3d8db4d0<>(SB), RODATA|NOPTR, $32
+
+DATA word3dae388d<>+0(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+8(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+16(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+24(SB)/8, $0x3dae388d3dae388d
+GLOBL word3dae388d<>(SB), RODATA|NOPTR, $32
+
+DATA word3dab70fa<>+0(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+8(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+16(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+24(SB)/8, $0x3dab70fa3dab70fa
+GLOBL word3dab70fa<>(SB), RODATA|NOPTR, $32
+
+DATA word3ecc422a<>+0(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+8(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+16(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+24(SB)/8, $0x3ecc422a3ecc422a
+GLOBL word3ecc422a<>(SB), RODATA|NOPTR, $32
+
 // func dropRows256(y *float32, rows, vectors, stride int64, s *dropping)
 TEXT ·dropRows256(SB), NOSPLIT, $0-40
 	MOVQ y+0(FP), DI
@@ -1247,6 +1313,133 @@ column:
 	VZEROUPPER
 	RET
 
+// func geluRows256(y *float32, rows, vectors, stride int64)
+TEXT ·geluRows256(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ stride+24(FP), R8
+row:
+	MOVQ vectors+16(FP), DX
+	MOVQ AX, BX
+column:
+	VMOVUPS (BX), Y0
+	VMULPS Y0, Y0, Y4
+	VMULPS wordbf000000<>(SB), Y4, Y4
+	VMOVUPS wordc2b00000<>(SB), Y1
+	VMAXPS Y4, Y1, Y4
+	VMOVUPS word3fb8aa3b<>(SB), Y1
+	VFMADD213PS word4b40007f<>(SB), Y4, Y1
+	VSUBPS word4b40007f<>(SB), Y1, Y2
+	VFMADD231PS wordbf317218<>(SB), Y2, Y4
+	VFMADD231PS word3102e308<>(SB), Y2, Y4
+	VMOVUPS word39506967<>(SB), Y3
+	VFMADD213PS word3ab743ce<>(SB), Y4, Y3
+	VFMADD213PS word3c088908<>(SB), Y4, Y3
+	VFMADD213PS word3d2aa9c1<>(SB), Y4, Y3
+	VFMADD213PS word3e2aaaaa<>(SB), Y4, Y3
+	VFMADD213PS word3f000000<>(SB), Y4, Y3
+	VMULPS Y4, Y4, Y2
+	VFMADD213PS Y4, Y2, Y3
+	VADDPS word3f800000<>(SB), Y3, Y3
+	VPSLLD $23, Y1, Y1
+	VMULPS Y1, Y3, Y4
+	VPAND word7fffffff<>(SB), Y0, Y5
+	VMOVUPS word3e570a3d<>(SB), Y6
+	VFMADD213PS word3f800000<>(SB), Y6, Y5
+	VMOVUPS word3f800000<>(SB), Y7
+	VDIVPS Y5, Y7, Y5
+	VMOVUPS wordbd92c061<>(SB), Y6
+	VFMADD213PS word3e913251<>(SB), Y5, Y6
+	VFMADD213PS wordbea91687<>(SB), Y5, Y6
+	VFMADD213PS word3eb2e428<>(SB), Y5, Y6
+	VFMADD213PS wordbdc05a50<>(SB), Y5, Y6
+	VFMADD213PS word3dffbc93<>(SB), Y5, Y6
+	VFMADD213PS word3d8db4d0<>(SB), Y5, Y6
+	VFMADD213PS word3dae388d<>(SB), Y5, Y6
+	VFMADD213PS word3dab70fa<>(SB), Y5, Y6
+	VMULPS Y5, Y6, Y6
+	VMULPS Y4, Y6, Y6
+	VSUBPS Y6, Y7, Y7
+	VBLENDVPS Y0, Y6, Y7, Y7
+	VMULPS Y7, Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ $32, BX
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func siluRows256(y *float32, rows, vectors, stride int64)
+TEXT ·siluRows256(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ stride+24(FP), R8
+row:
+	MOVQ vectors+16(FP), DX
+	MOVQ AX, BX
+column:
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y4
+	VPXOR word80000000<>(SB), Y0, Y0
+	VMOVUPS word42b00000<>(SB), Y1
+	VMINPS Y0, Y1, Y0
+	VMOVUPS wordc2b00000<>(SB), Y1
+	VMAXPS Y0, Y1, Y0
+	VMOVUPS word3fb8aa3b<>(SB), Y1
+	VFMADD213PS word4b40007f<>(SB), Y0, Y1
+	VSUBPS word4b40007f<>(SB), Y1, Y2
+	VFMADD231PS wordbf317218<>(SB), Y2, Y0
+	VFMADD231PS word3102e308<>(SB), Y2, Y0
+	VMOVUPS word39506967<>(SB), Y3
+	VFMADD213PS word3ab743ce<>(SB), Y0, Y3
+	VFMADD213PS word3c088908<>(SB), Y0, Y3
+	VFMADD213PS word3d2aa9c1<>(SB), Y0, Y3
+	VFMADD213PS word3e2aaaaa<>(SB), Y0, Y3
+	VFMADD213PS word3f000000<>(SB), Y0, Y3
+	VMULPS Y0, Y0, Y2
+	VFMADD213PS Y0, Y2, Y3
+	VADDPS word3f800000<>(SB), Y3, Y3
+	VPSLLD $23, Y1, Y1
+	VMULPS Y1, Y3, Y0
+	VADDPS word3f800000<>(SB), Y0, Y0
+	VMOVUPS word3f800000<>(SB), Y1
+	VDIVPS Y0, Y1, Y0
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ $32, BX
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func reluRows256(y *float32, rows, vectors, stride int64)
+TEXT ·reluRows256(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ stride+24(FP), R8
+row:
+	MOVQ vectors+16(FP), DX
+	MOVQ AX, BX
+column:
+	VMOVUPS (BX), Y0
+	VPXOR Y1, Y1, Y1
+	VMAXPS Y0, Y1, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ $32, BX
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
 // func tanhSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
 TEXT ·tanhSlopes256(SB), NOSPLIT, $0-48
 	MOVQ grad+0(FP), AX
@@ -1290,6 +1483,127 @@ column:
 	VMOVUPS (R11), Y0
 	VMOVAPS Y0, Y1
 	VFNMADD231PS Y0, Y0, Y1
+	VMULPS (R10), Y1, Y1
+	VMOVUPS Y1, (R10)
+	ADDQ $32, R10
+	ADDQ $32, R11
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	ADDQ R9, BX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func geluSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
+TEXT ·geluSlopes256(SB), NOSPLIT, $0-48
+	MOVQ grad+0(FP), AX
+	MOVQ y+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ gStride+32(FP), R8
+	MOVQ yStride+40(FP), R9
+row:
+	MOVQ vectors+24(FP), DX
+	MOVQ AX, R10
+	MOVQ BX, R11
+column:
+	VMOVUPS (R11), Y0
+	VMULPS Y0, Y0, Y4
+	VMULPS wordbf000000<>(SB), Y4, Y4
+	VMOVUPS wordc2b00000<>(SB), Y1
+	VMAXPS Y4, Y1, Y4
+	VMOVUPS word3fb8aa3b<>(SB), Y1
+	VFMADD213PS word4b40007f<>(SB), Y4, Y1
+	VSUBPS word4b40007f<>(SB), Y1, Y2
+	VFMADD231PS wordbf317218<>(SB), Y2, Y4
+	VFMADD231PS word3102e308<>(SB), Y2, Y4
+	VMOVUPS word39506967<>(SB), Y3
+	VFMADD213PS word3ab743ce<>(SB), Y4, Y3
+	VFMADD213PS word3c088908<>(SB), Y4, Y3
+	VFMADD213PS word3d2aa9c1<>(SB), Y4, Y3
+	VFMADD213PS word3e2aaaaa<>(SB), Y4, Y3
+	VFMADD213PS word3f000000<>(SB), Y4, Y3
+	VMULPS Y4, Y4, Y2
+	VFMADD213PS Y4, Y2, Y3
+	VADDPS word3f800000<>(SB), Y3, Y3
+	VPSLLD $23, Y1, Y1
+	VMULPS Y1, Y3, Y4
+	VPAND word7fffffff<>(SB), Y0, Y5
+	VMOVUPS word3e570a3d<>(SB), Y6
+	VFMADD213PS word3f800000<>(SB), Y6, Y5
+	VMOVUPS word3f800000<>(SB), Y7
+	VDIVPS Y5, Y7, Y5
+	VMOVUPS wordbd92c061<>(SB), Y6
+	VFMADD213PS word3e913251<>(SB), Y5, Y6
+	VFMADD213PS wordbea91687<>(SB), Y5, Y6
+	VFMADD213PS word3eb2e428<>(SB), Y5, Y6
+	VFMADD213PS wordbdc05a50<>(SB), Y5, Y6
+	VFMADD213PS word3dffbc93<>(SB), Y5, Y6
+	VFMADD213PS word3d8db4d0<>(SB), Y5, Y6
+	VFMADD213PS word3dae388d<>(SB), Y5, Y6
+	VFMADD213PS word3dab70fa<>(SB), Y5, Y6
+	VMULPS Y5, Y6, Y6
+	VMULPS Y4, Y6, Y6
+	VSUBPS Y6, Y7, Y7
+	VBLENDVPS Y0, Y6, Y7, Y7
+	VMULPS word3ecc422a<>(SB), Y4, Y1
+	VFMADD213PS Y7, Y0, Y1
+	VMULPS (R10), Y1, Y1
+	VMOVUPS Y1, (R10)
+	ADDQ $32, R10
+	ADDQ $32, R11
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	ADDQ R9, BX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func siluSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
+TEXT ·siluSlopes256(SB), NOSPLIT, $0-48
+	MOVQ grad+0(FP), AX
+	MOVQ y+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ gStride+32(FP), R8
+	MOVQ yStride+40(FP), R9
+row:
+	MOVQ vectors+24(FP), DX
+	MOVQ AX, R10
+	MOVQ BX, R11
+column:
+	VMOVUPS (R11), Y0
+	VMOVAPS Y0, Y4
+	VPXOR word80000000<>(SB), Y0, Y0
+	VMOVUPS word42b00000<>(SB), Y1
+	VMINPS Y0, Y1, Y0
+	VMOVUPS wordc2b00000<>(SB), Y1
+	VMAXPS Y0, Y1, Y0
+	VMOVUPS word3fb8aa3b<>(SB), Y1
+	VFMADD213PS word4b40007f<>(SB), Y0, Y1
+	VSUBPS word4b40007f<>(SB), Y1, Y2
+	VFMADD231PS wordbf317218<>(SB), Y2, Y0
+	VFMADD231PS word3102e308<>(SB), Y2, Y0
+	VMOVUPS word39506967<>(SB), Y3
+	VFMADD213PS word3ab743ce<>(SB), Y0, Y3
+	VFMADD213PS word3c088908<>(SB), Y0, Y3
+	VFMADD213PS word3d2aa9c1<>(SB), Y0, Y3
+	VFMADD213PS word3e2aaaaa<>(SB), Y0, Y3
+	VFMADD213PS word3f000000<>(SB), Y0, Y3
+	VMULPS Y0, Y0, Y2
+	VFMADD213PS Y0, Y2, Y3
+	VADDPS word3f800000<>(SB), Y3, Y3
+	VPSLLD $23, Y1, Y1
+	VMULPS Y1, Y3, Y0
+	VADDPS word3f800000<>(SB), Y0, Y0
+	VMOVUPS word3f800000<>(SB), Y1
+	VDIVPS Y0, Y1, Y0
+	VMULPS Y0, Y4, Y4
+	VMOVUPS word3f800000<>(SB), Y1
+	VSUBPS Y0, Y1, Y1
+	VFMADD213PS Y0, Y4, Y1
 	VMULPS (R10), Y1, Y1
 	VMOVUPS Y1, (R10)
 	ADDQ $32, R10

@@ -504,6 +504,116 @@ DATA word42b00000<>+48(SB)/8, $0x42b0000042b00000
 DATA word42b00000<>+56(SB)/8, $0x42b0000042b00000
 GLOBL word42b00000<>(SB), RODATA|NOPTR, $64
 
+DATA word3e570a3d<>+0(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+8(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+16(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+24(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+32(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+40(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+48(SB)/8, $0x3e570a3d3e570a3d
+DATA word3e570a3d<>+56(SB)/8, $0x3e570a3d3e570a3d
+GLOBL word3e570a3d<>(SB), RODATA|NOPTR, $64
+
+DATA wordbd92c061<>+0(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+8(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+16(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+24(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+32(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+40(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+48(SB)/8, $0xbd92c061bd92c061
+DATA wordbd92c061<>+56(SB)/8, $0xbd92c061bd92c061
+GLOBL wordbd92c061<>(SB), RODATA|NOPTR, $64
+
+DATA word3e913251<>+0(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+8(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+16(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+24(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+32(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+40(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+48(SB)/8, $0x3e9132513e913251
+DATA word3e913251<>+56(SB)/8, $0x3e9132513e913251
+GLOBL word3e913251<>(SB), RODATA|NOPTR, $64
+
+DATA wordbea91687<>+0(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+8(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+16(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+24(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+32(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+40(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+48(SB)/8, $0xbea91687bea91687
+DATA wordbea91687<>+56(SB)/8, $0xbea91687bea91687
+GLOBL wordbea91687<>(SB), RODATA|NOPTR, $64
+
+DATA word3eb2e428<>+0(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+8(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+16(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+24(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+32(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+40(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+48(SB)/8, $0x3eb2e4283eb2e428
+DATA word3eb2e428<>+56(SB)/8, $0x3eb2e4283eb2e428
+GLOBL word3eb2e428<>(SB), RODATA|NOPTR, $64
+
+DATA wordbdc05a50<>+0(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+8(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+16(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+24(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+32(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+40(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+48(SB)/8, $0xbdc05a50bdc05a50
+DATA wordbdc05a50<>+56(SB)/8, $0xbdc05a50bdc05a50
+GLOBL wordbdc05a50<>(SB), RODATA|NOPTR, $64
+
+DATA word3dffbc93<>+0(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+8(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+16(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+24(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+32(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+40(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+48(SB)/8, $0x3dffbc933dffbc93
+DATA word3dffbc93<>+56(SB)/8, $0x3dffbc933dffbc93
+GLOBL word3dffbc93<>(SB), RODATA|NOPTR, $64
+
+DATA word3d8db4d0<>+0(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+8(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+16(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+24(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+32(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+40(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+48(SB)/8, $0x3d8db4d03d8db4d0
+DATA word3d8db4d0<>+56(SB)/8, $0x3d8db4d03d8db4d0
+GLOBL word3d8db4d0<>(SB), RODATA|NOPTR, $64
+
+DATA word3dae388d<>+0(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+8(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+16(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+24(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+32(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+40(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+48(SB)/8, $0x3dae388d3dae388d
+DATA word3dae388d<>+56(SB)/8, $0x3dae388d3dae388d
+GLOBL word3dae388d<>(SB), RODATA|NOPTR, $64
+
+DATA word3dab70fa<>+0(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+8(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+16(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+24(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+32(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+40(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+48(SB)/8, $0x3dab70fa3dab70fa
+DATA word3dab70fa<>+56(SB)/8, $0x3dab70fa3dab70fa
+GLOBL word3dab70fa<>(SB), RODATA|NOPTR, $64
+
+DATA word3ecc422a<>+0(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+8(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+16(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+24(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+32(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+40(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+48(SB)/8, $0x3ecc422a3ecc422a
+DATA word3ecc422a<>+56(SB)/8, $0x3ecc422a3ecc422a
+GLOBL word3ecc422a<>(SB), RODATA|NOPTR, $64
+
 // func dropRows512(y *float32, rows, vectors, stride int64, s *dropping)
 TEXT ·dropRows512(SB), NOSPLIT, $0-40
 	MOVQ y+0(FP), DI
@@ -1566,6 +1676,134 @@ column:
 	VZEROUPPER
 	RET
 
+// func geluRows512(y *float32, rows, vectors, stride int64)
+TEXT ·geluRows512(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ stride+24(FP), R8
+row:
+	MOVQ vectors+16(FP), DX
+	MOVQ AX, BX
+column:
+	VMOVUPS (BX), Z0
+	VMULPS Z0, Z0, Z4
+	VMULPS wordbf000000<>(SB), Z4, Z4
+	VMOVUPS wordc2b00000<>(SB), Z1
+	VMAXPS Z4, Z1, Z4
+	VMOVUPS word3fb8aa3b<>(SB), Z1
+	VFMADD213PS word4b40007f<>(SB), Z4, Z1
+	VSUBPS word4b40007f<>(SB), Z1, Z2
+	VFMADD231PS wordbf317218<>(SB), Z2, Z4
+	VFMADD231PS word3102e308<>(SB), Z2, Z4
+	VMOVUPS word39506967<>(SB), Z3
+	VFMADD213PS word3ab743ce<>(SB), Z4, Z3
+	VFMADD213PS word3c088908<>(SB), Z4, Z3
+	VFMADD213PS word3d2aa9c1<>(SB), Z4, Z3
+	VFMADD213PS word3e2aaaaa<>(SB), Z4, Z3
+	VFMADD213PS word3f000000<>(SB), Z4, Z3
+	VMULPS Z4, Z4, Z2
+	VFMADD213PS Z4, Z2, Z3
+	VADDPS word3f800000<>(SB), Z3, Z3
+	VPSLLD $23, Z1, Z1
+	VMULPS Z1, Z3, Z4
+	VPANDD word7fffffff<>(SB), Z0, Z5
+	VMOVUPS word3e570a3d<>(SB), Z6
+	VFMADD213PS word3f800000<>(SB), Z6, Z5
+	VMOVUPS word3f800000<>(SB), Z7
+	VDIVPS Z5, Z7, Z5
+	VMOVUPS wordbd92c061<>(SB), Z6
+	VFMADD213PS word3e913251<>(SB), Z5, Z6
+	VFMADD213PS wordbea91687<>(SB), Z5, Z6
+	VFMADD213PS word3eb2e428<>(SB), Z5, Z6
+	VFMADD213PS wordbdc05a50<>(SB), Z5, Z6
+	VFMADD213PS word3dffbc93<>(SB), Z5, Z6
+	VFMADD213PS word3d8db4d0<>(SB), Z5, Z6
+	VFMADD213PS word3dae388d<>(SB), Z5, Z6
+	VFMADD213PS word3dab70fa<>(SB), Z5, Z6
+	VMULPS Z5, Z6, Z6
+	VMULPS Z4, Z6, Z6
+	VSUBPS Z6, Z7, Z7
+	VPMOVD2M Z0, K1
+	VMOVAPS Z6, K1, Z7
+	VMULPS Z7, Z0, Z0
+	VMOVUPS Z0, (BX)
+	ADDQ $64, BX
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func siluRows512(y *float32, rows, vectors, stride int64)
+TEXT ·siluRows512(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ stride+24(FP), R8
+row:
+	MOVQ vectors+16(FP), DX
+	MOVQ AX, BX
+column:
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z4
+	VPXORD word80000000<>(SB), Z0, Z0
+	VMOVUPS word42b00000<>(SB), Z1
+	VMINPS Z0, Z1, Z0
+	VMOVUPS wordc2b00000<>(SB), Z1
+	VMAXPS Z0, Z1, Z0
+	VMOVUPS word3fb8aa3b<>(SB), Z1
+	VFMADD213PS word4b40007f<>(SB), Z0, Z1
+	VSUBPS word4b40007f<>(SB), Z1, Z2
+	VFMADD231PS wordbf317218<>(SB), Z2, Z0
+	VFMADD231PS word3102e308<>(SB), Z2, Z0
+	VMOVUPS word39506967<>(SB), Z3
+	VFMADD213PS word3ab743ce<>(SB), Z0, Z3
+	VFMADD213PS word3c088908<>(SB), Z0, Z3
+	VFMADD213PS word3d2aa9c1<>(SB), Z0, Z3
+	VFMADD213PS word3e2aaaaa<>(SB), Z0, Z3
+	VFMADD213PS word3f000000<>(SB), Z0, Z3
+	VMULPS Z0, Z0, Z2
+	VFMADD213PS Z0, Z2, Z3
+	VADDPS word3f800000<>(SB), Z3, Z3
+	VPSLLD $23, Z1, Z1
+	VMULPS Z1, Z3, Z0
+	VADDPS word3f800000<>(SB), Z0, Z0
+	VMOVUPS word3f800000<>(SB), Z1
+	VDIVPS Z0, Z1, Z0
+	VMULPS Z4, Z0, Z0
+	VMOVUPS Z0, (BX)
+	ADDQ $64, BX
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func reluRows512(y *float32, rows, vectors, stride int64)
+TEXT ·reluRows512(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ stride+24(FP), R8
+row:
+	MOVQ vectors+16(FP), DX
+	MOVQ AX, BX
+column:
+	VMOVUPS (BX), Z0
+	VPXORD Z1, Z1, Z1
+	VMAXPS Z0, Z1, Z0
+	VMOVUPS Z0, (BX)
+	ADDQ $64, BX
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
 // func tanhSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
 TEXT ·tanhSlopes512(SB), NOSPLIT, $0-48
 	MOVQ grad+0(FP), AX
@@ -1609,6 +1847,128 @@ column:
 	VMOVUPS (R11), Z0
 	VMOVAPS Z0, Z1
 	VFNMADD231PS Z0, Z0, Z1
+	VMULPS (R10), Z1, Z1
+	VMOVUPS Z1, (R10)
+	ADDQ $64, R10
+	ADDQ $64, R11
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	ADDQ R9, BX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func geluSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
+TEXT ·geluSlopes512(SB), NOSPLIT, $0-48
+	MOVQ grad+0(FP), AX
+	MOVQ y+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ gStride+32(FP), R8
+	MOVQ yStride+40(FP), R9
+row:
+	MOVQ vectors+24(FP), DX
+	MOVQ AX, R10
+	MOVQ BX, R11
+column:
+	VMOVUPS (R11), Z0
+	VMULPS Z0, Z0, Z4
+	VMULPS wordbf000000<>(SB), Z4, Z4
+	VMOVUPS wordc2b00000<>(SB), Z1
+	VMAXPS Z4, Z1, Z4
+	VMOVUPS word3fb8aa3b<>(SB), Z1
+	VFMADD213PS word4b40007f<>(SB), Z4, Z1
+	VSUBPS word4b40007f<>(SB), Z1, Z2
+	VFMADD231PS wordbf317218<>(SB), Z2, Z4
+	VFMADD231PS word3102e308<>(SB), Z2, Z4
+	VMOVUPS word39506967<>(SB), Z3
+	VFMADD213PS word3ab743ce<>(SB), Z4, Z3
+	VFMADD213PS word3c088908<>(SB), Z4, Z3
+	VFMADD213PS word3d2aa9c1<>(SB), Z4, Z3
+	VFMADD213PS word3e2aaaaa<>(SB), Z4, Z3
+	VFMADD213PS word3f000000<>(SB), Z4, Z3
+	VMULPS Z4, Z4, Z2
+	VFMADD213PS Z4, Z2, Z3
+	VADDPS word3f800000<>(SB), Z3, Z3
+	VPSLLD $23, Z1, Z1
+	VMULPS Z1, Z3, Z4
+	VPANDD word7fffffff<>(SB), Z0, Z5
+	VMOVUPS word3e570a3d<>(SB), Z6
+	VFMADD213PS word3f800000<>(SB), Z6, Z5
+	VMOVUPS word3f800000<>(SB), Z7
+	VDIVPS Z5, Z7, Z5
+	VMOVUPS wordbd92c061<>(SB), Z6
+	VFMADD213PS word3e913251<>(SB), Z5, Z6
+	VFMADD213PS wordbea91687<>(SB), Z5, Z6
+	VFMADD213PS word3eb2e428<>(SB), Z5, Z6
+	VFMADD213PS wordbdc05a50<>(SB), Z5, Z6
+	VFMADD213PS word3dffbc93<>(SB), Z5, Z6
+	VFMADD213PS word3d8db4d0<>(SB), Z5, Z6
+	VFMADD213PS word3dae388d<>(SB), Z5, Z6
+	VFMADD213PS word3dab70fa<>(SB), Z5, Z6
+	VMULPS Z5, Z6, Z6
+	VMULPS Z4, Z6, Z6
+	VSUBPS Z6, Z7, Z7
+	VPMOVD2M Z0, K1
+	VMOVAPS Z6, K1, Z7
+	VMULPS word3ecc422a<>(SB), Z4, Z1
+	VFMADD213PS Z7, Z0, Z1
+	VMULPS (R10), Z1, Z1
+	VMOVUPS Z1, (R10)
+	ADDQ $64, R10
+	ADDQ $64, R11
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	ADDQ R9, BX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func siluSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
+TEXT ·siluSlopes512(SB), NOSPLIT, $0-48
+	MOVQ grad+0(FP), AX
+	MOVQ y+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ gStride+32(FP), R8
+	MOVQ yStride+40(FP), R9
+row:
+	MOVQ vectors+24(FP), DX
+	MOVQ AX, R10
+	MOVQ BX, R11
+column:
+	VMOVUPS (R11), Z0
+	VMOVAPS Z0, Z4
+	VPXORD word80000000<>(SB), Z0, Z0
+	VMOVUPS word42b00000<>(SB), Z1
+	VMINPS Z0, Z1, Z0
+	VMOVUPS wordc2b00000<>(SB), Z1
+	VMAXPS Z0, Z1, Z0
+	VMOVUPS word3fb8aa3b<>(SB), Z1
+	VFMADD213PS word4b40007f<>(SB), Z0, Z1
+	VSUBPS word4b40007f<>(SB), Z1, Z2
+	VFMADD231PS wordbf317218<>(SB), Z2, Z0
+	VFMADD231PS word3102e308<>(SB), Z2, Z0
+	VMOVUPS word39506967<>(SB), Z3
+	VFMADD213PS word3ab743ce<>(SB), Z0, Z3
+	VFMADD213PS word3c088908<>(SB), Z0, Z3
+	VFMADD213PS word3d2aa9c1<>(SB), Z0, Z3
+	VFMADD213PS word3e2aaaaa<>(SB), Z0, Z3
+	VFMADD213PS word3f000000<>(SB), Z0, Z3
+	VMULPS Z0, Z0, Z2
+	VFMADD213PS Z0, Z2, Z3
+	VADDPS word3f800000<>(SB), Z3, Z3
+	VPSLLD $23, Z1, Z1
+	VMULPS Z1, Z3, Z0
+	VADDPS word3f800000<>(SB), Z0, Z0
+	VMOVUPS word3f800000<>(SB), Z1
+	VDIVPS Z0, Z1, Z0
+	VMULPS Z0, Z4, Z4
+	VMOVUPS word3f800000<>(SB), Z1
+	VSUBPS Z0, Z1, Z1
+	VFMADD213PS Z0, Z4, Z1
 	VMULPS (R10), Z1, Z1
 	VMOVUPS Z1, (R10)
 	ADDQ $64, R10

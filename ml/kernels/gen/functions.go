@@ -13,6 +13,8 @@ var (
 	logTerms = []float32{7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
 		-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1}
 	tanhTerms = []float32{-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1}
+	geluTerms = []float32{-7.1655997583e-2, 2.8358701158e-1, -3.3025000333e-1, 3.4939694576e-1, -9.3922253978e-2, 1.2487139829e-1,
+		6.9192528329e-2, 8.5068801213e-2, 8.3711576482e-2}
 )
 
 const (
@@ -20,6 +22,8 @@ const (
 	signBit   = 1 << 31
 	tanhLimit = float32(0.625)
 	tanhMost  = float32(20)
+	geluPole  = float32(0.21)
+	sqrt2Pi   = float32(0.398942280401432678)
 )
 
 // horner leaves the polynomial of vector register at, without the last factor,
@@ -149,36 +153,6 @@ func (u *unit) mapRows(name string, f func()) {
 	u.op("VMOVUPS", u.v(0), "(BX)")
 	u.next("column", "DX", "BX")
 	u.op("ADDQ", "R8", "AX")
-	u.op("DECQ", "CX")
-	u.op("JNZ", "row")
-	u.end()
-}
-
-// slopeRows writes a kernel that multiplies g by 1 - y*y (tanh) or y - y*y.
-func (u *unit) slopeRows(name string) {
-	u.begin(u.name(name+"Slopes"), "(grad, y *float32, rows, vectors, gStride, yStride int64)", 48)
-	u.op("MOVQ", "grad+0(FP)", "AX")
-	u.op("MOVQ", "y+8(FP)", "BX")
-	u.op("MOVQ", "rows+16(FP)", "CX")
-	u.op("MOVQ", "gStride+32(FP)", "R8")
-	u.op("MOVQ", "yStride+40(FP)", "R9")
-	u.label("row")
-	u.op("MOVQ", "vectors+24(FP)", "DX")
-	u.op("MOVQ", "AX", "R10")
-	u.op("MOVQ", "BX", "R11")
-	u.label("column")
-	u.op("VMOVUPS", "(R11)", u.v(0))
-	if name == "tanh" {
-		u.load(u.float(1), 1)
-	} else {
-		u.op("VMOVAPS", u.v(0), u.v(1))
-	}
-	u.op("VFNMADD231PS", u.v(0), u.v(0), u.v(1))
-	u.op("VMULPS", "(R10)", u.v(1), u.v(1))
-	u.op("VMOVUPS", u.v(1), "(R10)")
-	u.next("column", "DX", "R10", "R11")
-	u.op("ADDQ", "R8", "AX")
-	u.op("ADDQ", "R9", "BX")
 	u.op("DECQ", "CX")
 	u.op("JNZ", "row")
 	u.end()

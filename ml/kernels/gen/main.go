@@ -42,8 +42,13 @@ func files() map[string][]byte {
 		}
 		u.mapRows("tanh", u.tanh)
 		u.mapRows("sigmoid", u.sigmoid)
-		u.slopeRows("tanh")
-		u.slopeRows("sigmoid")
+		u.mapRows("gelu", u.gelu)
+		u.mapRows("silu", u.silu)
+		u.mapRows("relu", u.relu)
+		u.slopeRows("tanh", u.tanhSlope)
+		u.slopeRows("sigmoid", u.sigmoidSlope)
+		u.slopeRows("gelu", u.geluSlope)
+		u.slopeRows("silu", u.siluSlope)
 	}
 	vector256.transpose()
 	units := []*unit{product512, product256, vector512, vector256}

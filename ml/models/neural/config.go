@@ -20,7 +20,14 @@ const (
 	ReLU    Activation = "relu"
 	Tanh    Activation = "tanh"
 	Sigmoid Activation = "sigmoid"
+	GELU    Activation = "gelu" // the exact form, by erf, as PyTorch's default
+	SiLU    Activation = "silu"
 )
+
+// known reports whether a is an activation.
+func (a Activation) known() bool {
+	return slices.Contains([]Activation{ReLU, Tanh, Sigmoid, GELU, SiLU}, a)
+}
 
 // Config is a network and how it learns.
 type Config struct {
@@ -106,8 +113,7 @@ func (c Config) Validate(p models.Problem) error {
 	for i, n := range c.Hidden {
 		must(n >= 1 && n <= MaxWidth, "hidden layer %d has width %d, expected 1 to %d", i, n, MaxWidth)
 	}
-	must(slices.Contains([]Activation{ReLU, Tanh, Sigmoid}, c.Activation),
-		"unknown activation %q, expected relu, tanh or sigmoid", c.Activation)
+	must(c.Activation.known(), "unknown activation %q, expected relu, tanh, sigmoid, gelu or silu", c.Activation)
 	must(c.Dropout >= 0 && c.Dropout < 1, "dropout %v, expected 0 to below 1", c.Dropout)
 	must(c.Epochs >= 1, "%d epochs, expected at least 1", c.Epochs)
 	must(c.BatchSize >= 1 && c.BatchSize <= MaxBatchSize, "batches of %d rows, expected 1 to %d", c.BatchSize, MaxBatchSize)

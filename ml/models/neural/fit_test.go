@@ -88,7 +88,7 @@ func score(t *testing.T, m models.Model, table models.Table, metric string) floa
 
 func TestLearnsXor(t *testing.T) {
 	t.Parallel()
-	for _, activation := range []Activation{ReLU, Tanh, Sigmoid} {
+	for _, activation := range []Activation{ReLU, Tanh, Sigmoid, GELU, SiLU} {
 		c := DefaultConfig()
 		c.Hidden, c.Activation, c.Epochs, c.BatchSize = []int{16, 8}, activation, 60, 100
 		c.Optimizer.LearningRate = 0.02
@@ -100,7 +100,7 @@ func TestLearnsXor(t *testing.T) {
 func TestLearnsBlobsWithDropout(t *testing.T) {
 	t.Parallel()
 	p := models.Problem{Task: metrics.Multiclass, NumClasses: 5}
-	for _, activation := range []Activation{ReLU, Tanh, Sigmoid} {
+	for _, activation := range []Activation{ReLU, Tanh, Sigmoid, GELU, SiLU} {
 		c := DefaultConfig()
 		c.Hidden, c.Activation, c.Dropout, c.Epochs, c.BatchSize = []int{32}, activation, 0.3, 30, 128
 		c.Optimizer.LearningRate = 0.01

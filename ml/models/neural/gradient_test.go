@@ -80,7 +80,7 @@ var shapes = []struct {
 func TestGradientsAreThoseOfCentralDifferences(t *testing.T) {
 	t.Parallel()
 	for _, s := range shapes {
-		for _, a := range []Activation{Tanh, Sigmoid, ReLU} {
+		for _, a := range []Activation{Tanh, Sigmoid, ReLU, GELU, SiLU} {
 			for _, dropout := range []float64{0, 0.4} {
 				b := newBench(t, s.widths, a, s.problem, dropout, 9)
 				b.loss(t)

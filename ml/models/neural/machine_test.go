@@ -56,7 +56,7 @@ func TestMachineRunsGorgoniasOwnOps(t *testing.T) {
 // The same graph of our ops gives the same bits on gorgonia's machine.
 func TestOpsRunOnGorgoniasMachine(t *testing.T) {
 	t.Parallel()
-	for _, a := range []Activation{ReLU, Tanh, Sigmoid} {
+	for _, a := range []Activation{ReLU, Tanh, Sigmoid, GELU, SiLU} {
 		b := newBench(t, []int{6, 40, 17, 3}, a, models.Problem{Task: metrics.Multiclass, NumClasses: 3}, 0.3, 50)
 		b.trainer.iteration, b.trainer.firstRow = 9, 1000
 		want := b.loss(t)
@@ -99,7 +99,7 @@ func TestMachineLeavesOutWhatNobodyNeedsAndSharesMemory(t *testing.T) {
 func TestAStepAllocatesNothing(t *testing.T) {
 	c := DefaultConfig()
 	c.Dropout, c.BatchSize = 0.3, 1000
-	for _, a := range []Activation{ReLU, Sigmoid} {
+	for _, a := range []Activation{ReLU, Sigmoid, GELU, SiLU} {
 		c.Activation = a
 		e, err := New(c, twoClasses)
 		require.NoError(t, err)

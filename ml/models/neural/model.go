@@ -101,19 +101,24 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 		metadata[meanKey] = strconv.FormatFloat(m.target.mean, 'g', -1, 64)
 		metadata[stdKey] = strconv.FormatFloat(m.target.std, 'g', -1, 64)
 	}
-	var arrays []array
-	for i, l := range m.network.layers {
-		w := array{name: weightName(i), shape: []int{l.Out, l.In}, values: make([]float32, l.In*l.Out)}
-		l.Unpack(w.values, m.network.shape.weights(m.weights, i))
-		b := array{name: biasName(i), shape: []int{l.Out}, values: m.network.bias(m.weights, i)[:l.Out]}
-		arrays = append(arrays, w, b)
-	}
+	arrays := m.network.arrays(m.weights)
 	b, err := encodeTensors(metadata, arrays)
 	if err != nil {
 		return nil, err
 	}
 	metadata[checksumKey] = fmt.Sprintf("%016x", xxh3.Hash(b)) // of the file without it
 	return encodeTensors(metadata, arrays)
+}
+
+// arrays returns the parameters of a flat vector by their names in the file.
+func (s shape) arrays(flat []float32) (arrays []array) {
+	for i, l := range s.layers {
+		w := array{name: weightName(i), shape: []int{l.Out, l.In}, values: make([]float32, l.In*l.Out)}
+		l.Unpack(w.values, s.weights(flat, i))
+		b := array{name: biasName(i), shape: []int{l.Out}, values: s.bias(flat, i)[:l.Out]}
+		arrays = append(arrays, w, b)
+	}
+	return arrays
 }
 
 func weightName(i int) string { return fmt.Sprintf("layers.%d.weight", i) }
@@ -162,9 +167,7 @@ func described(metadata map[string]string) (network, standard, error) {
 	if n.problem.Task.Names() == nil {
 		return n, target, damaged("unknown task %q", n.problem.Task)
 	}
-	switch n.activation {
-	case ReLU, Tanh, Sigmoid:
-	default:
+	if !n.activation.known() {
 		return n, target, damaged("unknown activation %q", n.activation)
 	}
 	if n.problem.Task == metrics.Regression {

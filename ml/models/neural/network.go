@@ -47,19 +47,39 @@ func (n network) outputs(b *builder, g nodes, drop kernels.Dropout, transposed [
 	y := g.x
 	for i, l := range n.layers {
 		d := &dense{builder: b, Dense: l.Dense}
-		if i < len(n.layers)-1 {
-			d.activation, d.dropout = n.activation, drop
-			d.dropout.Layer = uint64(i)
-		}
 		if transposed != nil {
 			d.transposed = transposed[i]
 		}
 		var err error
-		if y, err = d.node(y, g.parameters[2*i], g.parameters[2*i+1]); err != nil {
+		if i < len(n.layers)-1 {
+			d.dropout = drop
+			d.dropout.Layer = uint64(i)
+			y, err = n.hidden(d, g, i, y)
+		} else {
+			y, err = d.node(y, g.parameters[2*i], g.parameters[2*i+1])
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
 	return y, nil
+}
+
+// hidden returns the output of hidden layer i of x.
+func (n network) hidden(d *dense, g nodes, i int, x *G.Node) (*G.Node, error) {
+	w, bias := g.parameters[2*i], g.parameters[2*i+1]
+	if n.activation.fused() {
+		d.activation = n.activation
+		return d.node(x, w, bias)
+	}
+	y, err := d.sums(x, w, bias)
+	if err != nil {
+		return nil, err
+	}
+	if y, err = d.activated(n.activation, y); err != nil {
+		return nil, err
+	}
+	return d.dropped(y)
 }
 
 // trainer computes the gradient of a block of rows.

@@ -46,17 +46,27 @@ func (b *builder) apply(o *op, in ...*G.Node) (*G.Node, error) {
 	return n, nil
 }
 
-// dense is act(x*W + b), with dropout after it when the rate is above 0.
+// dense is act(x*W + b), with dropout after it when the rate is above 0. The
+// activation is one whose slope follows from its result.
 type dense struct {
 	*builder
 	kernels.Dense
-	activation Activation // none for the last layer
+	activation Activation // none for the last layer, and where it is a node of its own
 	dropout    kernels.Dropout
 	transposed []float32 // of the weights, kept up to date by their owner
 }
 
 // node returns the layer's output of x; w and bias are its parameters' nodes.
 func (d *dense) node(x, w, bias *G.Node) (*G.Node, error) {
+	y, err := d.sums(x, w, bias)
+	if err != nil || d.activation == ReLU {
+		return y, err
+	}
+	return d.dropped(y)
+}
+
+// sums is node but for dropout that is a node of its own.
+func (d *dense) sums(x, w, bias *G.Node) (*G.Node, error) {
 	o := &op{name: "dense", shape: d.of(d.Out), active: 3, diff: d.gradient}
 	o.run = func(out []float32, in [][]float32) {
 		act, y := kernels.Identity, d.matrix(out, d.Out)
@@ -73,11 +83,7 @@ func (d *dense) node(x, w, bias *G.Node) (*G.Node, error) {
 			d.drop(y) // the gradient sees it in what is 0
 		}
 	}
-	y, err := d.apply(o, x, w, bias)
-	if err != nil || d.dropout.Rate == 0 || d.activation == ReLU || d.activation == "" {
-		return y, err
-	}
-	return d.dropped(y)
+	return d.apply(o, x, w, bias)
 }
 
 // drop drops elements of y.
@@ -90,8 +96,12 @@ func (d *dense) drop(y kernels.Matrix) {
 	draw.Apply(y, d.firstRow)
 }
 
-// dropped is dropout as a node of its own. Its gradient is that of the same draw.
+// dropped is dropout as a node of its own, when the rate is above 0. Its gradient
+// is that of the same draw.
 func (d *dense) dropped(x *G.Node) (*G.Node, error) {
+	if d.dropout.Rate == 0 {
+		return x, nil
+	}
 	o := &op{name: "dropout", shape: d.of(d.Out), inPlace: true, active: 1}
 	o.run = func(out []float32, in [][]float32) {
 		d.takeOver(out, in[0])

@@ -38,6 +38,10 @@ func trials() []trial {
 	tanh.Activation, tanh.Dropout, tanh.BatchSize = Tanh, 0.1, 1000
 	sigmoid := base
 	sigmoid.Activation, sigmoid.BatchSize = Sigmoid, 900
+	gelu := sigmoid
+	gelu.Activation, gelu.Dropout = GELU, 0.1
+	silu := base
+	silu.Activation, silu.Hidden, silu.BatchSize = SiLU, []int{40, 20}, 600
 	flat := base
 	flat.Hidden, flat.BatchSize = nil, 513
 	wide := base
@@ -49,6 +53,8 @@ func trials() []trial {
 		{"two classes with dropout", dropout, twoClasses, xor(1, 2000), xor(2, 700)},
 		{"three classes with tanh", tanh, three, blobs(1, 1999, 7, 3), blobs(2, 301, 7, 3)},
 		{"regression with sigmoid", sigmoid, regression, linear(1, 1500), linear(2, 800)},
+		{"regression with gelu", gelu, regression, linear(1, 1500), linear(2, 800)},
+		{"three classes with silu", silu, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"batches of one shard", single, twoClasses, xor(1, 900), xor(2, 300)},
 		{"wide, updated by all threads", wide, three, blobs(1, 500, 5, 3), blobs(2, 50, 5, 3)},
 		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},

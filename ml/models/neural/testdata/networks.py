@@ -1,0 +1,63 @@
+# Makes networks.json: networks in PyTorch, in float64, and what they do. Run in this folder: python3 networks.py > networks.json
+# Of each: rows and classes, the weights it starts from, its outputs and its gradient there, and its weights after 1
+# and 50 steps of AdamW over all rows at once, by their names in Troupe's files.
+import copy, json, sys
+import torch
+from torch import nn
+
+torch.manual_seed(7)
+ROWS, FEATURES, CLASSES = 24, 5, 3
+ACT = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+class Net(nn.Module):
+    def __init__(self, case):
+        super().__init__()
+        widths = [FEATURES] + case["hidden"] + [CLASSES]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+        self.act = ACT[case["activation"]]()
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers[:-1]):
+            x = self.act(layer(x))
+        return self.layers[-1](x)
+
+
+def numbers(t):
+    return [float("%.9g" % v) for v in t.detach().double().flatten()]
+
+
+def named(items):
+    return {k: {"shape": list(v.shape), "values": numbers(v)} for k, v in items if not k.endswith("num_batches_tracked")}
+
+
+out = []
+for case in [
+    {"name": "relu", "hidden": [7, 6], "activation": "relu"},
+    {"name": "gelu", "hidden": [7, 6], "activation": "gelu"},
+    {"name": "silu", "hidden": [7, 6], "activation": "silu"},
+]:
+    x = torch.randn(ROWS, FEATURES).double()
+    y = torch.randint(CLASSES, (ROWS,))
+    net = Net(case)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(1.5).add_(0.05 * torch.randn_like(p))
+    net = net.double()
+    case.update(features=FEATURES, classes=CLASSES, x=numbers(x), y=[int(v) for v in y], start=named(net.state_dict().items()))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.01)
+    loss = nn.CrossEntropyLoss()
+    for step in range(1, 51):
+        optimizer.zero_grad()
+        z = net(x)
+        cost = loss(z, y)
+        cost.backward()
+        if step == 1:
+            case.update(loss=float(cost), probabilities=numbers(z.softmax(1)), gradient=named((k, p.grad) for k, p in net.named_parameters()))
+        optimizer.step()
+        if step in (1, 50):
+            case["after%d" % step] = named(copy.deepcopy(net).state_dict().items())
+    net.eval()
+    case["final"] = numbers(net(x).softmax(1))
+    out.append(case)
+print("[\n" + ",\n".join(json.dumps(c) for c in out) + "\n]")

@@ -1,0 +1,113 @@
+package neural
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// golden is a network in PyTorch, and what it does: testdata/networks.py.
+type golden struct {
+	Name       string
+	Hidden     []int
+	Activation Activation
+
+	Features, Classes    int
+	X                    []float32
+	Y                    []float32
+	Loss                 float64
+	Probabilities, Final []float32 // before the first step, and after the last
+	Start, Gradient      map[string]tensorOf
+	After1, After50      map[string]tensorOf
+}
+
+type tensorOf struct {
+	Shape  []int
+	Values []float32
+}
+
+func (g *golden) config() Config {
+	c := DefaultConfig()
+	c.Hidden, c.Activation = g.Hidden, g.Activation
+	return c
+}
+
+// assertNear compares the parameters of a flat vector with those of PyTorch.
+func (g *golden) assertNear(t *testing.T, s shape, flat []float32, want map[string]tensorOf, what string) {
+	t.Helper()
+	found := 0
+	for _, a := range s.arrays(flat) {
+		if w, ok := want[a.name]; ok {
+			found++
+			assert.Equal(t, w.Shape, a.shape, "%s: %s", what, a.name)
+			assert.InDeltaSlice(t, w.Values, a.values, 1e-5, "%s: %s", what, a.name)
+		}
+	}
+	assert.Len(t, want, found, what)
+}
+
+func TestNetworksAreThoseOfPyTorch(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/networks.json")
+	require.NoError(t, err)
+	var all []golden
+	require.NoError(t, json.Unmarshal(text, &all))
+	for _, g := range all {
+		t.Run(g.Name, func(t *testing.T) {
+			t.Parallel()
+			g.run(t)
+		})
+	}
+}
+
+func (g *golden) run(t *testing.T) {
+	t.Helper()
+	table := models.Table{NumRows: len(g.Y), NumFeatures: g.Features, X: g.X, Y: g.Y}
+	e, err := New(g.config(), models.Problem{Task: metrics.Multiclass, NumClasses: g.Classes})
+	require.NoError(t, err)
+	f, err := e.newFit(collective.Solo{}, table, models.Table{}, models.Options{})
+	require.NoError(t, err)
+	defer f.crew.close()
+	f.startFrom(t, g.Start)
+	f.order.begin(1, 1)
+	predictions := make([]float32, len(g.Probabilities))
+	for step := 1; step <= 50; step++ {
+		require.NoError(t, f.step(t.Context()))
+		f.iteration++
+		if step == 1 {
+			assert.InDelta(t, g.Loss, f.meanLoss(table.NumRows), 1e-5)
+			g.assertNear(t, f.network.shape, f.crew.members[0].trainer.grad, g.Gradient, "gradient")
+			g.assertNear(t, f.network.shape, f.weights, g.After1, "after one step")
+		}
+	}
+	g.assertNear(t, f.network.shape, f.weights, g.After50, "after 50 steps")
+	require.NoError(t, f.crew.members[0].predictor.predict(g.X, table.NumRows, predictions))
+	assert.InDeltaSlice(t, g.Final, predictions, 1e-5)
+	f.startFrom(t, g.Start)
+	require.NoError(t, f.crew.members[0].predictor.predict(g.X, table.NumRows, predictions))
+	if g.Probabilities != nil {
+		assert.InDeltaSlice(t, g.Probabilities, predictions, 1e-5)
+	}
+}
+
+// startFrom gives f the weights of a golden.
+func (f *fit) startFrom(t *testing.T, start map[string]tensorOf) {
+	t.Helper()
+	arrays := map[string]array{}
+	for name, v := range start {
+		arrays[name] = array{name, v.Shape, v.Values}
+	}
+	n := f.network
+	flat, err := n.assemble(arrays)
+	require.NoError(t, err)
+	require.Equal(t, f.network.shape, n.shape)
+	copy(f.weights, flat)
+	f.transpose()
+}
