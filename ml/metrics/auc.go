@@ -32,6 +32,7 @@ type AUC struct {
 const (
 	maxScores     = 1 << 20
 	maxScoreShift = 51
+	leftScores    = 4096
 )
 
 // tie is the rows of one score, which is never -0, or of those that count as
@@ -230,12 +231,21 @@ func (a *AUC) append(b []byte) []byte {
 // leastTie is the fewest bytes that a tie is encoded in.
 const leastTie = 8 + 1 + 1
 
-func (r *reader) auc() AUC {
-	var a AUC
+// numRows returns how many rows the area has seen.
+func (a *AUC) numRows() (n uint64) {
+	for _, t := range a.ties {
+		n += t.pos + t.neg
+	}
+	return n
+}
+
+// auc reads an area that tells so many scores apart, 0 for as many as usual.
+func (r *reader) auc(most int) AUC {
+	a := AUC{most: most}
 	last, numRows := math.Inf(-1), int64(0)
 	a.shift = uint(r.Byte())
 	n := r.count()
-	if a.shift > maxScoreShift || n > maxScores {
+	if a.shift > maxScoreShift || n > int64(max(a.limit(), leftScores)) {
 		r.Fail("%d scores, the last %d bits left out", n, a.shift)
 	}
 	a.ties = make([]tie, 0, min(n, int64(r.Len()/leastTie)))

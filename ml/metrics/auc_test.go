@@ -33,7 +33,7 @@ func TestManyScoresAreAFunctionOfTheRows(t *testing.T) {
 			one := &shards[i]
 			if rapid.Bool().Draw(t, "decoded") {
 				r := newReader(one.append(nil))
-				back := r.auc()
+				back := r.auc(0)
 				require.NoError(t, r.Err())
 				back.most, one = most, &back
 			}

@@ -92,31 +92,6 @@ func (c *Confusion) Accuracy() (float64, error) {
 	return float64(right) / float64(n), nil
 }
 
-// MacroF1 returns the mean of the classes' F1 = 2 tp / (2 tp + fp + fn), each
-// class that occurs among the labels or the predictions counting the same;
-// classes that occur in neither are left out, as scikit-learn has it. The error
-// is of kind Invalid when there are no rows.
-func (c *Confusion) MacroF1() (float64, error) {
-	var sum float64 // over classes in order, from integers: the same for any split of the rows
-	occurring := 0
-	for k := range c.numClasses {
-		var isClass, called int64
-		for j := range c.numClasses {
-			isClass += c.Count(k, j)
-			called += c.Count(j, k)
-		}
-		if isClass+called == 0 {
-			continue
-		}
-		occurring++
-		sum += float64(2*c.Count(k, k)) / float64(isClass+called)
-	}
-	if occurring == 0 {
-		return 0, noRows("macro_f1")
-	}
-	return sum / float64(occurring), nil
-}
-
 // append writes the cells that are not zero, in order, each by the number of
 // zero cells before it and its count.
 func (c *Confusion) append(b []byte) []byte {

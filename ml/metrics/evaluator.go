@@ -6,7 +6,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
-// Evaluator gathers all metrics of a task. Each shard is observed by one of its
+// Evaluator gathers the metrics of a task. Each shard is observed by one of its
 // own; merged in any order they have the same bytes and the same report. It is
 // not safe for concurrent use.
 type Evaluator struct {
@@ -15,6 +15,7 @@ type Evaluator struct {
 	logLoss Mean
 	auc     AUC
 	errors  Errors
+	full    *full // nil: only what every epoch is measured by
 }
 
 // NewEvaluator returns an evaluator that has seen no rows. numClasses is 2 for
@@ -65,6 +66,9 @@ func (e *Evaluator) ObserveClasses(truth []int, probabilities []float64) error {
 		if e.task == Binary {
 			e.auc.add(p[1], label == 1)
 		}
+		if e.full != nil {
+			e.full.observeClass(e.task, label, p)
+		}
 	}
 	return nil
 }
@@ -75,7 +79,13 @@ func (e *Evaluator) ObserveValues(truth, predicted []float64) error {
 	if e.task != Regression {
 		return fault.New(fault.Invalid, "metrics: values observed for a %s task", e.task)
 	}
-	return e.errors.Observe(truth, predicted)
+	if err := e.errors.Observe(truth, predicted); err != nil || e.full == nil {
+		return err
+	}
+	for i, y := range truth {
+		e.full.observeValue(y, predicted[i])
+	}
+	return nil
 }
 
 // Merge adds the rows that o has seen. The error is of kind Invalid when o is
@@ -83,6 +93,9 @@ func (e *Evaluator) ObserveValues(truth, predicted []float64) error {
 func (e *Evaluator) Merge(o *Evaluator) error {
 	if e.task != o.task {
 		return fault.New(fault.Invalid, "metrics: merge of a %s and a %s task", e.task, o.task)
+	}
+	if (e.full == nil) != (o.full == nil) {
+		return fault.New(fault.Invalid, "metrics: merge of a full evaluator and one that is not")
 	}
 	if e.classes != nil {
 		if err := e.classes.Merge(o.classes); err != nil {
@@ -92,6 +105,9 @@ func (e *Evaluator) Merge(o *Evaluator) error {
 	e.logLoss.Merge(&o.logLoss)
 	e.auc.Merge(&o.auc)
 	e.errors.Merge(&o.errors)
+	if e.full != nil {
+		e.full.merge(o.full)
+	}
 	return nil
 }
 
@@ -112,7 +128,7 @@ func (e *Evaluator) Report() (Report, error) {
 		return nil, noRows("metrics")
 	}
 	var report Report
-	for _, name := range e.task.Names() {
+	for _, name := range e.names() {
 		v, err := e.value(name)
 		entry := Value{Name: name, Value: v}
 		if err != nil {
@@ -123,16 +139,41 @@ func (e *Evaluator) Report() (Report, error) {
 	return report, nil
 }
 
+func (e *Evaluator) names() []string {
+	if e.full != nil {
+		return e.task.AllNames()
+	}
+	return e.task.Names()
+}
+
 func (e *Evaluator) value(name string) (float64, error) {
 	switch name {
 	case "auc":
 		return e.auc.Value()
+	case "average_precision":
+		return e.auc.AveragePrecision()
 	case "log_loss":
 		return e.logLoss.Value()
 	case "accuracy":
 		return e.classes.Accuracy()
+	case "precision":
+		return e.classes.Precision(1)
+	case "recall":
+		return e.classes.Recall(1)
+	case "f1":
+		return e.classes.F1(1)
+	case "macro_precision":
+		return e.classes.MacroPrecision()
+	case "macro_recall":
+		return e.classes.MacroRecall()
 	case "macro_f1":
 		return e.classes.MacroF1()
+	case "weighted_precision":
+		return e.classes.WeightedPrecision()
+	case "weighted_recall":
+		return e.classes.WeightedRecall()
+	case "weighted_f1":
+		return e.classes.WeightedF1()
 	case "rmse":
 		return e.errors.RMSE()
 	case "mae":
@@ -140,19 +181,32 @@ func (e *Evaluator) value(name string) (float64, error) {
 	case "r2":
 		return e.errors.R2()
 	}
-	return 0, fault.New(fault.Internal, "metrics: %q is not a metric of a %s task", name, e.task)
+	return e.fullValue(name)
 }
 
 // evaluatorVersion is the first byte of an encoded evaluator.
-const evaluatorVersion = 2
+const evaluatorVersion = 3
 
 // MarshalBinary writes the state: the same bytes for the same multiset of rows,
 // whatever their order and however they were split and merged.
 func (e *Evaluator) MarshalBinary() ([]byte, error) {
 	b := []byte{evaluatorVersion, byte(len(e.task))}
 	b = append(b, e.task...)
+	if e.full == nil {
+		b = append(b, 0)
+	} else {
+		b = append(b, 1)
+	}
+	if b = e.appendCore(b); e.full != nil {
+		b = e.full.append(b, e.task)
+	}
+	return b, nil
+}
+
+// appendCore writes what every evaluator has.
+func (e *Evaluator) appendCore(b []byte) []byte {
 	if e.classes == nil {
-		return e.errors.append(b), nil
+		return e.errors.append(b)
 	}
 	b = binary.AppendUvarint(b, uint64(e.classes.numClasses))
 	b = e.classes.append(b)
@@ -160,7 +214,7 @@ func (e *Evaluator) MarshalBinary() ([]byte, error) {
 	if e.task == Binary {
 		b = e.auc.append(b)
 	}
-	return b, nil
+	return b
 }
 
 // UnmarshalBinary replaces e by the state that MarshalBinary has written. The
@@ -169,6 +223,10 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 	r := newReader(b)
 	r.Version(evaluatorVersion)
 	got := Evaluator{task: Task(r.Bytes(int(r.Byte())))}
+	isFull, classes := r.Byte(), 0
+	if isFull > 1 {
+		r.Fail("%d where 0 or 1 says whether it is full", isFull)
+	}
 	if got.task == Regression {
 		got.errors = r.errors()
 	} else if numClasses := r.count(); r.Err() == nil {
@@ -176,11 +234,15 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 			r.Fail("%w", err)
 			return r.Err()
 		}
-		got.classes = r.confusion(int(numClasses))
+		classes = int(numClasses)
+		got.classes = r.confusion(classes)
 		got.logLoss = r.mean()
 		if got.task == Binary {
-			got.auc = r.auc()
+			got.auc = r.auc(0)
 		}
+	}
+	if isFull == 1 && r.Err() == nil {
+		got.full = r.full(got.task, classes)
 	}
 	if err := r.End(); err != nil {
 		return err
@@ -194,13 +256,12 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 
 // agrees reports whether all parts have seen the same number of rows.
 func (e *Evaluator) agrees() bool {
+	if e.full != nil && !e.full.agrees(e.task, e.NumRows()) {
+		return false
+	}
 	if e.classes == nil {
 		return true
 	}
-	var scored uint64
-	for _, t := range e.auc.ties {
-		scored += t.pos + t.neg
-	}
 	n := e.classes.NumRows()
-	return n == e.logLoss.numRows && (e.task != Binary || uint64(n) == scored)
+	return n == e.logLoss.numRows && (e.task != Binary || uint64(n) == e.auc.numRows())
 }

@@ -1,5 +1,7 @@
-// Package metrics says how good predictions are: AUC, log loss, accuracy,
-// macro F1, Brier score, RMSE, MAE and R2, as summaries that can be merged.
+// Package metrics says how good predictions are: AUC, average precision, log
+// loss, Brier score, accuracy, precision, recall, F1, confusion and calibration
+// of classes, RMSE, MAE, median absolute error and R2 of numbers, as summaries
+// that can be merged.
 //
 // Every summary holds counts, a multiset of scores, or a sum kept without any
 // rounding (sketch.Sum), so its state is a function of the multiset of rows it has
@@ -10,6 +12,8 @@ package metrics
 
 import (
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -24,8 +28,8 @@ const (
 	Regression Task = "regression" // a number
 )
 
-// Names returns the metrics that are reported for the task, in report order;
-// nil for an unknown task.
+// Names returns the metrics that are reported for the task after every epoch,
+// in report order; nil for an unknown task.
 func (t Task) Names() []string {
 	switch t {
 	case Binary:
@@ -38,17 +42,44 @@ func (t Task) Names() []string {
 	return nil
 }
 
+// AllNames returns the metrics that a full evaluator reports for the task, in
+// report order; nil for an unknown task.
+func (t Task) AllNames() []string {
+	switch t {
+	case Binary:
+		return []string{
+			"auc", "average_precision", "log_loss", "brier", "calibration_error",
+			"accuracy", "precision", "recall", "f1",
+		}
+	case Multiclass:
+		return []string{
+			"accuracy", "log_loss", "brier", "calibration_error", "auc_ovr", "auc_ovr_weighted",
+			"macro_precision", "macro_recall", "macro_f1", "weighted_precision", "weighted_recall", "weighted_f1",
+		}
+	case Regression:
+		return []string{"rmse", "mae", "median_absolute_error", "r2"}
+	}
+	return nil
+}
+
+// errorNames are the metrics of which less is better.
+var errorNames = []string{"log_loss", "brier", "calibration_error", "rmse", "mae", "median_absolute_error"}
+
 // Maximize reports whether a larger value of the metric called name is better.
 // The error is of kind Invalid when no metric has that name.
 func Maximize(name string) (bool, error) {
-	switch name {
-	case "auc", "accuracy", "macro_f1", "r2":
-		return true, nil
-	case "log_loss", "brier", "rmse", "mae":
+	if slices.Contains(errorNames, name) {
 		return false, nil
 	}
-	return false, fault.New(fault.Invalid,
-		"metrics: no metric %q: known are auc, log_loss, accuracy, macro_f1, brier, rmse, mae and r2", name)
+	var known []string
+	for _, t := range []Task{Binary, Multiclass, Regression} {
+		known = append(known, t.AllNames()...)
+	}
+	if slices.Contains(known, name) {
+		return true, nil
+	}
+	slices.Sort(known)
+	return false, fault.New(fault.Invalid, "metrics: no metric %q: known are %s", name, strings.Join(slices.Compact(known), ", "))
 }
 
 // Argmax returns the place of the largest value, the first of equal ones: the
