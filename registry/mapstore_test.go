@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ type mapStore struct {
 	blobs    map[store.Digest][]byte
 	refs     map[string][]byte
 	revision map[string]uint64
+	last     uint64 // the highest revision
 	before   func()
 	sets     int // changes of refs
 }
@@ -86,8 +88,9 @@ func (s refs) Set(_ context.Context, name string, value []byte, revision uint64)
 	}
 	s.sets++
 	s.refs[name] = slices.Clone(value)
-	s.revision[name]++
-	return s.revision[name], nil
+	s.last++
+	s.revision[name] = s.last
+	return s.last, nil
 }
 
 func (s refs) List(_ context.Context, prefix string) ([]string, error) {
@@ -101,6 +104,22 @@ func (s refs) List(_ context.Context, prefix string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+func (s refs) Since(ctx context.Context, prefix string, revision uint64, fn func(name string, value []byte, revision uint64) error) error {
+	names, err := s.List(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(s.revision[a], s.revision[b]) })
+	for _, name := range names {
+		if s.revision[name] > revision {
+			if err := fn(name, s.refs[name], s.revision[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s refs) Delete(_ context.Context, name string, revision uint64) error {

@@ -92,6 +92,11 @@ func (v view) List(_ context.Context, prefix string) ([]string, error) {
 	return names, nil
 }
 
+// Since is not simulated: the cores do not ask for changes.
+func (v view) Since(context.Context, string, uint64, func(string, []byte, uint64) error) error {
+	return errAway
+}
+
 func (v view) Delete(_ context.Context, name string, revision uint64) error {
 	none, lost := v.weather()
 	if none {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,6 +164,42 @@ func (s *refs) List(ctx context.Context, prefix string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+func (s *refs) Since(ctx context.Context, prefix string, revision uint64, fn func(name string, value []byte, revision uint64) error) error {
+	leave, err := s.enter(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("refs since %d: %w", revision, err)
+	}
+	defer leave()
+	var changed []string
+	at := map[string]uint64{}
+	s.mu.RLock()
+	for name, r := range s.revision {
+		if r > revision && strings.HasPrefix(name, prefix) {
+			changed, at[name] = append(changed, name), r
+		}
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(changed, func(a, b string) int { return cmp.Compare(at[a], at[b]) })
+	for _, name := range changed {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("refs since %d: %w", revision, err)
+		}
+		s.mu.RLock()
+		value, now, err := s.read(name)
+		s.mu.RUnlock()
+		switch {
+		case fault.Of(err) == fault.NotFound && err != nil, err == nil && now != at[name]:
+			continue // gone meanwhile, or for the next time
+		case err != nil:
+			return fmt.Errorf("refs since %d: %w", revision, err)
+		}
+		if err := fn(name, value, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *refs) Delete(ctx context.Context, name string, revision uint64) error {

@@ -3,6 +3,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -120,6 +121,31 @@ func (s *refs) List(ctx context.Context, prefix string) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return matching(s.values, prefix), nil
+}
+
+func (s *refs) Since(ctx context.Context, prefix string, revision uint64, fn func(name string, value []byte, revision uint64) error) error {
+	type change struct {
+		name string
+		ref
+	}
+	var changes []change
+	s.mu.Lock()
+	for name, r := range s.values {
+		if r.revision > revision && strings.HasPrefix(name, prefix) {
+			changes = append(changes, change{name, ref{slices.Clone(r.value), r.revision}})
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.revision, b.revision) })
+	for _, c := range changes {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("refs since %d: %w", revision, err)
+		}
+		if err := fn(c.name, c.value, c.revision); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 func (s *refs) Delete(ctx context.Context, name string, revision uint64) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -135,6 +136,43 @@ func (s *refs) Delete(ctx context.Context, name string, revision uint64) error {
 	return named("ref", name, s.patiently(ctx, func() error { return s.erase(ctx, s.stream, seq) }))
 }
 
+// Since implements store.Refs. The changes come from any replica, which has them
+// in their order, so that one that lags behind ends early and skips nothing.
+func (s *refs) Since(ctx context.Context, prefix string, revision uint64, fn func(name string, value []byte, revision uint64) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("refs since %d: %w", revision, err)
+	}
+	under := s.subject + ".ref."
+	filter, ok := filterOf(under, prefix)
+	if !ok {
+		return nil // no name starts like that
+	}
+	from := revision + 1
+	var stop error // of fn, which is not tried again
+	err := s.patiently(ctx, func() error {
+		return s.scan(ctx, s.stream, filter, from, math.MaxUint64, func(m *stored) error {
+			from = m.seq + 1
+			name := strings.TrimPrefix(m.subject, under)
+			if !deleted(m) && strings.HasPrefix(name, prefix) {
+				stop = fn(name, m.data, m.seq)
+			}
+			if stop != nil {
+				return errStopped
+			}
+			return nil
+		})
+	})
+	switch {
+	case stop != nil:
+		return stop
+	case err != nil:
+		return fmt.Errorf("refs since %d: %w", revision, err)
+	}
+	return nil
+}
+
+var errStopped = errors.New("stopped")
+
 // List implements store.Refs.
 func (s *refs) List(ctx context.Context, prefix string) ([]string, error) {
 	if err := ctx.Err(); err != nil {
@@ -150,16 +188,13 @@ func (s *refs) List(ctx context.Context, prefix string) ([]string, error) {
 // names returns the names that start with prefix, from the subjects of a stream
 // that all begin with under.
 func (b *bus) names(ctx context.Context, stream, under, prefix string) ([]string, error) {
-	filter := under
-	if i := strings.LastIndexByte(prefix, '.'); i >= 0 {
-		if store.CheckName(prefix[:i]) != nil {
-			return nil, nil // no name starts like that
-		}
-		filter += prefix[:i+1]
+	filter, ok := filterOf(under, prefix)
+	if !ok {
+		return nil, nil // no name starts like that
 	}
 	var subjects map[string]uint64
 	err := b.patiently(ctx, func() (err error) {
-		subjects, err = b.subjects(ctx, stream, filter+">")
+		subjects, err = b.subjects(ctx, stream, filter)
 		return err
 	})
 	if err != nil {
@@ -173,4 +208,14 @@ func (b *bus) names(ctx context.Context, stream, under, prefix string) ([]string
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// filterOf returns a filter for the subjects of the names that start with
+// prefix, which may match more; not ok when there can be none.
+func filterOf(under, prefix string) (filter string, ok bool) {
+	i := strings.LastIndexByte(prefix, '.')
+	if i < 0 {
+		return under + ">", true
+	}
+	return under + prefix[:i+1] + ">", store.CheckName(prefix[:i]) == nil
 }

@@ -153,6 +153,63 @@ func refList(t *testing.T, f Fixture) {
 	})
 }
 
+func refSince(t *testing.T, f Fixture) {
+	ctx, refs := soon(t), f.Store.Refs
+	set := func(name, value string, revision uint64) uint64 {
+		r, err := refs.Set(ctx, name, []byte(value), revision)
+		must(t, err)
+		return r
+	}
+	type change struct {
+		name, value string
+		revision    uint64
+	}
+	changes := func(prefix string, after uint64) (all []change) {
+		err := refs.Since(ctx, prefix, after, func(name string, value []byte, revision uint64) error {
+			all = append(all, change{name, string(value), revision})
+			return nil
+		})
+		if ctx.Err() == nil {
+			must(t, err)
+		}
+		return all
+	}
+	want := func(what, prefix string, after uint64, want ...change) {
+		t.Helper()
+		got := changes(prefix, after)
+		for !slices.Equal(got, want) && ctx.Err() == nil { // a replica may lag
+			got = changes(prefix, after)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s: got %v, want %v", what, got, want)
+		}
+	}
+	want("of nothing", "run.", 0)
+	b := set("run.b", "one", 0)
+	a := set("run.a", "one", 0)
+	other := set("runs", "x", 0)
+	gone := set("run.gone", "x", 0)
+	b2 := set("run.b", "two", b)
+	must(t, refs.Delete(ctx, "run.gone", gone))
+	want("all", "run.", 0, change{"run.a", "one", a}, change{"run.b", "two", b2})
+	want("by the start of a word", "ru", 0, change{"run.a", "one", a}, change{"runs", "x", other}, change{"run.b", "two", b2})
+	want("after one", "run.", a, change{"run.b", "two", b2})
+	want("after the last", "run.", b2)
+	want("of a name that is none", "run.*", 0)
+	stop := errors.New("stop")
+	var seen int
+	err := refs.Since(ctx, "run.", 0, func(string, []byte, uint64) error { seen++; return stop })
+	if !errors.Is(err, stop) || seen != 1 {
+		t.Fatalf("a function that stops was called %d times, and Since returns %v", seen, err)
+	}
+	var many []change
+	for i := range 1100 { // more than one answer of a server holds
+		name := fmt.Sprintf("many.%d", i)
+		many = append(many, change{name, "x", set(name, "x", 0)})
+	}
+	want("many", "many.", b2, many...)
+}
+
 func wantNames(t *testing.T, list func(prefix string) ([]string, error), wants map[string][]string) {
 	t.Helper()
 	for prefix, want := range wants {

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a ref counts right under contention", refCounter},
 		{"a revision is never used again", refRevisionsGrow},
 		{"a ref is listed by the start of its name", refList},
+		{"a ref is told to who knows all up to a revision", refSince},
 		{"a ref that is too large is refused", refTooLarge},
 		{"a log grows at the expected place only", logExpectedPlace},
 		{"a log of an unknown name is empty", logEmpty},
