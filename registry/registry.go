@@ -23,8 +23,8 @@ type Registry struct {
 }
 
 // Open returns the registry in a store.
-func Open(blobs store.Blobs, refs store.Refs) *Registry {
-	return &Registry{runs.Open(blobs, refs), models.Open(blobs, refs)}
+func Open(st store.Store) *Registry {
+	return &Registry{runs.Open(st), models.Open(st.Blobs, st.Refs)}
 }
 
 // URI is the address of an artifact. Either Run and Path are set, or Model and

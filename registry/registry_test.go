@@ -15,13 +15,14 @@ import (
 	"github.com/troupe-ml/troupe/registry/models"
 	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
+	"github.com/troupe-ml/troupe/store/memory"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.FixedZone("CET", 3600))
 
 func open() (*registry.Registry, *mapStore) {
 	s := newMapStore()
-	return registry.Open(blobs{s}, refs{s}), s
+	return registry.Open(store.Store{Blobs: blobs{s}, Refs: refs{s}, Logs: memory.New().Logs}), s
 }
 
 func finished(job string) runs.Run {
@@ -46,7 +47,7 @@ func TestTheEndOfAJobIsRecordedOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, first.Ended, second.Ended, "the first record of an end stands")
 	assert.Equal(t, runs.Succeeded, second.Status)
-	assert.Equal(t, 1, s.sets)
+	assert.Equal(t, 2, s.sets, "one of the experiment, one of the run")
 	all, err := r.Runs.List(t.Context(), runs.Filter{})
 	require.NoError(t, err)
 	assert.Len(t, all, 1)

@@ -47,7 +47,7 @@ func start(boot string, cfg Config, peers func() []Peer) (*actors.System, *Predi
 		return nil, nil, err
 	}
 	st := memory.New()
-	p := Parts{Config: cfg, System: s, Registry: registry.Open(st.Blobs, st.Refs), Blobs: st.Blobs, Peers: peers, Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler)}
+	p := Parts{Config: cfg, System: s, Registry: registry.Open(st), Blobs: st.Blobs, Peers: peers, Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler)}
 	b, err := train(1)
 	if err != nil {
 		return nil, nil, err

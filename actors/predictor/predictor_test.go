@@ -101,7 +101,7 @@ func fit(b *bundle.Bundle, rows, labels *data.Batch, label data.Field) error {
 // deploy registers a bundle's bytes as the next version of name and moves an
 // environment to it.
 func deploy(st store.Store, name, environment string, text []byte) error {
-	ctx, reg := context.Background(), registry.Open(st.Blobs, st.Refs)
+	ctx, reg := context.Background(), registry.Open(st)
 	now := clock.Real{}.Now()
 	d, err := st.Blobs.Put(ctx, text)
 	if err != nil {
@@ -126,7 +126,7 @@ func trained(t testing.TB, seed uint64) (*bundle.Bundle, []byte) {
 // bare is a predictor over a store, without an actor: it knows nobody to ask.
 func bare(t testing.TB, st store.Store, cfg Config) *Predictor {
 	t.Helper()
-	p := Parts{Config: cfg, Registry: registry.Open(st.Blobs, st.Refs), Blobs: st.Blobs, Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler)}
+	p := Parts{Config: cfg, Registry: registry.Open(st), Blobs: st.Blobs, Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &Predictor{parts: p, shelf: newShelf(p), ctx: ctx, cancel: cancel, pending: map[uint64]question{}, silent: map[Peer]time.Time{}}
 	t.Cleanup(func() { cancel(); d.shelf.close() })

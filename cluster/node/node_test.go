@@ -97,7 +97,7 @@ batch_size: 256
 func locally(t *testing.T, s spec.Spec) string {
 	t.Helper()
 	st := memory.New()
-	env := &run.Env{Store: st, Registry: registry.Open(st.Blobs, st.Refs), Clock: clock.Real{}, Code: "dev", Threads: 1}
+	env := &run.Env{Store: st, Registry: registry.Open(st), Clock: clock.Real{}, Code: "dev", Threads: 1}
 	j, err := run.Local{Store: st, Body: env.Body, Clock: clock.Real{}, Slots: 1}.Run(soon(t), "oracle", string(s.Kind), s.Name, s.Canonical())
 	require.NoError(t, err)
 	summary := run.Summarise(j, 0)

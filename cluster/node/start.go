@@ -206,7 +206,7 @@ func (n *Node) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.store, n.registry = st.Store, registry.Open(st.Blobs, st.Refs)
+	n.store, n.registry = st.Store, registry.Open(st.Store)
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 // taskEnv is what the bodies of tasks work with over a store of this process.
 func (a *app) taskEnv(st store.Store) *run.Env {
 	return &run.Env{
-		Store: st, Registry: registry.Open(st.Blobs, st.Refs), Files: a.files, Clock: a.clock, Code: version, Threads: runtime.GOMAXPROCS(0), Memory: a.granted, Cache: a.cache,
+		Store: st, Registry: registry.Open(st), Files: a.files, Clock: a.clock, Code: version, Threads: runtime.GOMAXPROCS(0), Memory: a.granted, Cache: a.cache,
 	}
 }
 

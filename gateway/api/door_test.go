@@ -108,7 +108,7 @@ type door struct {
 func open(t *testing.T, tokens api.Tokens) *door {
 	t.Helper()
 	st := memory.New()
-	d := &door{t: t, store: st, registry: registry.Open(st.Blobs, st.Refs), cluster: &cluster{watched: make(chan func(api.Progress), 4)}, predictor: &predictor{}}
+	d := &door{t: t, store: st, registry: registry.Open(st), cluster: &cluster{watched: make(chan func(api.Progress), 4)}, predictor: &predictor{}}
 	server := httptest.NewServer(api.New(api.Config{
 		Version: "1.2.3", Store: st, Registry: d.registry, Cluster: d.cluster, Predictor: d.predictor, Tokens: tokens,
 		Preview: func(ctx context.Context, s spec.Spec) (*run.Preview, error) { return d.preview(ctx, s) },

@@ -59,6 +59,7 @@ var rooms = []room{
 	{"ml/models/neural", 22},
 	{"ml/bundle", 23},
 
+	{"registry/query", 30},
 	{"registry/document", 30},
 	{"registry/runs", 31},
 	{"registry/models", 32},

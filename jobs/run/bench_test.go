@@ -35,7 +35,7 @@ func bench(t *testing.T, folder string) *workbench {
 	st := memory.New()
 	return &workbench{
 		t: t, folder: folder, store: st, slots: 2,
-		env: &Env{Store: st, Registry: registry.Open(st.Blobs, st.Refs), Clock: clock.Real{}, Code: "test", Threads: 2},
+		env: &Env{Store: st, Registry: registry.Open(st), Clock: clock.Real{}, Code: "test", Threads: 2},
 	}
 }
 

@@ -1,13 +1,12 @@
-// Package document keeps JSON documents in a store: the text of each is a blob,
-// and a ref under its key names the current one. A change is a compare-and-set
-// of the ref, so that two writers never lose each other's work, and a reader
-// sees the document before or after a change, never between.
+// Package document keeps JSON documents in a store: a ref under the key of each
+// holds its text, or the digest of a blob with it when it is long. A change is a
+// compare-and-set of the ref, so that two writers never lose each other's work,
+// and a reader sees the document before or after a change, never between.
 package document
 
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +21,10 @@ var Unchanged = errors.New("unchanged")
 
 // version is that of the envelope and of the documents in it.
 const version = 1
+
+// maxInline is how many bytes of text a ref holds by itself. A short document
+// that changes often leaves no blobs behind.
+const maxInline = 128 << 10
 
 // maxAttempts bounds the races that a change may lose in a row.
 const maxAttempts = 256
@@ -55,15 +58,23 @@ func (c Collection[T]) load(ctx context.Context, key string) (doc T, revision ui
 		}
 		return doc, 0, fmt.Errorf("%s %q: %w", c.Prefix, key, err)
 	}
-	text, err := c.Blobs.Get(ctx, store.Digest(value))
-	if errors.Is(err, store.ErrNotFound) { // the ref is there: its blob must be
-		err = fault.New(fault.Corrupt, "its text %s is gone", value)
-	}
-	if err != nil {
-		return doc, 0, fmt.Errorf("%s %q: %w", c.Prefix, key, err)
-	}
-	doc, err = c.decode(key, text)
+	doc, err = c.read(ctx, key, value)
 	return doc, revision, err
+}
+
+// read returns the document of a ref's value: its text, or the digest of it.
+func (c Collection[T]) read(ctx context.Context, key string, value []byte) (doc T, err error) {
+	text := value
+	if !bytes.HasPrefix(value, []byte("{")) {
+		text, err = c.Blobs.Get(ctx, store.Digest(value))
+		if errors.Is(err, store.ErrNotFound) { // the ref is there: its blob must be
+			err = fault.New(fault.Corrupt, "its text %s is gone", value)
+		}
+		if err != nil {
+			return doc, fmt.Errorf("%s %q: %w", c.Prefix, key, err)
+		}
+	}
+	return c.decode(key, text)
 }
 
 func (c Collection[T]) decode(key string, text []byte) (T, error) {
@@ -95,39 +106,48 @@ func (c Collection[T]) decode(key string, text []byte) (T, error) {
 // Durable when it returns. An error of change is returned as it is; Conflict
 // after many lost races.
 func (c Collection[T]) Update(ctx context.Context, key string, change func(doc *T, exists bool) error) (T, error) {
+	doc, _, err := c.update(ctx, key, change)
+	return doc, err
+}
+
+// update is Update, which also returns the revision of what then stands.
+func (c Collection[T]) update(ctx context.Context, key string, change func(doc *T, exists bool) error) (T, uint64, error) {
 	var zero T
 	for range maxAttempts {
 		doc, revision, err := c.load(ctx, key)
 		if err != nil && fault.Of(err) != fault.NotFound {
-			return zero, err
+			return zero, 0, err
 		}
 		before, err := c.encode(key, doc)
 		if err != nil {
-			return zero, err
+			return zero, 0, err
 		}
 		exists := revision > 0
 		switch err := change(&doc, exists); {
 		case errors.Is(err, Unchanged):
-			return c.decode(key, before)
+			doc, err = c.decode(key, before)
+			return doc, revision, err
 		case err != nil:
-			return zero, err
+			return zero, 0, err
 		}
 		after, err := c.encode(key, doc)
 		if err != nil {
-			return zero, err
+			return zero, 0, err
 		}
 		if exists && bytes.Equal(before, after) {
-			return c.decode(key, after)
+			doc, err = c.decode(key, after)
+			return doc, revision, err
 		}
-		err = c.save(ctx, key, after, revision)
+		next, err := c.save(ctx, key, after, revision)
 		if err == nil {
-			return c.decode(key, after)
+			doc, err = c.decode(key, after)
+			return doc, next, err
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return zero, fmt.Errorf("%s %q: %w", c.Prefix, key, err)
+			return zero, 0, fmt.Errorf("%s %q: %w", c.Prefix, key, err)
 		}
 	}
-	return zero, fault.New(fault.Conflict, "%s %q: %d writers in a row were faster", c.Prefix, key, maxAttempts)
+	return zero, 0, fault.New(fault.Conflict, "%s %q: %d writers in a row were faster", c.Prefix, key, maxAttempts)
 }
 
 func (c Collection[T]) encode(key string, doc T) ([]byte, error) {
@@ -138,15 +158,18 @@ func (c Collection[T]) encode(key string, doc T) ([]byte, error) {
 	return text, nil
 }
 
-// save makes text the document: the blob first, so that a ref never names
-// bytes that are not there.
-func (c Collection[T]) save(ctx context.Context, key string, text []byte, revision uint64) error {
-	digest, err := c.Blobs.Put(ctx, text)
-	if err != nil {
-		return err
+// save makes text the document, and returns its revision. The blob of a long
+// one comes first, so that a ref never names bytes that are not there.
+func (c Collection[T]) save(ctx context.Context, key string, text []byte, revision uint64) (uint64, error) {
+	value := text
+	if len(text) > maxInline {
+		digest, err := c.Blobs.Put(ctx, text)
+		if err != nil {
+			return 0, err
+		}
+		value = []byte(digest)
 	}
-	_, err = c.Refs.Set(ctx, c.name(key), []byte(digest), revision)
-	return err
+	return c.Refs.Set(ctx, c.name(key), value, revision)
 }
 
 // Keys returns the keys of all documents, in the order of their names in the
@@ -187,49 +210,4 @@ func (c Collection[T]) All(ctx context.Context) ([]T, error) {
 		docs = append(docs, doc)
 	}
 	return docs, nil
-}
-
-func (c Collection[T]) name(key string) string { return c.Prefix + "." + escape(key) }
-
-// escape writes any key as one word of a ref's name: letters, digits and dashes
-// stand for themselves, every other byte is an underscore and two hexadecimal
-// digits. The empty key is a lone underscore.
-func escape(key string) string {
-	if key == "" {
-		return "_"
-	}
-	var b strings.Builder
-	for i := range len(key) {
-		c := key[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' {
-			b.WriteByte(c)
-			continue
-		}
-		fmt.Fprintf(&b, "_%02x", c)
-	}
-	return b.String()
-}
-
-func unescape(word string) (string, error) {
-	if word == "_" {
-		return "", nil
-	}
-	var b strings.Builder
-	for rest := word; rest != ""; {
-		plain, escaped, found := strings.Cut(rest, "_")
-		b.WriteString(plain)
-		if !found {
-			break
-		}
-		if len(escaped) < 2 {
-			return "", fmt.Errorf("the name %q ends within an escape", word)
-		}
-		c, err := hex.DecodeString(escaped[:2])
-		if err != nil {
-			return "", fmt.Errorf("the name %q: %w", word, err)
-		}
-		b.Write(c)
-		rest = escaped[2:]
-	}
-	return b.String(), nil
 }

@@ -9,10 +9,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"math"
 	"slices"
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -34,6 +32,7 @@ type Status string
 
 // The statuses. A run leaves Running once, and then never changes its status.
 const (
+	Scheduled Status = "scheduled" // of runs that are logged from outside
 	Running   Status = "running"
 	Succeeded Status = "succeeded"
 	Failed    Status = "failed"
@@ -43,13 +42,19 @@ const (
 // Finished reports whether the status is final.
 func (s Status) Finished() bool { return s == Succeeded || s == Failed || s == Cancelled }
 
-// Run is the record of one job.
+// Logged is the kind of the runs that belong to no job: somebody outside logs
+// them, as MLflow's clients do.
+const Logged = "logged"
+
+// Run is the record of one job, or of what somebody outside has logged.
 type Run struct {
 	ID         ID                  `json:"id"`
-	Job        string              `json:"job"`                  // the job's id
-	Kind       string              `json:"kind"`                 // of the spec
-	Name       string              `json:"name"`                 // of the spec
-	Experiment string              `json:"experiment,omitempty"` // the group of runs it is compared with
+	Job        string              `json:"job,omitempty"`           // the job's id; empty of a logged run
+	Kind       string              `json:"kind"`                    // of the spec, or Logged
+	Name       string              `json:"name"`                    // of the spec
+	Experiment string              `json:"experiment,omitempty"`    // the group of runs it is compared with
+	Group      string              `json:"experiment_id,omitempty"` // the id of that; the name may change
+	Owner      string              `json:"owner,omitempty"`         // who logs it
 	Status     Status              `json:"status"`
 	Error      string              `json:"error,omitempty"` // of a failed run
 	Started    time.Time           `json:"started"`
@@ -59,53 +64,13 @@ type Run struct {
 	Params     map[string]string   `json:"params,omitempty"`    // flattened spec fields, such as model.hidden
 	Tags       map[string]string   `json:"tags,omitempty"`      // free words of people
 	Metrics    map[string][]Point  `json:"metrics,omitempty"`   // by name, such as validation.auc; steps ascending
+	Latest     map[string]Point    `json:"latest,omitempty"`    // of the metrics that were logged from outside: see History
 	Artifacts  map[string]Artifact `json:"artifacts,omitempty"` // by path, such as model
 	Data       []Dataset           `json:"data,omitempty"`      // what was read
+	Inputs     []Input             `json:"inputs,omitempty"`    // what was read, as somebody outside has logged it
 	Code       string              `json:"code,omitempty"`      // version of the program
-}
-
-// Point is one value of a metric.
-type Point struct {
-	Step  int64 `json:"step"` // epoch, round or trial; 0 for a metric of the whole run
-	Value Value `json:"value"`
-}
-
-// Value is a metric's value. Other than a float64 it survives JSON when it is
-// NaN or infinite, as the loss of a run that diverged is.
-type Value float64
-
-// MarshalJSON writes a number, or one of the strings "NaN", "Infinity" and
-// "-Infinity", which MLflow writes, too.
-func (v Value) MarshalJSON() ([]byte, error) {
-	switch f := float64(v); {
-	case math.IsNaN(f):
-		return []byte(`"NaN"`), nil
-	case math.IsInf(f, 1):
-		return []byte(`"Infinity"`), nil
-	case math.IsInf(f, -1):
-		return []byte(`"-Infinity"`), nil
-	default:
-		return json.Marshal(f)
-	}
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (v *Value) UnmarshalJSON(b []byte) error {
-	switch string(b) {
-	case `"NaN"`:
-		*v = Value(math.NaN())
-	case `"Infinity"`:
-		*v = Value(math.Inf(1))
-	case `"-Infinity"`:
-		*v = Value(math.Inf(-1))
-	default:
-		f, err := strconv.ParseFloat(string(b), 64)
-		if err != nil {
-			return fmt.Errorf("metric value %s: %w", b, err)
-		}
-		*v = Value(f)
-	}
-	return nil
+	Deleted    time.Time           `json:"deleted,omitzero"`    // when somebody deleted it; it can be restored
+	Purged     time.Time           `json:"purged,omitzero"`     // when what it held was given up; only its id is left
 }
 
 // Artifact is something a run has made, as bytes in the store.
@@ -124,23 +89,36 @@ type Dataset struct {
 	Rows    int64        `json:"rows,omitempty"`    // read
 }
 
-// Last returns the value at the highest step of every metric, by name.
-func (r Run) Last() map[string]float64 {
-	last := make(map[string]float64, len(r.Metrics))
-	for name, points := range r.Metrics {
-		if len(points) > 0 {
-			last[name] = float64(points[len(points)-1].Value)
-		}
-	}
-	return last
+// Book is all runs of a store. It is safe for concurrent use.
+type Book struct {
+	Experiments *Experiments
+
+	runs *document.Mirror[Run]
+	logs store.Logs
+
+	mu   sync.Mutex
+	ends map[ID]uint64 // how long the logs of metrics are, as far as is known
 }
 
-// Book is all runs of a store. It is safe for concurrent use.
-type Book struct{ runs document.Collection[Run] }
-
 // Open returns the runs in a store.
-func Open(blobs store.Blobs, refs store.Refs) *Book {
-	return &Book{document.Collection[Run]{Prefix: "run", Blobs: blobs, Refs: refs}}
+func Open(st store.Store) *Book {
+	return &Book{
+		Experiments: openExperiments(st),
+		runs: &document.Mirror[Run]{
+			Collection: document.Collection[Run]{Prefix: "run", Blobs: st.Blobs, Refs: st.Refs}, Trim: trim,
+		},
+		logs: st.Logs, ends: map[ID]uint64{},
+	}
+}
+
+// trim keeps of a run what lists and searches need.
+func trim(r *Run) {
+	r.Spec = nil
+	last := make(map[string][]Point, len(r.Metrics))
+	for name, points := range r.Metrics {
+		last[name] = points[max(0, len(points)-1):]
+	}
+	r.Metrics = last
 }
 
 // Record stores a run and returns what then stands. ID may be empty; it is that
@@ -158,6 +136,13 @@ func (b *Book) Record(ctx context.Context, run Run) (Run, error) {
 		return Run{}, err
 	}
 	run.normalise()
+	if run.Group == "" && run.Experiment != "" {
+		e, err := b.Experiments.Ensure(ctx, run.Experiment, run.Started)
+		if err != nil {
+			return Run{}, err
+		}
+		run.Group = e.ID
+	}
 	return b.runs.Update(ctx, string(run.ID), func(stored *Run, exists bool) error {
 		if exists && stored.Job != run.Job {
 			return fault.New(fault.Conflict, "run %s: is that of job %q, not of %q", run.ID, stored.Job, run.Job)
@@ -166,7 +151,8 @@ func (b *Book) Record(ctx context.Context, run Run) (Run, error) {
 			return document.Unchanged
 		}
 		next := run
-		next.Tags = merged(stored.Tags, run.Tags)
+		next.Tags, next.Params = merged(stored.Tags, run.Tags), merged(stored.Params, run.Params)
+		next.Latest, next.Inputs, next.Deleted = stored.Latest, stored.Inputs, stored.Deleted
 		*stored = next
 		return nil
 	})
@@ -190,13 +176,13 @@ func merged(under, over map[string]string) map[string]string {
 func (r Run) validate() error {
 	missing := ""
 	switch {
-	case r.Job == "":
+	case r.Job == "" && r.Kind != Logged:
 		missing = "job"
 	case r.Kind == "":
 		missing = "kind"
 	case r.Name == "":
 		missing = "name"
-	case r.Status != Running && !r.Status.Finished():
+	case r.Status != Running && r.Status != Scheduled && !r.Status.Finished():
 		return fault.New(fault.Invalid, "run %s: the status %q is none", r.ID, r.Status)
 	case r.Started.IsZero():
 		missing = "started"
@@ -228,10 +214,7 @@ func (r *Run) normalise() {
 
 // Tag sets tags of a run, finished or not; an empty value removes one.
 func (b *Book) Tag(ctx context.Context, id ID, tags map[string]string) (Run, error) {
-	return b.runs.Update(ctx, string(id), func(run *Run, exists bool) error {
-		if !exists {
-			return fault.New(fault.NotFound, "there is no run %s", id)
-		}
+	return b.change(ctx, id, func(run *Run) error {
 		all := merged(run.Tags, tags)
 		for k, v := range tags {
 			if v == "" {
@@ -241,60 +224,4 @@ func (b *Book) Tag(ctx context.Context, id ID, tags map[string]string) (Run, err
 		run.Tags = all
 		return nil
 	})
-}
-
-// Show returns the run of an id or of the only id that begins so. NotFound when
-// there is none, Invalid when there are several.
-func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
-	run, err := b.runs.Load(ctx, string(id))
-	if err == nil || fault.Of(err) != fault.NotFound {
-		return run, err
-	}
-	keys, err := b.runs.Keys(ctx)
-	if err != nil {
-		return Run{}, err
-	}
-	var found []string
-	for _, key := range keys {
-		if len(id) >= 4 && len(key) > len(id) && key[:len(id)] == string(id) {
-			found = append(found, key)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return b.runs.Load(ctx, found[0])
-	case 0:
-		return Run{}, fault.New(fault.NotFound, "there is no run %q", id)
-	default:
-		return Run{}, fault.New(fault.Invalid, "%d runs begin with %q: %s and %s are two", len(found), id, found[0], found[1])
-	}
-}
-
-// Filter chooses runs; an empty field chooses all.
-type Filter struct {
-	Kind       string
-	Name       string
-	Experiment string
-	Status     Status
-	Limit      int // the newest so many; 0 for all
-}
-
-// List returns the runs that the filter chooses, the newest first, those of one
-// instant by id.
-func (b *Book) List(ctx context.Context, f Filter) ([]Run, error) {
-	all, err := b.runs.All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(r Run) bool {
-		return f.Kind != "" && r.Kind != f.Kind || f.Name != "" && r.Name != f.Name ||
-			f.Experiment != "" && r.Experiment != f.Experiment || f.Status != "" && r.Status != f.Status
-	})
-	slices.SortFunc(all, func(x, y Run) int {
-		return cmp.Or(y.Started.Compare(x.Started), cmp.Compare(x.ID, y.ID))
-	})
-	if f.Limit > 0 && len(all) > f.Limit {
-		all = all[:f.Limit]
-	}
-	return all, nil
 }

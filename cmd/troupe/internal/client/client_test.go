@@ -65,7 +65,7 @@ func start(t *testing.T, n int, tokens api.Tokens) *cluster {
 	c := &cluster{t: t, store: memory.New()}
 	for range n {
 		server := httptest.NewServer(api.New(api.Config{
-			Store: c.store, Registry: registry.Open(c.store.Blobs, c.store.Refs), Cluster: c, Tokens: tokens,
+			Store: c.store, Registry: registry.Open(c.store), Cluster: c, Tokens: tokens,
 			Clock: clock.Real{}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		}))
 		t.Cleanup(server.Close)

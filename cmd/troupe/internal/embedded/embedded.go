@@ -60,7 +60,7 @@ func Open(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, store: st, registry: registry.Open(st.Blobs, st.Refs), waiting: map[string]spec.Spec{}}, nil
+	return &Engine{cfg: cfg, store: st, registry: registry.Open(st.Store), waiting: map[string]spec.Spec{}}, nil
 }
 
 // Embedded reports that jobs end with this process.

@@ -1,0 +1,334 @@
+package runs
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/registry/query"
+)
+
+// Show returns the run of an id or of the only id that begins so. NotFound when
+// there is none, Invalid when there are several.
+func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
+	run, err := b.runs.Load(ctx, string(id))
+	if err == nil {
+		return run, gone(&run)
+	}
+	if fault.Of(err) != fault.NotFound {
+		return run, err
+	}
+	keys, err := b.runs.Keys(ctx)
+	if err != nil {
+		return Run{}, err
+	}
+	var found []string
+	for _, key := range keys {
+		if len(id) >= 4 && len(key) > len(id) && key[:len(id)] == string(id) {
+			found = append(found, key)
+		}
+	}
+	switch len(found) {
+	case 1:
+		run, err := b.runs.Load(ctx, found[0])
+		if err == nil {
+			err = gone(&run)
+		}
+		return run, err
+	case 0:
+		return Run{}, fault.New(fault.NotFound, "there is no run %q", id)
+	default:
+		return Run{}, fault.New(fault.Invalid, "%d runs begin with %q: %s and %s are two", len(found), id, found[0], found[1])
+	}
+}
+
+// gone returns an error of kind NotFound for a run that was purged.
+func gone(r *Run) error {
+	if r.Purged.IsZero() {
+		return nil
+	}
+	return fault.New(fault.NotFound, "run %s was deleted, and purged on %s", r.ID, r.Purged.Format("2006-01-02"))
+}
+
+// Filter chooses runs; an empty field chooses all.
+type Filter struct {
+	Kind       string
+	Name       string
+	Experiment string
+	Status     Status
+	Limit      int // the newest so many; 0 for all
+}
+
+// List returns the runs that the filter chooses and that are not deleted, the
+// newest first, those of one instant by id. Of each metric they have the newest
+// point alone, and they have no spec: Show returns a run whole.
+func (b *Book) List(ctx context.Context, f Filter) ([]Run, error) {
+	all, err := b.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []Run{}
+	for _, r := range all {
+		if f.Kind != "" && r.Kind != f.Kind || f.Name != "" && r.Name != f.Name || r.deleted() ||
+			f.Experiment != "" && r.Experiment != f.Experiment || f.Status != "" && r.Status != f.Status {
+			continue
+		}
+		out = append(out, r.Run)
+		if len(out) == f.Limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+// placed is a run and the experiment that it is in.
+type placed struct {
+	Run
+	experiment Experiment
+}
+
+// deleted reports whether the run or its experiment is deleted.
+func (p placed) deleted() bool { return !p.Deleted.IsZero() || !p.experiment.Deleted.IsZero() }
+
+// all returns the trimmed runs, the newest first, with the present names of
+// their experiments.
+func (b *Book) all(ctx context.Context) ([]*placed, error) {
+	docs, err := b.runs.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := b.Experiments.catalogue(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*placed, 0, len(docs))
+	for _, doc := range docs {
+		if !doc.Purged.IsZero() {
+			continue
+		}
+		p := groups.place(*doc)
+		all = append(all, &p)
+	}
+	slices.SortFunc(all, func(x, y *placed) int {
+		return cmp.Or(y.Started.Compare(x.Started), cmp.Compare(x.ID, y.ID))
+	})
+	return all, nil
+}
+
+// View says which runs or experiments are wanted.
+type View int
+
+// The views.
+const (
+	Active View = iota
+	OnlyDeleted
+	Everything
+)
+
+// Shows reports whether the view has what is deleted or not.
+func (v View) Shows(deleted bool) bool { return v == Everything || deleted == (v == OnlyDeleted) }
+
+// Search is a question for runs.
+type Search struct {
+	Groups []string // ids of experiments; nil for all
+	Filter string   // in the language of package query; empty for all
+	Order  []string // by what; then, and by default, the newest first
+	View   View
+	Limit  int    // at most so many; 0 for all
+	Page   string // where the page before has ended, by its Found.Next
+}
+
+// Found is a page of an answer.
+type Found struct {
+	Runs []Run  // as of List
+	Next string // asks for the next page; empty at the end
+}
+
+// Search returns the runs that are asked for. A page begins where the one before
+// has ended if nothing has changed in between. Errors of what is asked are of
+// kind Invalid.
+func (b *Book) Search(ctx context.Context, s Search) (Found, error) {
+	filter, err := Grammar.Parse(s.Filter)
+	if err != nil {
+		return Found{}, err
+	}
+	order, err := Grammar.ParseOrder(s.Order...)
+	if err != nil {
+		return Found{}, err
+	}
+	from, err := PageStart(s.Page)
+	if err != nil {
+		return Found{}, err
+	}
+	all, err := b.all(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	chosen := make([]*placed, 0, len(all))
+	for _, p := range all {
+		if (s.Groups == nil || slices.Contains(s.Groups, p.Group)) && s.View.Shows(p.deleted()) && filter.Match(p) {
+			chosen = append(chosen, p)
+		}
+	}
+	query.Sort(order, chosen)
+	page, next := Page(chosen, from, s.Limit)
+	found := Found{Runs: make([]Run, len(page)), Next: next}
+	for i, p := range page {
+		found.Runs[i] = p.Run
+		if found.Runs[i].Deleted.IsZero() {
+			found.Runs[i].Deleted = p.experiment.Deleted
+		}
+	}
+	return found, nil
+}
+
+// Page returns the items from a place, at most limit if that is not 0, and the
+// token of the place behind them, which is empty at the end.
+func Page[T any](all []T, from, limit int) (page []T, next string) {
+	all = all[min(from, len(all)):]
+	if limit <= 0 || len(all) <= limit {
+		return all, ""
+	}
+	token, err := json.Marshal(pageToken{from + limit})
+	if err != nil {
+		return all, "" // a number always encodes
+	}
+	return all[:limit], base64.StdEncoding.EncodeToString(token)
+}
+
+type pageToken struct {
+	Offset int `json:"offset"`
+}
+
+// PageStart reads a token of Page; the empty one is the start.
+func PageStart(token string) (int, error) {
+	var t pageToken
+	if token == "" {
+		return 0, nil
+	}
+	b, err := base64.StdEncoding.DecodeString(token)
+	if err == nil {
+		err = json.Unmarshal(b, &t)
+	}
+	if err != nil || t.Offset < 0 {
+		return 0, fault.New(fault.Invalid, "the page token %.40q is none that was given out", token)
+	}
+	return t.Offset, nil
+}
+
+// Grammar is what runs can be searched by.
+var Grammar = query.Grammar{
+	Kinds:   []query.Kind{query.Attribute, query.Metric, query.Param, query.Tag, query.Dataset},
+	Numbers: []string{"start_time", "end_time"},
+	Texts:   []string{"run_id", "run_name", "status", "user_id", "artifact_uri", "experiment_id", "experiment", "kind", "job", "digest"},
+	Aliases: map[string]string{
+		"created": "start_time", "Created": "start_time", "run name": "run_name", "Run name": "run_name", "Run Name": "run_name", "name": "run_name",
+	},
+}
+
+// Number implements query.Subject.
+func (p *placed) Number(f query.Field) (float64, bool) {
+	switch {
+	case f.Kind == query.Metric:
+		point, ok := p.Metric(f.Key)
+		return float64(point.Value), ok
+	case f.Key == "start_time":
+		return float64(p.Started.UnixMilli()), true
+	default:
+		return float64(p.Ended.UnixMilli()), !p.Ended.IsZero()
+	}
+}
+
+// Texts implements query.Subject.
+func (p *placed) Texts(f query.Field) []string {
+	switch f.Kind {
+	case query.Param:
+		return valueOf(p.Params, f.Key)
+	case query.Tag:
+		if f.Key == NameTag {
+			return []string{p.Name}
+		}
+		return valueOf(p.Tags, f.Key)
+	case query.Dataset:
+		return p.dataset(f.Key)
+	}
+	if text := p.attribute(f.Key); text != "" {
+		return []string{text}
+	}
+	return nil
+}
+
+func (p *placed) attribute(key string) string {
+	switch key {
+	case "run_id":
+		return string(p.ID)
+	case "run_name":
+		return p.Name
+	case "status":
+		return p.Status.Word()
+	case "user_id":
+		return p.Owner
+	case "artifact_uri":
+		return p.ArtifactURI()
+	case "experiment_id":
+		return p.Group
+	case "experiment":
+		return p.experiment.Name
+	case "kind":
+		return p.Kind
+	case "job":
+		return p.Job
+	default:
+		return string(p.Digest)
+	}
+}
+
+func valueOf(m map[string]string, key string) []string {
+	if v, ok := m[key]; ok {
+		return []string{v}
+	}
+	return nil
+}
+
+func (p *placed) dataset(key string) (texts []string) {
+	for _, d := range p.AllInputs() {
+		switch key {
+		case "name":
+			texts = append(texts, d.Name)
+		case "digest":
+			texts = append(texts, d.Digest)
+		default:
+			texts = append(texts, valueOf(d.Tags, ContextTag)...)
+		}
+	}
+	return texts
+}
+
+// NameTag is the tag that is the name of a run, for clients of MLflow.
+const NameTag = "mlflow.runName"
+
+// Word returns the status in the words of MLflow, in which it is searched for.
+func (s Status) Word() string {
+	switch s {
+	case Succeeded:
+		return "FINISHED"
+	case Cancelled:
+		return "KILLED"
+	default:
+		return strings.ToUpper(string(s))
+	}
+}
+
+// StatusOf returns the status of a word of MLflow. The error is of kind Invalid.
+func StatusOf(word string) (Status, error) {
+	for _, s := range []Status{Scheduled, Running, Succeeded, Failed, Cancelled} {
+		if s.Word() == word {
+			return s, nil
+		}
+	}
+	return "", fault.New(fault.Invalid, "the status %q is none: it is RUNNING, SCHEDULED, FINISHED, FAILED or KILLED", word)
+}

@@ -1,0 +1,203 @@
+package runs
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// Point is one value of a metric.
+type Point struct {
+	Step  int64 `json:"step"`           // epoch, round or trial; 0 for a metric of the whole run
+	Time  int64 `json:"time,omitempty"` // in milliseconds since 1970; 0 for the end of the run
+	Value Value `json:"value"`
+}
+
+// newer reports whether p is the newer of two points: that of the higher step,
+// then of the later time, then the larger value; not a number is the smallest.
+func (p Point) newer(o Point) bool {
+	return cmp.Or(cmp.Compare(p.Step, o.Step), cmp.Compare(p.Time, o.Time), cmp.Compare(p.Value, o.Value)) > 0
+}
+
+// same reports whether two points are one that was logged twice.
+func (p Point) same(o Point) bool {
+	return p.Step == o.Step && p.Time == o.Time && cmp.Compare(p.Value, o.Value) == 0
+}
+
+// Value is a metric's value. Other than a float64 it survives JSON when it is
+// NaN or infinite, as the loss of a run that diverged is.
+type Value float64
+
+// MarshalJSON writes a number, or one of the strings "NaN", "Infinity" and
+// "-Infinity", which MLflow writes, too.
+func (v Value) MarshalJSON() ([]byte, error) {
+	switch f := float64(v); {
+	case math.IsNaN(f):
+		return []byte(`"NaN"`), nil
+	case math.IsInf(f, 1):
+		return []byte(`"Infinity"`), nil
+	case math.IsInf(f, -1):
+		return []byte(`"-Infinity"`), nil
+	default:
+		return json.Marshal(f)
+	}
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case `"NaN"`:
+		*v = Value(math.NaN())
+	case `"Infinity"`:
+		*v = Value(math.Inf(1))
+	case `"-Infinity"`:
+		*v = Value(math.Inf(-1))
+	default:
+		f, err := strconv.ParseFloat(string(b), 64)
+		if err != nil {
+			return fmt.Errorf("metric value %s: %w", b, err)
+		}
+		*v = Value(f)
+	}
+	return nil
+}
+
+// Metric returns the newest point of a metric.
+func (r *Run) Metric(name string) (Point, bool) {
+	newest, ok := r.Latest[name]
+	if points := r.Metrics[name]; len(points) > 0 {
+		if last := points[len(points)-1]; !ok || last.newer(newest) {
+			newest, ok = last, true
+		}
+	}
+	return newest, ok
+}
+
+// MetricNames returns the names of all metrics, sorted.
+func (r *Run) MetricNames() []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(r.Metrics)), maps.Keys(r.Latest))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Last returns the newest value of every metric, by name.
+func (r *Run) Last() map[string]float64 {
+	last := make(map[string]float64, len(r.Metrics))
+	for _, name := range r.MetricNames() {
+		if p, ok := r.Metric(name); ok {
+			last[name] = float64(p.Value)
+		}
+	}
+	return last
+}
+
+// Measure is a point of a metric by name.
+type Measure struct {
+	Metric string `json:"m"`
+	Point
+}
+
+// measures is one record of the log of a run's metrics. The log holds what is
+// logged from outside, which may be any number of points; a document with them
+// would have to be written again for each.
+type measures struct {
+	Version int       `json:"version"`
+	Points  []Measure `json:"points"`
+}
+
+func logName(id ID) string { return "metrics." + string(id) }
+
+// appendMeasures makes points durable in the log of a run's metrics.
+func (b *Book) appendMeasures(ctx context.Context, id ID, points []Measure) error {
+	if len(points) == 0 {
+		return nil
+	}
+	record, err := json.Marshal(measures{1, points})
+	if err != nil {
+		return fault.New(fault.Invalid, "metrics of run %s: %w", id, err)
+	}
+	for {
+		end := b.end(id)
+		err := b.logs.Append(ctx, logName(id), end, record)
+		if err == nil {
+			b.setEnd(id, end+1)
+			return nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return fmt.Errorf("metrics of run %s: %w", id, err)
+		}
+		more, err := b.logs.Read(ctx, logName(id), end) // others have logged, too
+		if err != nil {
+			return fmt.Errorf("metrics of run %s: %w", id, err)
+		}
+		b.setEnd(id, end+uint64(len(more)))
+	}
+}
+
+func (b *Book) end(id ID) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ends[id]
+}
+
+// maxEnds is how many logs' ends are remembered.
+const maxEnds = 10_000
+
+func (b *Book) setEnd(id ID, end uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.ends) >= maxEnds {
+		clear(b.ends)
+	}
+	b.ends[id] = max(b.ends[id], end)
+}
+
+// History returns all points of a metric of a run: those that its job has
+// recorded, then those that were logged, in the order of their logging. A point
+// that was logged twice is told once.
+func (b *Book) History(ctx context.Context, run Run, metric string) ([]Point, error) {
+	all, err := b.Histories(ctx, run)
+	return all[metric], err
+}
+
+// Histories returns all points of all metrics of a run, as History does.
+func (b *Book) Histories(ctx context.Context, run Run) (map[string][]Point, error) {
+	all := make(map[string][]Point, len(run.Metrics))
+	for name, points := range run.Metrics {
+		all[name] = slices.Clone(points)
+	}
+	if len(run.Latest) == 0 {
+		return all, nil
+	}
+	records, err := b.logs.Read(ctx, logName(run.ID), 0)
+	if err != nil {
+		return nil, fmt.Errorf("metrics of run %s: %w", run.ID, err)
+	}
+	seen := map[string]map[[3]uint64]bool{}
+	for i, record := range records {
+		var m measures
+		if err := json.Unmarshal(record, &m); err != nil || m.Version != 1 {
+			return nil, fault.New(fault.Corrupt, "metrics of run %s: record %d is not of version 1: %v", run.ID, i, err)
+		}
+		for _, p := range m.Points {
+			key := [3]uint64{uint64(p.Step), uint64(p.Time), math.Float64bits(float64(p.Value))}
+			if seen[p.Metric] == nil {
+				seen[p.Metric] = map[[3]uint64]bool{}
+			}
+			if !seen[p.Metric][key] {
+				seen[p.Metric][key] = true
+				all[p.Metric] = append(all[p.Metric], p.Point)
+			}
+		}
+	}
+	return all, nil
+}
