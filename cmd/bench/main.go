@@ -55,11 +55,12 @@ type Config struct {
 	Program string // the troupe that runs jobs
 }
 
-var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite, "features": benchFeatures, "scaling": benchScaling}
+var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite, "features": benchFeatures, "scaling": benchScaling, "gang": benchGang}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-worker" {
-		if err := work(os.Stdin, os.Stdout); err != nil {
+		role := strings.Join(os.Args[2:], " ")
+		if err := work(os.Stdin, os.Stdout, role); err != nil {
 			fmt.Fprintln(os.Stderr, "bench worker:", err)
 			os.Exit(1)
 		}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"runtime"
 	"time"
@@ -31,12 +30,20 @@ type request struct {
 	Columns []string `json:"columns"`
 	Where   string   `json:"where"`
 	Program string   `json:"program"` // of features
+	Numbers int      `json:"numbers"` // of a sum
+	Raw     bool     `json:"raw"`     // exchange them only
 }
 
 // work answers requests until there are no more: the same protocol as the peers'.
-func work(in io.Reader, out io.Writer) error {
+// role is "raw" or "alone" for one that is our own peer.
+func work(in io.Reader, out io.Writer, role string) error {
+	if role == "second" {
+		return second(in, out)
+	}
 	lines := bufio.NewScanner(in)
 	var t tables
+	var both *pair
+	defer func() { both.end() }()
 	for lines.Scan() {
 		var r request
 		err := json.Unmarshal(lines.Bytes(), &r)
@@ -49,8 +56,16 @@ func work(in io.Reader, out io.Writer) error {
 			v = t.peak
 		case r.Path != "":
 			v, err = t.run(r)
+		case r.Numbers > 0 || r.Mode == "gang" && role != "alone":
+			if both == nil {
+				if both, err = begin(); err != nil {
+					break
+				}
+			}
+			r.Raw = role == "raw"
+			v, err = both.measure(r)
 		default:
-			v, err = trainLoop(r)
+			v, err = trainLoop(r, collective.Solo{})
 		}
 		a := answer{Value: v}
 		if err != nil {
@@ -63,11 +78,9 @@ func work(in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-var errEnough = errors.New("enough")
-
-// trainLoop returns the samples per second of Fit: all that a user's training
-// does but the metrics of validation rows. The first epoch warms up.
-func trainLoop(r request) (float64, error) {
+// trainLoop returns the samples per second of Fit: all that a user's
+// training does but the metrics of validation rows. The first epoch warms up.
+func trainLoop(r request, comm collective.Comm) (float64, error) {
 	rows := r.Batch * 8
 	random := rng.New(1, "bench")
 	t := models.Table{NumRows: rows, NumFeatures: r.Inputs, X: make([]float32, rows*r.Inputs), Y: make([]float32, rows)}
@@ -77,33 +90,25 @@ func trainLoop(r request) (float64, error) {
 	for i := range t.Y {
 		t.Y[i] = float32(random.IntN(r.Outputs))
 	}
-	c := neural.DefaultConfig()
-	c.Hidden, c.Dropout, c.BatchSize, c.Epochs = r.Hidden, r.Dropout, r.Batch, 1<<30
 	problem := models.Problem{Task: metrics.Multiclass, NumClasses: r.Outputs}
 	if r.Outputs == 2 {
 		problem.Task = metrics.Binary
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	var start time.Time
-	var seconds float64
-	var epochs int
-	o := models.Options{Threads: runtime.GOMAXPROCS(0), Epoch: func(models.Epoch) {
-		if start.IsZero() {
-			start = time.Now()
-			return
+	rate, err := lasting(r.Seconds, comm, func(epochs int) (float64, error) {
+		c := neural.DefaultConfig()
+		c.Hidden, c.Dropout, c.BatchSize, c.Epochs = r.Hidden, r.Dropout, r.Batch, 1+epochs
+		e, err := neural.New(c, problem)
+		if err != nil {
+			return 0, err
 		}
-		epochs++
-		if seconds = time.Since(start).Seconds(); seconds > r.Seconds {
-			cancel(errEnough)
-		}
-	}}
-	e, err := neural.New(c, problem)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := e.Fit(ctx, collective.Solo{}, t, models.Table{NumFeatures: r.Inputs}, o); !errors.Is(err, errEnough) && context.Cause(ctx) == nil {
-		return 0, err
-	}
-	return float64(epochs*rows) / seconds, nil
+		var first, last time.Time
+		o := models.Options{Threads: runtime.GOMAXPROCS(0), Epoch: func(models.Epoch) {
+			if last = time.Now(); first.IsZero() {
+				first = last
+			}
+		}}
+		_, err = e.Fit(context.Background(), comm, t, models.Table{NumFeatures: r.Inputs}, o)
+		return last.Sub(first).Seconds(), err
+	})
+	return rate * float64(rows), err
 }
