@@ -26,6 +26,8 @@ type Comm struct {
 	said    [operationBytes]byte
 	ops     uint64  // operations begun
 	scratch []int64 // one segment
+	packed  []byte  // one that was received so
+	away    bool    // the right neighbour is on another machine
 
 	write  sync.Mutex // one frame at a time
 	frame  []byte     // that is being sent
@@ -47,10 +49,18 @@ func newComm(cfg Config, g Gang, in, out net.Conn) *Comm {
 	if in != nil {
 		c.reader = bufio.NewReaderSize(in, readerBytes)
 		c.scratch = make([]int64, cfg.SegmentBytes/8)
+		c.packed = make([]byte, packedLen(len(c.scratch))+slack)
+		c.frame = make([]byte, 0, headerBytes+len(c.packed))
+		c.away = hostOf(out.LocalAddr()) != hostOf(out.RemoteAddr())
 		c.raw = newRaw(out)
 		c.wg.Go(c.live)
 	}
 	return c
+}
+
+func hostOf(a net.Addr) string {
+	host, _, _ := net.SplitHostPort(a.String())
+	return host
 }
 
 // Rank is this member's place.
@@ -201,7 +211,7 @@ func (c *Comm) allReduce(o operation, v []int64) error {
 		var err error
 		for s := range queue {
 			if err == nil {
-				if err = c.send(frameData, bytesOf(s)); err != nil {
+				if err = c.sendSegment(s); err != nil {
 					c.cut()
 				}
 			}
@@ -212,7 +222,7 @@ func (c *Comm) allReduce(o operation, v []int64) error {
 	err := c.expect(o)
 	for s := 0; s < steps && err == nil; s++ {
 		err = c.eachSegment(chunk(rank-s-1), func(part []int64) error {
-			if err := c.take(part, s < n-1); err != nil {
+			if err := c.receiveSegment(part, s < n-1); err != nil {
 				return err
 			}
 			if s+1 < steps {
@@ -235,21 +245,6 @@ func (c *Comm) eachSegment(chunk []int64, f func(part []int64) error) error {
 			return err
 		}
 		chunk = chunk[n:]
-	}
-	return nil
-}
-
-// take receives a segment and adds it to part, or puts it in its place.
-func (c *Comm) take(part []int64, add bool) error {
-	if !add {
-		return c.receive(frameData, bytesOf(part))
-	}
-	got := c.scratch[:len(part)]
-	if err := c.receive(frameData, bytesOf(got)); err != nil {
-		return err
-	}
-	for i, x := range got {
-		part[i] += x
 	}
 	return nil
 }

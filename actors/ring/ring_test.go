@@ -111,6 +111,9 @@ func TestSumsAreThoseOfALoop(t *testing.T) {
 		lengths := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 8), rapid.IntRange(0, 900)), 1, 4).Draw(rt, "lengths")
 		ls, addresses := listeners(t, n, cfg)
 		comms := form(t, ls, addresses, 1)
+		for _, c := range comms {
+			c.away = rapid.Bool().Draw(rt, "away")
+		}
 		vectors := make([][][]int64, n) // by rank and operation
 		for r := range vectors {
 			for _, l := range lengths {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-ml/troupe/actors/ring"
+	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/ml/collective"
 )
 
@@ -147,14 +148,28 @@ func together(r request, comm collective.Comm, conn net.Conn) (float64, error) {
 	if r.Mode == "gang" {
 		return trainLoop(r, comm)
 	}
-	v := make([]int64, r.Numbers)
-	do := func() error { return comm.AllReduce(context.Background(), v) }
+	sums, v := gradients(r.Numbers), make([]int64, r.Numbers)
+	do := func() error {
+		copy(v, sums) // or they would grow from round to round
+		return comm.AllReduce(context.Background(), v)
+	}
 	if r.Raw {
 		b, got := make([]byte, 8*r.Numbers), make([]byte, 8*r.Numbers)
 		do = func() error { return exchange(conn, b, got) }
 	}
 	rate, err := lasting(r.Seconds, comm, often(do))
 	return rate * float64(r.Numbers), err
+}
+
+// gradients are sums in fixed point such as those of a batch of about a thousand
+// rows are: their widths decide how many bytes are sent.
+func gradients(n int) []int64 {
+	random := rng.New(1, "gradients")
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = int64(random.NormFloat64() * (1 << 30))
+	}
+	return out
 }
 
 // exchange sends b and receives as much, both at once.
