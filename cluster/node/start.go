@@ -29,6 +29,7 @@ import (
 	"github.com/troupe-ml/troupe/cluster/membership"
 	"github.com/troupe-ml/troupe/cluster/trust"
 	"github.com/troupe-ml/troupe/gateway/api"
+	"github.com/troupe-ml/troupe/gateway/mlflow"
 	"github.com/troupe-ml/troupe/gateway/stream"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
@@ -216,7 +217,9 @@ func (n *Node) serve(context.Context) error {
 	if err != nil {
 		return err
 	}
+	tracking := mlflow.New(mlflow.Config{Registry: n.registry, Blobs: n.store.Blobs, Refresh: oracle{n}.Refresh, Clock: n.cfg.Clock})
 	n.api = api.New(api.Config{
+		Doors:   []api.Door{tracking.Door()},
 		Version: n.cfg.Version, Store: n.store, Registry: n.registry, Cluster: (*view)(n), Predictor: oracle{n}, Preview: n.env.Preview, Tokens: asked, Unwritable: n.missingServers,
 		Clock: n.cfg.Clock, Log: n.cfg.Log, Metrics: n.metrics,
 	})

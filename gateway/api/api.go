@@ -11,6 +11,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -76,9 +78,27 @@ type Config struct {
 	// or "". While it says so no job is taken. It may be nil.
 	Unwritable func() string
 	Tokens     Tokens // empty: everybody may do everything, as on loopback
+	Doors      []Door // other protocols on the same port
 	Clock      clock.Clock
 	Log        *slog.Logger
 	Metrics    *prometheus.Registry
+}
+
+// Door is another protocol, with paths of its own. Its requests are judged by
+// the same tokens.
+type Door struct {
+	Paths   []string // as of http.ServeMux; one that ends in a slash holds all below
+	Handler http.Handler
+	Need    func(r *http.Request) Role
+	// Refuse answers a request whose bearer may not do it.
+	Refuse func(w http.ResponseWriter, status int, detail string)
+}
+
+// serves reports whether a request is for this door.
+func (d *Door) serves(r *http.Request) bool {
+	return slices.ContainsFunc(d.Paths, func(p string) bool {
+		return r.URL.Path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(r.URL.Path, p)
+	})
 }
 
 // Server is the HTTP door.
@@ -105,15 +125,28 @@ func New(cfg Config) *Server {
 	s.rollbackRoute()
 	s.artifactRoutes()
 	s.predictRoutes()
+	for _, d := range cfg.Doors {
+		for _, path := range d.Paths {
+			s.mux.Handle(path, d.Handler)
+		}
+	}
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))
 	return s
 }
 
 // ServeHTTP answers one request, after a look at its token.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	need := roleFor(r)
+	need, refuse := roleFor(r), refuse
+	for i := range s.cfg.Doors {
+		if d := &s.cfg.Doors[i]; d.serves(r) {
+			need, refuse = d.Need(r), d.Refuse
+		}
+	}
 	if status := s.cfg.Tokens.judge(r, need); status != http.StatusOK {
-		refuse(w, status, need)
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="troupe"`)
+		}
+		refuse(w, status, refusal(status, need))
 		return
 	}
 	s.mux.ServeHTTP(w, r)

@@ -43,14 +43,16 @@ func (t Tokens) judge(r *http.Request, need Role) int {
 	return status
 }
 
-// refuse answers a request whose bearer may not do it.
-func refuse(w http.ResponseWriter, status int, need Role) {
-	detail := "this needs a token with role " + string(need) + ": pass --token or set TROUPE_TOKEN"
+// refusal says why the bearer of a request may not do it.
+func refusal(status int, need Role) string {
 	if status == http.StatusForbidden {
-		detail = "the token that was given may do less: this needs one with role " + string(need) + " (`troupe token " + string(need) + " --secret-file FILE` prints it)"
-	} else {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="troupe"`)
+		return "the token that was given may do less: this needs one with role " + string(need) + " (`troupe token " + string(need) + " --secret-file FILE` prints it)"
 	}
+	return "this needs a token with role " + string(need) + ": pass --token or set TROUPE_TOKEN"
+}
+
+// refuse answers a request whose bearer may not do it.
+func refuse(w http.ResponseWriter, status int, detail string) {
 	b, err := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 	if err != nil {
 		b = nil // plain words always encode

@@ -119,6 +119,15 @@ func (b *Book) all(ctx context.Context) ([]*placed, error) {
 	return all, nil
 }
 
+// ExperimentOf returns the experiment that a run is in.
+func (b *Book) ExperimentOf(ctx context.Context, r Run) (Experiment, error) {
+	c, err := b.Experiments.catalogue(ctx)
+	if err != nil {
+		return Experiment{}, err
+	}
+	return c.place(r).experiment, nil
+}
+
 // View says which runs or experiments are wanted.
 type View int
 

@@ -38,6 +38,9 @@ func (b *Book) Create(ctx context.Context, run Run) (Run, error) {
 		}
 	}
 	run.ID, run.Job, run.Kind = NewID(), "", Logged
+	if run.Name == "" {
+		run.Name = "run-" + string(run.ID[:8])
+	}
 	if group.ID != DefaultGroup {
 		run.Experiment = group.Name
 	}
@@ -202,6 +205,19 @@ func (b *Book) Untag(ctx context.Context, id ID, key string) error {
 		r.Tags = merged(r.Tags, nil)
 		delete(r.Tags, key)
 		return active(r)
+	})
+	return err
+}
+
+// Retag makes of the value of a tag, which is empty when there is none, the next.
+func (b *Book) Retag(ctx context.Context, id ID, key string, next func(old string) (string, error)) error {
+	_, err := b.change(ctx, id, func(r *Run) error {
+		if err := active(r); err != nil {
+			return err
+		}
+		value, err := next(r.Tags[key])
+		r.Tags = merged(r.Tags, map[string]string{key: value})
+		return err
 	})
 	return err
 }

@@ -1,0 +1,205 @@
+package mlflow
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-ml/troupe/gateway/api"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/registry/runs"
+)
+
+type fileInfo struct {
+	Path  string   `json:"path"`
+	IsDir bool     `json:"is_dir"`
+	Size  *integer `json:"file_size,omitempty"`
+}
+
+type listAnswer struct {
+	Root  string     `json:"root_uri,omitempty"`
+	Files []fileInfo `json:"files,omitempty"`
+	Next  string     `json:"next_page_token,omitempty"`
+}
+
+const artifactsPath = "/mlflow-artifacts/artifacts"
+
+func (s *Server) artifactRoutes() {
+	on(s, "GET", "artifacts/list", api.Read, s.listArtifacts)
+	for _, prefix := range prefixes {
+		s.handle("GET", prefix, artifactsPath, api.Read, s.listFolder)
+		s.handle("GET", prefix, artifactsPath+"/{path...}", api.Read, s.download)
+		s.handle("PUT", prefix, artifactsPath+"/{path...}", api.Submit, s.upload)
+		s.handle("DELETE", prefix, artifactsPath+"/{path...}", api.Submit, s.remove)
+	}
+}
+
+// folder lists what is directly in a folder of a run, by name; the empty one is
+// that of all. Of a file it lists nothing.
+func folder(r *runs.Run, at string) []fileInfo {
+	under := ""
+	if at != "" {
+		under = at + "/"
+	}
+	found := map[string]fileInfo{}
+	for p, a := range r.Artifacts {
+		rest, ok := strings.CutPrefix(p, under)
+		if !ok {
+			continue
+		}
+		name, _, deeper := strings.Cut(rest, "/")
+		info := fileInfo{Path: name, IsDir: deeper}
+		if !deeper {
+			size := integer(a.Bytes)
+			info.Size = &size
+		}
+		found[name] = info
+	}
+	var list []fileInfo
+	for _, info := range found {
+		list = append(list, info)
+	}
+	slices.SortFunc(list, func(a, b fileInfo) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}
+
+func (s *Server) listArtifacts(ctx context.Context, in *struct {
+	runID
+	Path string `json:"path"`
+},
+) (*listAnswer, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	at := strings.TrimSuffix(in.Path, "/")
+	if at != "" {
+		if err := runs.CheckPath(at); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := s.runAnswer(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	files := folder(&r, at)
+	for i := range files {
+		files[i].Path = path.Join(at, files[i].Path)
+	}
+	return &listAnswer{Root: answer.Run.Info.Artifacts, Files: files}, nil
+}
+
+// place reads where an artifact is: EXPERIMENT/RUN/artifacts/PATH, as artifact
+// URIs have it. The path may be empty.
+func place(p string) (id runs.ID, at string, err error) {
+	parts := strings.SplitN(strings.Trim(p, "/"), "/", 4)
+	if len(parts) < 3 || parts[2] != "artifacts" {
+		return "", "", fault.New(fault.NotFound, "%.200q is no place of artifacts: they are under EXPERIMENT/RUN/artifacts", p)
+	}
+	if len(parts) == 4 {
+		at = parts[3]
+		err = runs.CheckPath(at)
+	}
+	return runs.ID(parts[1]), at, err
+}
+
+func (s *Server) listFolder(w http.ResponseWriter, r *http.Request) {
+	id, at, err := place(r.URL.Query().Get("path"))
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	run, err := s.run(r.Context(), id)
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answerJSON(w, http.StatusOK, &listAnswer{Files: folder(&run, at)})
+}
+
+func (s *Server) download(w http.ResponseWriter, r *http.Request) {
+	at, bytesOf, err := s.artifact(r)
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	// What somebody has uploaded is never shown as a page of ours.
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(at)}))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(bytesOf))
+}
+
+func (s *Server) artifact(r *http.Request) (at string, b []byte, err error) {
+	id, at, err := place(r.PathValue("path"))
+	if err != nil {
+		return "", nil, err
+	}
+	run, err := s.run(r.Context(), id)
+	if err != nil {
+		return "", nil, err
+	}
+	a, ok := run.Artifacts[at]
+	if !ok {
+		return "", nil, fault.New(fault.NotFound, "run %s has no artifact %q", id, at)
+	}
+	if a.Bytes > s.cfg.MaxArtifactBytes {
+		return "", nil, fault.New(fault.Invalid, "artifact %q has %d bytes: at most %d are sent this way; `troupe models export` writes a model", at, a.Bytes, s.cfg.MaxArtifactBytes)
+	}
+	b, err = s.cfg.Blobs.Get(r.Context(), a.Digest)
+	return at, b, err
+}
+
+func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
+	if err := s.put(w, r); err != nil {
+		answerError(w, err)
+		return
+	}
+	answerJSON(w, http.StatusOK, none{})
+}
+
+func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
+	id, at, err := place(r.PathValue("path"))
+	if err != nil {
+		return err
+	}
+	if _, err := s.run(r.Context(), id); err != nil { // before the bytes come
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxArtifactBytes))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &refusal{http.StatusRequestEntityTooLarge, "INVALID_PARAMETER_VALUE", "the artifact " + at + " is too large: " + err.Error()}
+	}
+	if err != nil {
+		return fault.New(fault.Canceled, "the upload of %s: %w", at, err)
+	}
+	digest, err := s.cfg.Blobs.Put(r.Context(), body)
+	if err != nil {
+		return err
+	}
+	return s.cfg.Registry.Runs.PutArtifact(r.Context(), id, at, runs.Artifact{Digest: digest, Bytes: int64(len(body))})
+}
+
+func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
+	id, at, err := place(r.PathValue("path"))
+	if err == nil {
+		err = s.cfg.Registry.Runs.DropArtifacts(r.Context(), id, at)
+	}
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answerJSON(w, http.StatusOK, none{})
+}
