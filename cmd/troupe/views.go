@@ -54,9 +54,19 @@ func (j jobView) Sections() []render.Section {
 	if j.Drift != nil {
 		add("drift", map[bool]string{true: "found in " + strings.Join(j.Drifted, ", "), false: "none"}[*j.Drift])
 	}
+	if b := j.Baseline; b != nil {
+		text := fmt.Sprintf("%s: %s %s %s, the model %s", b.Model, b.Part, b.Metric, render.Number(b.Value), render.Number(b.Trained))
+		add("baseline", text)
+		if !b.Beaten {
+			add("warning", "the model is not better than the baseline, which looks at no feature")
+		}
+	}
 	sections := []render.Section{{Facts: facts}}
 	if len(j.Metrics) > 0 {
-		sections = append(sections, metricsSection(j.Metrics))
+		sections = append(sections, metricsSection(j.Metrics, j.Baseline))
+	}
+	if len(j.Slices) > 0 {
+		sections = append(sections, slicesSection(j.Slices))
 	}
 	if len(j.Columns) > 0 {
 		sections = append(sections, columnsSection(j.Columns))
@@ -64,23 +74,53 @@ func (j jobView) Sections() []render.Section {
 	return sections
 }
 
-func metricsSection(metrics map[string]map[string]float64) render.Section {
+// metricsSection has a row for each metric, with those of the baseline beside.
+func metricsSection(metrics map[string]map[string]float64, base *run.Baseline) render.Section {
 	names := map[string]bool{}
-	for _, part := range metrics {
-		for name := range part {
+	s := render.Section{Title: "metrics", Columns: []render.Column{{Title: "metric"}}}
+	var columns []map[string]float64
+	add := func(title string, of map[string]float64) {
+		s.Columns = append(s.Columns, render.Column{Title: title, Right: true})
+		columns = append(columns, of)
+		for name := range of {
 			names[name] = true
 		}
 	}
-	s := render.Section{Title: "metrics", Columns: []render.Column{{Title: "part"}}}
-	order := slices.Sorted(maps.Keys(names))
-	for _, name := range order {
-		s.Columns = append(s.Columns, render.Column{Title: name, Right: true})
-	}
 	for _, part := range slices.Sorted(maps.Keys(metrics)) {
-		row := []string{part}
-		for _, name := range order {
+		add(part, metrics[part])
+		if base != nil && base.Metrics[part] != nil {
+			add(part+" of "+base.Model, base.Metrics[part])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		row := []string{name}
+		for _, of := range columns {
 			cell := ""
-			if v, ok := metrics[part][name]; ok {
+			if v, ok := of[name]; ok {
+				cell = render.Number(v).String()
+			}
+			row = append(row, cell)
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	return s
+}
+
+// slicesSection has a row for each slice, with the metrics that every epoch has.
+func slicesSection(all []run.Slice) render.Section {
+	s := render.Section{Title: "slices", Columns: []render.Column{{Title: "part"}, {Title: "column"}, {Title: "value"}, {Title: "rows", Right: true}}}
+	var names []string
+	for _, name := range []string{"auc", "log_loss", "accuracy", "macro_f1", "rmse", "mae", "r2"} {
+		if slices.ContainsFunc(all, func(one run.Slice) bool { _, ok := one.Metrics[name]; return ok }) {
+			names = append(names, name)
+			s.Columns = append(s.Columns, render.Column{Title: name, Right: true})
+		}
+	}
+	for _, one := range all {
+		row := []string{one.Part, one.Column, one.Value, progress.Thousands(one.Rows)}
+		for _, name := range names {
+			cell := ""
+			if v, ok := one.Metrics[name]; ok {
 				cell = render.Number(v).String()
 			}
 			row = append(row, cell)

@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/bundle"
 	"github.com/troupe-ml/troupe/ml/drift"
+	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models/neural"
 	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
@@ -56,6 +58,10 @@ func (w *work) bundle() (jobs.Result, error) {
 	for part, report := range t.Metrics {
 		o.Metrics[part] = values(report)
 	}
+	o.Details, o.Slices, o.Baseline = t.Details, t.Slices, t.Baseline
+	if t.Baseline != nil {
+		o.BeatsBaseline = &t.Baseline.Beaten
+	}
 	r := jobs.Result{Output: string(digest), RowsIn: p.all(), RowsRejected: p.Rows[unlabelled]}
 	r.RowsOut = r.RowsIn - r.RowsRejected
 	if r.RowsRejected > 0 {
@@ -64,8 +70,11 @@ func (w *work) bundle() (jobs.Result, error) {
 	o.Shards = len(s.Input.Shards)
 	r.Meta = meta(o)
 	artifacts := map[string]runs.Artifact{modelPath: {Digest: digest, Bytes: int64(len(raw))}}
+	if artifacts[evaluationPath], err = w.evaluation(&t); err != nil {
+		return jobs.Result{}, err
+	}
 	w.forget()
-	if err := w.record(&s, r, o, func(run *runs.Run) { run.Artifacts = artifacts; curves(run, &t) }); err != nil {
+	if err := w.record(&s, r, o, func(run *runs.Run) { run.Artifacts = artifacts; curves(run, &t); graded(run, &t) }); err != nil {
 		return jobs.Result{}, err
 	}
 	return r, w.remember(&s, r)
@@ -97,6 +106,43 @@ func (w *work) assemble(s *Survey, l *learner, p *prepared, t *trained) (*bundle
 		}
 	}
 	return b, b.SetGolden(golden)
+}
+
+// evaluationPath is the path of how good a run's model is, in full.
+const evaluationPath = "evaluation.json"
+
+// evaluation stores how good the model is.
+func (w *work) evaluation(t *trained) (runs.Artifact, error) {
+	b, err := json.Marshal(struct {
+		Metrics  map[string]metrics.Report `json:"metrics"`
+		Details  map[string]metrics.Detail `json:"details"`
+		Baseline *Baseline                 `json:"baseline,omitempty"`
+		Slices   []Slice                   `json:"slices,omitempty"`
+	}{t.Metrics, t.Details, t.Baseline, t.Slices})
+	if err != nil {
+		return runs.Artifact{}, fault.New(fault.Internal, "evaluation: %w", err)
+	}
+	d, err := w.Store.Blobs.Put(w.ctx, b)
+	if err != nil {
+		return runs.Artifact{}, fmt.Errorf("task %s: %w", w.task.ID, err)
+	}
+	return runs.Artifact{Digest: d, Bytes: int64(len(b))}, nil
+}
+
+// graded adds baseline and slices to a run.
+func graded(run *runs.Run, t *trained) {
+	for _, s := range t.Slices {
+		run.Slices = append(run.Slices, runs.Slice(s))
+	}
+	if t.Baseline == nil {
+		return
+	}
+	run.BeatsBaseline = &t.Baseline.Beaten
+	for part, metrics := range t.Baseline.Metrics {
+		for name, v := range metrics {
+			run.Metrics["baseline."+part+"."+name] = []runs.Point{{Value: runs.Value(v)}}
+		}
+	}
 }
 
 // curves adds the metrics of every epoch to a run.

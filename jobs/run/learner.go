@@ -38,6 +38,9 @@ func trainPasses(t *spec.Train, d *Dataset) (int, error) {
 			return 0, err
 		}
 	}
+	if err := checkSlices(t.Slices, d); err != nil {
+		return 0, err
+	}
 	if d.Rows == 0 {
 		return 0, fault.New(fault.Invalid, "train: input %s: %w", d.Path, errNoRows)
 	}

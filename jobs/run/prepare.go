@@ -3,7 +3,6 @@ package run
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/troupe-ml/troupe/data"
@@ -67,6 +66,7 @@ type observation struct {
 	Target   []byte           `json:"target,omitempty"`
 	Profile  []byte           `json:"profile,omitempty"`
 	Rows     map[string]int64 `json:"rows,omitempty"` // by part; "unlabelled" has no target
+	Slices   []shardSlice     `json:"slices,omitempty"`
 }
 
 // MarshalBinary writes the observation as JSON.
@@ -117,8 +117,9 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 	encoder, target := e.NewState(), t.NewState()
 	signature := l.signature()
 	profile := drift.NewProfile(signature)
+	slicers := newSlicers(l.train.Slices)
 	o := &observation{Rows: map[string]int64{}}
-	rows, err := w.scan(l.data, l.reads(), func(b *data.Batch, at rowNumbers) error {
+	rows, err := w.scan(l.data, withNames(l.reads(), l.train.Slices), func(b *data.Batch, at rowNumbers) error {
 		parts, err := l.parts(b, at)
 		if err != nil {
 			return err
@@ -135,10 +136,18 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 		if err := target.Observe(b, mask); err != nil {
 			return err
 		}
+		for _, s := range slicers {
+			if err := s.observe(b, b.Column(l.train.Target), parts); err != nil {
+				return err
+			}
+		}
 		return profile.Observe(b, mask)
 	})
 	if err != nil {
 		return jobs.Result{}, err
+	}
+	for _, s := range slicers {
+		o.Slices = append(o.Slices, s.shardSlice)
 	}
 	for into, state := range map[*[]byte]summary{&o.Encoder: encoder, &o.Target: target, &o.Profile: profile} {
 		if *into, err = state.MarshalBinary(); err != nil {
@@ -148,12 +157,10 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 	return w.keep(rows, o, encoder.Counted())
 }
 
-// count adds the rows of a batch to those of their parts. A target that is no
-// number is none.
+// count adds the rows of a batch to those of their parts.
 func (o *observation) count(target *data.Column, parts []split.Part) {
 	for i, p := range parts {
-		nan := target.Type == data.Float64 && math.IsNaN(target.Float64s[i]) || target.Type == data.Float32 && target.Float32s[i] != target.Float32s[i]
-		if target.Valid.Get(i) && !nan {
+		if labelled(target, i) {
 			o.Rows[p.String()]++
 		} else {
 			o.Rows[unlabelled]++
@@ -181,6 +188,15 @@ type prepared struct {
 	Profile []byte             `json:"profile"`
 	Rows    map[string]int64   `json:"rows"`
 	Shards  []map[string]int64 `json:"shards"` // the same for each shard
+	Slices  []*sliceColumn     `json:"slices,omitempty"`
+}
+
+// count adds the rows of the next shard.
+func (p *prepared) count(rows map[string]int64) {
+	for part, n := range rows {
+		p.Rows[part] += n
+	}
+	p.Shards = append(p.Shards, rows)
 }
 
 // all returns how many rows the parts have together, with those of none.
@@ -228,17 +244,17 @@ func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	encoder, target, profile := e.NewState(), t.NewState(), &drift.Profile{}
-	seen := 0
+	seen, sliced := 0, make([][]shardSlice, len(l.train.Slices))
 	p := prepared{Rows: map[string]int64{}}
 	rows, err := w.fold(plan.Pass(plan.Observe, pass), func(b []byte) error {
 		var o observation
 		if err := json.Unmarshal(b, &o); err != nil {
 			return fault.New(fault.Corrupt, "observation: %w", err)
 		}
-		for part, n := range o.Rows {
-			p.Rows[part] += n
+		p.count(o.Rows)
+		for i := range min(len(sliced), len(o.Slices)) {
+			sliced[i] = append(sliced[i], o.Slices[i])
 		}
-		p.Shards = append(p.Shards, o.Rows)
 		oneEncoder, oneTarget, oneProfile := e.NewState(), t.NewState(), &drift.Profile{}
 		if err := oneEncoder.UnmarshalBinary(o.Encoder); err != nil {
 			return err
@@ -273,7 +289,10 @@ func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 	if p.Target, err = t.Fit(target); err != nil {
 		return jobs.Result{}, err
 	}
-	if p.Profile, err = profile.MarshalBinary(); err != nil {
+	if p.Profile, err = profile.MarshalBinary(); err == nil {
+		err = p.slice(l.train.Slices, sliced)
+	}
+	if err != nil {
 		return jobs.Result{}, err
 	}
 	digest, err := w.put(p)

@@ -5,23 +5,31 @@ import (
 
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
+	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
 // Outcome is what the last task of a job says of its result, beyond the counts:
 // the Meta of the job's result. Only the fields of the job's kind are set.
 type Outcome struct {
-	Digest     string                        `json:"digest"` // of what was computed
-	Output     string                        `json:"output,omitempty"`
-	Shards     int                           `json:"shards"`
-	Run        string                        `json:"run,omitempty"`
-	ModelURI   string                        `json:"model_uri,omitempty"`
-	Metrics    map[string]map[string]float64 `json:"metrics,omitempty"` // by part, such as test, and name
-	Epochs     int                           `json:"epochs,omitempty"`
-	Drift      *bool                         `json:"drift_detected,omitempty"`
-	Drifted    []string                      `json:"drifted_features,omitempty"`
-	Columns    map[string]ColumnDrift        `json:"columns,omitempty"`
-	Unchanged  bool                          `json:"unchanged,omitempty"` // the same job had been done before
-	Rejections map[string]int64              `json:"rejections,omitempty"`
+	Digest   string                        `json:"digest"` // of what was computed
+	Output   string                        `json:"output,omitempty"`
+	Shards   int                           `json:"shards"`
+	Run      string                        `json:"run,omitempty"`
+	ModelURI string                        `json:"model_uri,omitempty"`
+	Metrics  map[string]map[string]float64 `json:"metrics,omitempty"` // by part, such as test, and name
+	// Details are what Metrics has no room for, by part: confusion, calibration,
+	// single classes, and why a metric is not defined.
+	Details  map[string]metrics.Detail `json:"details,omitempty"`
+	Slices   []Slice                   `json:"slices,omitempty"`
+	Baseline *Baseline                 `json:"baseline,omitempty"`
+	// BeatsBaseline is whether the model is better than the baseline.
+	BeatsBaseline *bool                  `json:"beats_baseline,omitempty"`
+	Epochs        int                    `json:"epochs,omitempty"`
+	Drift         *bool                  `json:"drift_detected,omitempty"`
+	Drifted       []string               `json:"drifted_features,omitempty"`
+	Columns       map[string]ColumnDrift `json:"columns,omitempty"`
+	Unchanged     bool                   `json:"unchanged,omitempty"` // the same job had been done before
+	Rejections    map[string]int64       `json:"rejections,omitempty"`
 }
 
 // ColumnDrift is the verdict on one column.

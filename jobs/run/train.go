@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -22,7 +21,11 @@ import (
 type trained struct {
 	Model   []byte                    `json:"model"`
 	Metrics map[string]metrics.Report `json:"metrics"` // by part
-	Epochs  []models.Epoch            `json:"epochs"`
+	Details map[string]metrics.Detail `json:"details"` // likewise
+	Slices  []Slice                   `json:"slices,omitempty"`
+	// Baseline is nil when no rows are kept from training.
+	Baseline *Baseline      `json:"baseline,omitempty"`
+	Epochs   []models.Epoch `json:"epochs"`
 }
 
 // train is one rank of the gang that fits the model.
@@ -66,7 +69,7 @@ func (w *work) train() (_ jobs.Result, err error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	if out.Metrics, err = w.measures(comm, model, t); err != nil {
+	if err := w.measures(comm, model, t, p, &out); err != nil {
 		return jobs.Result{}, err
 	}
 	if comm.Rank() > 0 {
@@ -77,21 +80,6 @@ func (w *work) train() (_ jobs.Result, err error) {
 	}
 	digest, err := w.put(out)
 	return jobs.Result{Output: digest, RowsIn: s.Input.Rows}, err
-}
-
-// measures returns the metrics of a model by part.
-func (w *work) measures(comm collective.Comm, m models.Model, t *tables) (map[string]metrics.Report, error) {
-	out := map[string]metrics.Report{}
-	for _, part := range []split.Part{split.Validation, split.Test} {
-		if t.parts[part].NumRows == 0 {
-			continue
-		}
-		var err error
-		if out[part.String()], err = evaluate(w.ctx, comm, m, t.parts[part]); err != nil {
-			return nil, fmt.Errorf("%s metrics: %w", part, err)
-		}
-	}
-	return out, nil
 }
 
 // history returns the epochs before a checkpoint, none without one.
@@ -150,80 +138,6 @@ func (w *work) comm() (collective.Comm, func() error, error) {
 
 func (w *work) progress(rows, total int64, loss float64) {
 	w.report.Progress(rows, total, fmt.Sprintf("loss %.4g", loss))
-}
-
-// evaluateBlock is the number of rows that are dealt to the ranks at a time.
-const evaluateBlock = 4096
-
-// evaluate measures a model on a table; every rank scores its share of the
-// rows, and all get the same report.
-func evaluate(ctx context.Context, comm collective.Comm, m models.Model, t models.Table) (metrics.Report, error) {
-	problem := m.Problem()
-	mine, err := metrics.NewEvaluator(problem.Task, problem.NumClasses)
-	if err != nil {
-		return nil, err
-	}
-	k := problem.NumOutputs()
-	out := make([]float32, evaluateBlock*k)
-	roomX, roomY := t.Room(evaluateBlock)
-	for block := comm.Rank(); block*evaluateBlock < t.NumRows; block += comm.WorldSize() {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		from, to := block*evaluateBlock, min((block+1)*evaluateBlock, t.NumRows)
-		n := to - from
-		x, y, err := t.Block(from, n, roomX, roomY)
-		if err != nil {
-			return nil, err
-		}
-		if err := m.Predict(x, n, out[:n*k]); err != nil {
-			return nil, err
-		}
-		if err := observe(mine, problem, y, out[:n*k]); err != nil {
-			return nil, err
-		}
-	}
-	all, err := metrics.NewEvaluator(problem.Task, problem.NumClasses)
-	if err != nil {
-		return nil, err
-	}
-	state, err := mine.MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
-	for rank := range comm.WorldSize() {
-		b, err := comm.Broadcast(ctx, rank, state)
-		if err != nil {
-			return nil, err
-		}
-		one := &metrics.Evaluator{}
-		if err := one.UnmarshalBinary(b); err != nil {
-			return nil, err
-		}
-		if err := all.Merge(one); err != nil {
-			return nil, err
-		}
-	}
-	return all.Report()
-}
-
-func observe(e *metrics.Evaluator, p models.Problem, truth, predicted []float32) error {
-	wide := make([]float64, len(predicted))
-	for i, v := range predicted {
-		wide[i] = float64(v)
-	}
-	if p.Task == metrics.Regression {
-		y := make([]float64, len(truth))
-		for i, v := range truth {
-			y[i] = float64(v)
-		}
-		return e.ObserveValues(y, wide)
-	}
-	classes := make([]int, len(truth))
-	for i, v := range truth {
-		classes[i] = int(v)
-	}
-	return e.ObserveClasses(classes, wide)
 }
 
 func problemOf(t *spec.Train, p *prepared) models.Problem {

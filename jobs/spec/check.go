@@ -119,6 +119,7 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 	}
 	d.needsValidation(t, n)
 	d.checkColumns(t.Columns, n.lookup("columns"))
+	d.checkSlices(t, n.lookup("slices"))
 	if contains(t.Columns.Include, t.Target) {
 		d.fault(n.atField("columns", "include"), "columns.include", fmt.Sprintf("%q is the target", t.Target), "remove it")
 	}
@@ -135,6 +136,16 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 		}
 	}
 	d.checkRoles(t.Entity, t.Timestamp, t.Target, n)
+}
+
+// checkSlices reports columns that metrics cannot be sliced by.
+func (d *decoder) checkSlices(t *Train, n *node) {
+	d.checkNames(t.Slices, "slices", n)
+	for i, name := range t.Slices {
+		if name == t.Target {
+			d.fault(n.items[i].at, fmt.Sprintf("slices[%d]", i), fmt.Sprintf("%q is the target", name), "metrics of the rows of each class are in details; remove it")
+		}
+	}
 }
 
 // checkRoles reports columns that play a part beside that of the target.

@@ -28,6 +28,7 @@ type Train struct {
 	Target        string         `json:"target" spec:"required" doc:"the column to predict"`
 	Task          Task           `json:"task" spec:"required,enum=binary|multiclass|regression" doc:"what is predicted: binary, multiclass or regression"`
 	Split         Split          `json:"split" doc:"which rows train, which validate and which test"`
+	Slices        []string       `json:"slices,omitempty" spec:"least=1,most=4" doc:"columns of the input; the model is measured for each of their values, too"`
 	Model         Model          `json:"model" spec:"required" doc:"the model and its hyper-parameters"`
 	Optimizer     Optimizer      `json:"optimizer" doc:"how the weights follow the gradient"`
 	Scheduler     Scheduler      `json:"scheduler" doc:"how the learning rate changes"`

@@ -120,15 +120,16 @@ func (a *AUC) Observe(scores []float64, positive []bool) error {
 		return err
 	}
 	for i, s := range scores {
-		a.add(s, positive[i])
+		a.add(s, positive[i], 1)
 	}
 	return nil
 }
 
-func (a *AUC) add(score float64, positive bool) {
-	t := tie{score: a.least(score + 0), neg: 1} // -0 equals 0 and must not encode differently
+// add adds so many rows of one score and class.
+func (a *AUC) add(score float64, positive bool, numRows uint64) {
+	t := tie{score: a.least(score + 0), neg: numRows} // -0 equals 0 and must not encode differently
 	if positive {
-		t.pos, t.neg = 1, 0
+		t.pos, t.neg = numRows, 0
 	}
 	a.ties = append(a.ties, t)
 	if len(a.ties) > 2*a.sorted+4096 {

@@ -45,12 +45,18 @@ func binOf(p float64) int {
 }
 
 // Add adds a row: the probability predicted, in 0..1, and whether it is so.
-func (c *Calibration) Add(probability float64, hit bool) {
+func (c *Calibration) Add(probability float64, hit bool) { c.add(probability, hit, 1) }
+
+func (c *Calibration) add(probability float64, hit bool, numRows int64) {
 	b := &c.bins[binOf(probability)]
-	b.numRows++
-	b.sum.Add(probability)
+	b.numRows += numRows
+	if numRows == 1 {
+		b.sum.Add(probability)
+	} else {
+		b.sum.AddProduct(probability, float64(numRows))
+	}
 	if hit {
-		b.hits++
+		b.hits += numRows
 	}
 }
 

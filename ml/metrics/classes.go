@@ -40,7 +40,7 @@ func (c *Confusion) Observe(truth, predicted []int) error {
 		}
 	}
 	for i := range truth {
-		c.add(truth[i], predicted[i])
+		c.add(truth[i], predicted[i], 1)
 	}
 	return nil
 }
@@ -52,7 +52,9 @@ func (c *Confusion) check(row, class int) error {
 	return nil
 }
 
-func (c *Confusion) add(truth, predicted int) { c.counts[truth*c.numClasses+predicted]++ }
+func (c *Confusion) add(truth, predicted int, numRows int64) {
+	c.counts[truth*c.numClasses+predicted] += numRows
+}
 
 // Merge adds the rows that o has seen. The error is of kind Invalid when o has
 // another number of classes; c is left as it was.

@@ -61,16 +61,47 @@ func (e *Evaluator) ObserveClasses(truth []int, probabilities []float64) error {
 	}
 	for i, label := range truth {
 		p := probabilities[i*k : (i+1)*k]
-		e.classes.add(label, Argmax(p))
-		e.logLoss.Add(LogLoss(p[label]))
-		if e.task == Binary {
-			e.auc.add(p[1], label == 1)
-		}
-		if e.full != nil {
-			e.full.observeClass(e.task, label, p)
-		}
+		e.addClass(label, p, 1)
 	}
 	return nil
+}
+
+// ObserveClassTimes adds a number of equal rows: all of one class, predicted
+// with the same probabilities, of shape (classes,). The state is that of so many
+// calls of ObserveClasses. The error is as of those, and Invalid for a number
+// that is not in 0..2^53.
+func (e *Evaluator) ObserveClassTimes(label int, probabilities []float64, numRows int64) error {
+	if numRows < 0 || numRows > 1<<53 {
+		return fault.New(fault.Invalid, "metrics: %d rows of one class, expected 0 to 2^53", numRows)
+	}
+	if e.classes == nil {
+		return fault.New(fault.Invalid, "metrics: classes observed for a regression")
+	}
+	if len(probabilities) != e.classes.numClasses {
+		return fault.New(fault.Invalid, "metrics: %d probabilities for %d classes", len(probabilities), e.classes.numClasses)
+	}
+	if err := e.classes.check(0, label); err != nil {
+		return err
+	}
+	if err := probable("metrics", 0, probabilities); err != nil {
+		return err
+	}
+	if numRows > 0 {
+		e.addClass(label, probabilities, numRows)
+	}
+	return nil
+}
+
+// addClass adds so many rows of one class, predicted alike.
+func (e *Evaluator) addClass(label int, p []float64, numRows int64) {
+	e.classes.add(label, Argmax(p), numRows)
+	e.logLoss.addTimes(LogLoss(p[label]), numRows)
+	if e.task == Binary {
+		e.auc.add(p[1], label == 1, uint64(numRows))
+	}
+	if e.full != nil {
+		e.full.addClass(e.task, label, p, numRows)
+	}
 }
 
 // ObserveValues adds rows of a regression: true and predicted values. On an

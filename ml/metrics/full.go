@@ -39,27 +39,27 @@ func newFull(task Task, numClasses int) *full {
 	return f
 }
 
-// observeClass adds a row: its class and the probability of each. Binary is
+// addClass adds so many rows of one class and the probability of each. Binary is
 // calibrated by the probability of the positive class, Multiclass by that of the
 // class predicted.
-func (f *full) observeClass(task Task, label int, p []float64) {
+func (f *full) addClass(task Task, label int, p []float64, numRows int64) {
 	if task == Binary {
-		f.brier.Add(Brier(p[1], label == 1))
-		f.calibration.Add(p[1], label == 1)
+		f.brier.addTimes(Brier(p[1], label == 1), numRows)
+		f.calibration.add(p[1], label == 1, numRows)
 		return
 	}
 	off := 0.0
 	for k, v := range p {
-		f.byClass[k].add(v, k == label)
+		f.byClass[k].add(v, k == label, uint64(numRows))
 		off += Brier(v, k == label)
 	}
-	f.brier.Add(off)
+	f.brier.addTimes(off, numRows)
 	top := Argmax(p)
-	f.calibration.Add(p[top], top == label)
+	f.calibration.add(p[top], top == label, numRows)
 }
 
 func (f *full) observeValue(truth, predicted float64) {
-	f.absolute.add(math.Abs(predicted-truth), true)
+	f.absolute.add(math.Abs(predicted-truth), true, 1)
 }
 
 func (f *full) merge(o *full) {

@@ -192,3 +192,25 @@ func TestEveryMetricHasADirection(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, more)
 }
+
+func TestEqualRowsAtOnceAreThoseOneByOne(t *testing.T) {
+	t.Parallel()
+	for task, p := range map[metrics.Task][]float64{metrics.Binary: {.3, .7}, metrics.Multiclass: {.2, .5, .3}} {
+		one, err := metrics.NewFullEvaluator(task, len(p))
+		require.NoError(t, err)
+		times, err := metrics.NewFullEvaluator(task, len(p))
+		require.NoError(t, err)
+		for label, n := range []int64{0, 13} {
+			for range n {
+				require.NoError(t, one.ObserveClasses([]int{label}, p))
+			}
+			require.NoError(t, times.ObserveClassTimes(label, p, n))
+		}
+		require.Equal(t, encode(t, one), encode(t, times))
+		require.ErrorContains(t, times.ObserveClassTimes(0, p, -1), "-1 rows")
+		require.ErrorContains(t, times.ObserveClassTimes(7, p, 1), "class 7")
+	}
+	number, err := metrics.NewFullEvaluator(metrics.Regression, 0)
+	require.NoError(t, err)
+	require.ErrorContains(t, number.ObserveClassTimes(0, []float64{1}, 1), "regression")
+}

@@ -29,6 +29,16 @@ func (m *Mean) Add(v float64) bool {
 	return true
 }
 
+// addTimes adds so many rows of one finite number.
+func (m *Mean) addTimes(v float64, numRows int64) {
+	if numRows == 1 {
+		m.sum.Add(v)
+	} else {
+		m.sum.AddProduct(v, float64(numRows))
+	}
+	m.numRows += numRows
+}
+
 // Merge adds the rows that o has seen.
 func (m *Mean) Merge(o *Mean) {
 	m.sum.Merge(&o.sum)

@@ -48,35 +48,48 @@ const Logged = "logged"
 
 // Run is the record of one job, or of what somebody outside has logged.
 type Run struct {
-	ID         ID                  `json:"id"`
-	Job        string              `json:"job,omitempty"`           // the job's id; empty of a logged run
-	Kind       string              `json:"kind"`                    // of the spec, or Logged
-	Name       string              `json:"name"`                    // of the spec
-	Experiment string              `json:"experiment,omitempty"`    // the group of runs it is compared with
-	Group      string              `json:"experiment_id,omitempty"` // the id of that; the name may change
-	Owner      string              `json:"owner,omitempty"`         // who logs it
-	Status     Status              `json:"status"`
-	Error      string              `json:"error,omitempty"` // of a failed run
-	Started    time.Time           `json:"started"`
-	Ended      time.Time           `json:"ended,omitzero"`      // zero while running
-	Spec       json.RawMessage     `json:"spec,omitempty"`      // canonical form
-	Digest     store.Digest        `json:"digest,omitempty"`    // of the output
-	Params     map[string]string   `json:"params,omitempty"`    // flattened spec fields, such as model.hidden
-	Tags       map[string]string   `json:"tags,omitempty"`      // free words of people
-	Metrics    map[string][]Point  `json:"metrics,omitempty"`   // by name, such as validation.auc; steps ascending
-	Latest     map[string]Point    `json:"latest,omitempty"`    // of the metrics that were logged from outside: see History
-	Artifacts  map[string]Artifact `json:"artifacts,omitempty"` // by path, such as model
-	Data       []Dataset           `json:"data,omitempty"`      // what was read
-	Inputs     []Input             `json:"inputs,omitempty"`    // what was read, as somebody outside has logged it
-	Code       string              `json:"code,omitempty"`      // version of the program
-	Deleted    time.Time           `json:"deleted,omitzero"`    // when somebody deleted it; it can be restored
-	Purged     time.Time           `json:"purged,omitzero"`     // when what it held was given up; only its id is left
+	ID         ID                 `json:"id"`
+	Job        string             `json:"job,omitempty"`           // the job's id; empty of a logged run
+	Kind       string             `json:"kind"`                    // of the spec, or Logged
+	Name       string             `json:"name"`                    // of the spec
+	Experiment string             `json:"experiment,omitempty"`    // the group of runs it is compared with
+	Group      string             `json:"experiment_id,omitempty"` // the id of that; the name may change
+	Owner      string             `json:"owner,omitempty"`         // who logs it
+	Status     Status             `json:"status"`
+	Error      string             `json:"error,omitempty"` // of a failed run
+	Started    time.Time          `json:"started"`
+	Ended      time.Time          `json:"ended,omitzero"`    // zero while running
+	Spec       json.RawMessage    `json:"spec,omitempty"`    // canonical form
+	Digest     store.Digest       `json:"digest,omitempty"`  // of the output
+	Params     map[string]string  `json:"params,omitempty"`  // flattened spec fields, such as model.hidden
+	Tags       map[string]string  `json:"tags,omitempty"`    // free words of people
+	Metrics    map[string][]Point `json:"metrics,omitempty"` // by name, such as validation.auc; steps ascending
+	Latest     map[string]Point   `json:"latest,omitempty"`  // of the metrics that were logged from outside: see History
+	Slices     []Slice            `json:"slices,omitempty"`  // how good a model is on single values of columns
+	// BeatsBaseline is whether a model is better than one that looks at no feature.
+	BeatsBaseline *bool               `json:"beats_baseline,omitempty"`
+	Artifacts     map[string]Artifact `json:"artifacts,omitempty"` // by path, such as model
+	Data          []Dataset           `json:"data,omitempty"`      // what was read
+	Inputs        []Input             `json:"inputs,omitempty"`    // what was read, as somebody outside has logged it
+	Code          string              `json:"code,omitempty"`      // version of the program
+	Deleted       time.Time           `json:"deleted,omitzero"`    // when somebody deleted it; it can be restored
+	Purged        time.Time           `json:"purged,omitzero"`     // when what it held was given up; only its id is left
 }
 
 // Artifact is something a run has made, as bytes in the store.
 type Artifact struct {
 	Digest store.Digest `json:"digest"`
 	Bytes  int64        `json:"bytes"`
+}
+
+// Slice is how good a model is on the rows of a part, such as test, that have a
+// value in a column.
+type Slice struct {
+	Part    string             `json:"part"`
+	Column  string             `json:"column"`
+	Value   string             `json:"value"`
+	Rows    int64              `json:"rows"`
+	Metrics map[string]float64 `json:"metrics"`
 }
 
 // Dataset is something a run has read.

@@ -1,0 +1,211 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/split"
+	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/registry/runs"
+)
+
+const slicedSpec = trainSpec + "slices: [kind, count]\n"
+
+// What is measured, slices and baseline included, is the same for any world size.
+func TestMeasuresDoNotDependOnTheWorldSize(t *testing.T) {
+	t.Parallel()
+	var first string
+	for _, world := range []int{1, 2, 3, 5} {
+		folder := t.TempDir()
+		sales(t, filepath.Join(folder, "in"), 2, 3, 5000, 0) // blocks for every rank
+		w := bench(t, folder)
+		w.body = gang(w, world)
+		s := w.succeed(slicedSpec)
+		b, err := json.Marshal([]any{s.Digest, s.Metrics, s.Details, s.Slices, s.Baseline})
+		require.NoError(t, err)
+		if first == "" {
+			first = string(b)
+		}
+		require.Equal(t, first, string(b), "%d ranks", world)
+	}
+}
+
+func TestSlicesAreTheMetricsOfTheirRows(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 2, 2, 700, 0)
+	w := bench(t, folder)
+	s := w.succeed(slicedSpec)
+	plain := bench(t, folder)
+	require.Equal(t, plain.succeed(trainSpec).Digest, s.Digest, "slices change no model")
+
+	w.succeed("kind: predict\nname: score\nmodel: " + s.ModelURI + "\ninput: in\noutput: out/scored\nkeep: [label, kind, count]\n")
+	right, rows := map[string]int64{}, map[string]int64{}
+	at := 0 // rows are in order of time: the last fifth tests
+	files, err := filepath.Glob(w.path("out/scored/*.parquet"))
+	require.NoError(t, err)
+	for _, file := range files {
+		for _, b := range readTable(t, file) {
+			kind, count := b.Column("kind"), b.Column("count")
+			for r := range b.NumRows {
+				if at++; at <= 2240 {
+					continue
+				}
+				for _, name := range []string{"kind " + kind.Dict[kind.Codes[r]], fmt.Sprint("count ", count.Int64s[r])} {
+					rows[name]++
+					if b.Column("prediction").Int64s[r] == b.Column("label").Int64s[r] {
+						right[name]++
+					}
+				}
+			}
+		}
+	}
+	require.Equal(t, 2800, at)
+	seen := 0
+	for _, one := range s.Slices {
+		if one.Part != "test" {
+			continue
+		}
+		name := one.Column + " " + one.Value
+		require.Equal(t, rows[name], one.Rows, name)
+		require.InDelta(t, float64(right[name])/float64(rows[name]), one.Metrics["accuracy"], 1e-12, name)
+		seen++
+	}
+	require.Len(t, rows, seen)
+	require.Equal(t, 9, seen, "four kinds and five counts")
+
+	run, err := w.env.Registry.Runs.Show(t.Context(), runs.ID(s.Run))
+	require.NoError(t, err)
+	require.Len(t, run.Slices, len(s.Slices))
+	require.True(t, *run.BeatsBaseline)
+	require.Contains(t, run.Last(), "baseline.test.log_loss")
+	require.Contains(t, run.Artifacts, evaluationPath)
+}
+
+func TestRareValuesAndNullsAreSlicesTogether(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(folder, "in"), 0o755))
+	b := sale(0, 3000, 0)
+	user := data.NewColumn(data.Int64, b.NumRows)
+	user.Valid = data.NewBitmap(b.NumRows)
+	for i := range b.NumRows {
+		if i%10 > 0 {
+			user.Valid.Set(i)
+			user.Int64s[i] = int64(min(i%100, 50+i%7))
+		}
+	}
+	b = with(b, "user", user)
+	b.Schema.Fields[len(b.Schema.Fields)-1].Nullable = true
+	writeTable(t, filepath.Join(folder, "in", "a.parquet"), []*data.Batch{b})
+	w := bench(t, folder)
+	s := w.succeed(trainSpec + "slices: [user]\n")
+	rows, names := map[string]int64{}, 0
+	for _, one := range s.Slices {
+		if one.Part == "test" {
+			rows[one.Value] = one.Rows
+			names++
+		}
+	}
+	require.LessOrEqual(t, names, mostNamed+2)
+	require.EqualValues(t, 60, rows[nulls])
+	require.Positive(t, rows[others])
+	var all int64
+	for _, n := range rows {
+		all += n
+	}
+	require.Equal(t, s.Details["test"].Rows, all)
+}
+
+func TestAModelThatLearnsNothingDoesNotBeatTheBaseline(t *testing.T) {
+	t.Parallel()
+	for task, metric := range map[string]string{"binary": "log_loss", "regression": "rmse"} {
+		folder := t.TempDir()
+		require.NoError(t, os.MkdirAll(filepath.Join(folder, "in"), 0o755))
+		b, random := sale(0, 2000, 0), rng.New(1, "noise")
+		noise := data.NewColumn(data.Int64, b.NumRows)
+		for i := range noise.Int64s {
+			noise.Int64s[i] = int64(random.IntN(2))
+		}
+		writeTable(t, filepath.Join(folder, "in", "a.parquet"), []*data.Batch{with(b, "label", noise)})
+		w := bench(t, folder)
+		s := w.succeed("kind: train\nname: noise\ninput: in\ntarget: label\ntask: " + task +
+			"\nmodel: {type: mlp, hidden: [64]}\noptimizer: {learning_rate: 0.05}\nepochs: 30\nbatch_size: 64\n")
+		require.NotNil(t, s.BeatsBaseline)
+		require.False(t, *s.BeatsBaseline, "%s: %+v", task, s.Baseline)
+		assert.Equal(t, metric, s.Baseline.Metric)
+		assert.Equal(t, "test", s.Baseline.Part)
+		assert.InDelta(t, s.Metrics["test"][metric], s.Baseline.Trained, 0)
+		assert.InDelta(t, s.Baseline.Metrics["test"][metric], s.Baseline.Value, 0)
+	}
+}
+
+func TestSlicesThatCannotBeAreRefused(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 1, 300, 0)
+	w := bench(t, folder)
+	for column, want := range map[string]string{
+		"amount": `slices: column "amount" is float64, expected a text`,
+		"kin":    `did you mean "kind"?`,
+	} {
+		require.Contains(t, w.fails(trainSpec+"slices: ["+column+"]\n"), want)
+	}
+}
+
+// Rows that are in one shard or in several have the same slices.
+func TestSlicesDoNotDependOnTheShards(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.SampledFrom([]string{"", "a", "b", "c", strings.Repeat("x", mostSliceBytes+1)}), 1, 50).Draw(t, "values")
+		if rapid.Bool().Draw(t, "many") {
+			for i := range 2 * mostNamed {
+				values = append(values, fmt.Sprint("v", i%(mostNamed+i/mostNamed*4)))
+			}
+		}
+		observe := func(rows []string) shardSlice {
+			c, parts := texts(rows), make([]split.Part, len(rows))
+			c.Valid = data.NewBitmap(len(rows))
+			for i, v := range rows {
+				parts[i] = split.Test
+				if v != "" {
+					c.Valid.Set(i)
+				}
+			}
+			s := newSlicers([]string{"v"})[0]
+			b := &data.Batch{NumRows: len(rows), Columns: []*data.Column{c}, Schema: data.Schema{Fields: []data.Field{{Name: "v", Type: data.String}}}}
+			require.NoError(t, s.observe(b, ints(make([]int64, len(rows))), parts))
+			return s.shardSlice
+		}
+		var shards []shardSlice
+		for rest := values; len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "rows")
+			shards, rest = append(shards, observe(rest[:n])), rest[n:]
+		}
+		whole, err := joinSlices("v", []shardSlice{observe(values)})
+		require.NoError(t, err)
+		cut, err := joinSlices("v", shards)
+		require.NoError(t, err)
+		require.Equal(t, whole, cut)
+		for i, code := range whole.Codes["test"] {
+			want := values[i]
+			switch {
+			case want == "":
+				want = nulls
+			case !slices.Contains(whole.Values, want):
+				want = others
+			}
+			require.Equal(t, want, whole.name(int(code)))
+		}
+	})
+}
