@@ -141,6 +141,9 @@ func (r *Registry) resolve(ctx context.Context, u URI) (Resolved, error) {
 		v, err = r.Models.Version(ctx, u.Model, u.Version)
 	}
 	fixed := URI{Model: u.Model, Version: v.Number}
+	if err == nil && v.Digest == "" {
+		err = fault.New(fault.Invalid, "version %d is not a model of Troupe: a client has registered %s", v.Number, v.Source)
+	}
 	return Resolved{fixed, v.Run, u.Model, v.Number, v.Path, v.Digest}, err
 }
 

@@ -147,9 +147,8 @@ type Refs interface {
 	List(ctx context.Context, prefix string) ([]string, error)
 	// Since calls fn with every ref whose name starts with prefix and that has
 	// changed after a revision, in the order of their revisions, until fn returns
-	// an error, which Since then returns. Revision 0 is before all. It may miss the
-	// newest changes of other processes, and then finds them the next time; what
-	// has been deleted is not told.
+	// an error, which Since then returns. Revision 0 is before all. What was written
+	// before the call is told; what has been deleted is not.
 	Since(ctx context.Context, prefix string, revision uint64, fn func(name string, value []byte, revision uint64) error) error
 	// Delete removes the name if its revision is still the given one, else it
 	// is ErrConflict. A name that is not there is ErrNotFound.

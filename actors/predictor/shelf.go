@@ -142,6 +142,9 @@ func (s *shelf) version(ctx context.Context, m models.Model, number int) (*batch
 
 // load reads a bundle, whose golden rows are predicted as they were.
 func (s *shelf) load(ctx context.Context, v models.Version) (*bundle.Bundle, error) {
+	if v.Digest == "" {
+		return nil, fault.New(fault.Invalid, "it is not a model of Troupe: a client has registered %s", v.Source)
+	}
 	text, err := s.parts.Blobs.Get(ctx, v.Digest)
 	if err != nil {
 		return nil, err

@@ -244,7 +244,7 @@ func (l modelList) Sections() []render.Section {
 				aliases = append(aliases, fmt.Sprintf("%s=%d", al.Name, al.Version))
 			}
 		}
-		s.Rows = append(s.Rows, []string{m.Name, strconv.Itoa(len(m.Versions)), strings.Join(aliases, ", "), string(m.Latest().Run)})
+		s.Rows = append(s.Rows, []string{m.Name, strconv.Itoa(len(m.Live())), strings.Join(aliases, ", "), string(m.Latest().Run)})
 	}
 	return []render.Section{s}
 }

@@ -57,6 +57,7 @@ func New(cfg Config) *Server {
 	s.runRoutes()
 	s.logRoutes()
 	s.artifactRoutes()
+	s.modelRoutes()
 	s.handle("GET", "", "/version", api.Anyone, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, Version) //nolint:errcheck // the caller is gone

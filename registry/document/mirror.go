@@ -13,8 +13,7 @@ import (
 // a look at all of them asks the store only for those that have changed. It is
 // safe for concurrent use.
 //
-// What this process has written is seen at once; what others write is seen as
-// soon as Refs.Since tells it. Load and Update always ask the store.
+// What was written before the call of All is in its answer, whoever wrote it.
 type Mirror[T any] struct {
 	Collection[T]
 	// Trim drops what of a document need not be remembered; it may be nil.

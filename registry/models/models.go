@@ -8,7 +8,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -19,19 +18,34 @@ import (
 
 // Model is a named model.
 type Model struct {
-	Name     string    `json:"name"`
-	Versions []Version `json:"versions"` // by number, from 1
-	Aliases  []Alias   `json:"aliases"`  // by name
+	Name        string            `json:"name"`
+	Versions    []Version         `json:"versions"`         // by number, from 1
+	Aliases     []Alias           `json:"aliases"`          // by name
+	Created     time.Time         `json:"created,omitzero"` // zero of old ones
+	Changed     time.Time         `json:"changed,omitzero"`
+	Owner       string            `json:"owner,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Deleted     time.Time         `json:"deleted,omitzero"`  // then it is there for its numbers alone, which are never given again
+	Renamed     string            `json:"renamed,omitempty"` // from what, while it is being renamed
 }
 
 // Version is one model under a name.
 type Version struct {
 	Number  int               `json:"number"` // from 1, without gaps
 	Run     runs.ID           `json:"run,omitempty"`
-	Path    string            `json:"path,omitempty"` // of the run's artifact
-	Digest  store.Digest      `json:"digest"`         // of the bundle
+	Path    string            `json:"path,omitempty"`   // of the run's artifact
+	Digest  store.Digest      `json:"digest,omitempty"` // of the bundle; empty when it is none, but something that a client has logged
 	Created time.Time         `json:"created"`
 	Tags    map[string]string `json:"tags,omitempty"`
+
+	Changed     time.Time `json:"changed,omitzero"`
+	Owner       string    `json:"owner,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Source      string    `json:"source,omitempty"`   // where a client says that it is
+	RunLink     string    `json:"run_link,omitempty"` // likewise
+	Stage       string    `json:"stage,omitempty"`    // in MLflow's old words, such as Staging
+	Deleted     time.Time `json:"deleted,omitzero"`
 }
 
 // Alias is a name for a version, such as production.
@@ -60,23 +74,38 @@ func (m *Model) Alias(name string) *Alias {
 	return nil
 }
 
+// Live returns the versions that are not deleted.
+func (m *Model) Live() []Version {
+	return slices.DeleteFunc(slices.Clone(m.Versions), func(v Version) bool { return !v.Deleted.IsZero() })
+}
+
 // Latest returns the newest version, or the zero version when there is none.
 func (m *Model) Latest() Version {
-	if len(m.Versions) == 0 {
+	live := m.Live()
+	if len(live) == 0 {
 		return Version{}
 	}
-	return m.Versions[len(m.Versions)-1]
+	return live[len(live)-1]
+}
+
+// Version returns the version of a number, or NotFound.
+func (m *Model) Version(number int) (Version, error) {
+	v, err := m.version(number)
+	if err != nil {
+		return Version{}, err
+	}
+	return *v, nil
 }
 
 // AnyVersion is the expectation of Move that any version will do.
 const AnyVersion = -1
 
 // Shelf is all models of a store. It is safe for concurrent use.
-type Shelf struct{ models document.Collection[Model] }
+type Shelf struct{ models *document.Mirror[Model] }
 
 // Open returns the models in a store.
 func Open(blobs store.Blobs, refs store.Refs) *Shelf {
-	return &Shelf{document.Collection[Model]{Prefix: "model", Blobs: blobs, Refs: refs}}
+	return &Shelf{&document.Mirror[Model]{Collection: document.Collection[Model]{Prefix: "model", Blobs: blobs, Refs: refs}}}
 }
 
 // Register adds a version of the model called name, which is made if there is
@@ -93,9 +122,9 @@ func (s *Shelf) Register(ctx context.Context, name string, v Version) (Version, 
 	}
 	v.Created = v.Created.UTC().Truncate(time.Microsecond)
 	_, err := s.models.Update(ctx, name, func(m *Model, _ bool) error {
-		m.Name = name
+		m.revive(name, v.Created)
 		for _, old := range m.Versions {
-			if old.Run == v.Run && old.Path == v.Path && old.Digest == v.Digest {
+			if old.Deleted.IsZero() && old.Run == v.Run && old.Path == v.Path && old.Digest == v.Digest {
 				v = old
 				return document.Unchanged
 			}
@@ -213,7 +242,7 @@ func (s *Shelf) TagVersion(ctx context.Context, name string, number int, tags ma
 // update changes a model that must exist.
 func (s *Shelf) update(ctx context.Context, name string, change func(*Model) error) (Model, error) {
 	return s.models.Update(ctx, name, func(m *Model, exists bool) error {
-		if !exists {
+		if !exists || !m.Deleted.IsZero() {
 			return s.noModel(ctx, name)
 		}
 		return change(m)
@@ -223,8 +252,8 @@ func (s *Shelf) update(ctx context.Context, name string, change func(*Model) err
 // Show returns a model, or NotFound.
 func (s *Shelf) Show(ctx context.Context, name string) (Model, error) {
 	m, err := s.models.Load(ctx, name)
-	if err != nil && fault.Of(err) == fault.NotFound {
-		return m, s.noModel(ctx, name)
+	if err != nil && fault.Of(err) == fault.NotFound || err == nil && !m.Deleted.IsZero() {
+		return Model{}, s.noModel(ctx, name)
 	}
 	return m, err
 }
@@ -259,16 +288,28 @@ func (s *Shelf) Aliased(ctx context.Context, name, alias string) (Version, error
 	return *v, nil
 }
 
-// List returns all models, by name.
+// List returns all models, by name. What is in them may not be changed.
 func (s *Shelf) List(ctx context.Context) ([]Model, error) {
-	all, err := s.models.All(ctx)
+	docs, err := s.models.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Model
+	for _, m := range docs {
+		if m.Deleted.IsZero() {
+			all = append(all, *m)
+		}
+	}
 	slices.SortFunc(all, func(x, y Model) int { return cmp.Compare(x.Name, y.Name) })
-	return all, err
+	return all, nil
 }
 
 func (m *Model) version(number int) (*Version, error) {
 	if number < 1 || number > len(m.Versions) {
 		return nil, fault.New(fault.NotFound, "the model %q has no version %d; it has %s", m.Name, number, m.numbers())
+	}
+	if v := &m.Versions[number-1]; !v.Deleted.IsZero() {
+		return nil, fault.New(fault.NotFound, "version %d of the model %q was deleted on %s", number, m.Name, v.Deleted.Format("2006-01-02"))
 	}
 	return &m.Versions[number-1], nil
 }
@@ -291,43 +332,13 @@ func (m *Model) noAlias(alias string) error {
 }
 
 func (s *Shelf) noModel(ctx context.Context, name string) error {
-	names, err := s.models.Keys(ctx)
+	all, err := s.List(ctx)
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
+	var names []string
+	for _, m := range all {
+		names = append(names, m.Name)
+	}
 	return fault.New(fault.NotFound, "there is no model %q; there is %s", name, listed(names))
-}
-
-// listed names what there is, a few of it.
-func listed(names []string) string {
-	const most = 10
-	switch {
-	case len(names) == 0:
-		return "none"
-	case len(names) > most:
-		return strings.Join(names[:most], ", ") + ", …"
-	default:
-		return strings.Join(names, ", ")
-	}
-}
-
-// CheckAlias returns an error of kind Invalid unless alias can be the name of one.
-func CheckAlias(alias string) error {
-	if err := checkWord("alias", alias); err != nil {
-		return err
-	}
-	if _, err := strconv.Atoi(alias); err == nil {
-		return fault.New(fault.Invalid, "the alias %q is a number, as versions are; choose a word", alias)
-	}
-	return nil
-}
-
-// checkWord judges the name of a model or alias. Slashes and at signs would
-// make addresses ambiguous.
-func checkWord(what, word string) error {
-	if word == "" || len(word) > 200 || strings.ContainsAny(word, "/@:%\x00\n\r\t") || strings.TrimSpace(word) != word {
-		return fault.New(fault.Invalid, "%q cannot be the name of a %s: use up to 200 characters without / @ : %% and outer spaces", word, what)
-	}
-	return nil
 }

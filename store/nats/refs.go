@@ -137,7 +137,7 @@ func (s *refs) Delete(ctx context.Context, name string, revision uint64) error {
 }
 
 // Since implements store.Refs. The changes come from any replica, which has them
-// in their order, so that one that lags behind ends early and skips nothing.
+// in their order; one that lags behind the leader is asked again.
 func (s *refs) Since(ctx context.Context, prefix string, revision uint64, fn func(name string, value []byte, revision uint64) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("refs since %d: %w", revision, err)
@@ -149,18 +149,26 @@ func (s *refs) Since(ctx context.Context, prefix string, revision uint64, fn fun
 	}
 	from := revision + 1
 	var stop error // of fn, which is not tried again
+	tell := func(m *stored) error {
+		from = m.seq + 1
+		name := strings.TrimPrefix(m.subject, under)
+		if !deleted(m) && strings.HasPrefix(name, prefix) {
+			stop = fn(name, m.data, m.seq)
+		}
+		if stop != nil {
+			return errStopped
+		}
+		return nil
+	}
 	err := s.patiently(ctx, func() error {
-		return s.scan(ctx, s.stream, filter, from, math.MaxUint64, func(m *stored) error {
-			from = m.seq + 1
-			name := strings.TrimPrefix(m.subject, under)
-			if !deleted(m) && strings.HasPrefix(name, prefix) {
-				stop = fn(name, m.data, m.seq)
-			}
-			if stop != nil {
-				return errStopped
-			}
-			return nil
-		})
+		newest, err := s.newest(ctx, filter)
+		if err != nil || newest < from && s.cfg.Replicas > 1 {
+			return err
+		}
+		if err := s.scan(ctx, s.stream, filter, from, math.MaxUint64, tell); err != nil || newest < from {
+			return err
+		}
+		return fault.New(fault.Unavailable, "a replica has not caught up")
 	})
 	switch {
 	case stop != nil:
@@ -169,6 +177,22 @@ func (s *refs) Since(ctx context.Context, prefix string, revision uint64, fn fun
 		return fmt.Errorf("refs since %d: %w", revision, err)
 	}
 	return nil
+}
+
+// newest returns the number of the last change that the leader knows of what a
+// filter matches; 0 when a single replica, which knows it by itself, is asked.
+func (s *refs) newest(ctx context.Context, filter string) (uint64, error) {
+	if s.cfg.Replicas == 1 {
+		return 0, nil
+	}
+	m, err := s.lead(ctx, s.stream, map[string]any{"last_by_subj": filter})
+	if errors.Is(err, errNone) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return m.seq, nil
 }
 
 var errStopped = errors.New("stopped")
