@@ -132,7 +132,7 @@ func (w *work) evaluation(t *trained) (runs.Artifact, error) {
 // graded adds baseline and slices to a run.
 func graded(run *runs.Run, t *trained) {
 	for _, s := range t.Slices {
-		run.Slices = append(run.Slices, runs.Slice(s))
+		run.Slices = append(run.Slices, runs.SliceMetrics(s))
 	}
 	if t.Baseline == nil {
 		return

@@ -65,7 +65,7 @@ type Run struct {
 	Tags       map[string]string  `json:"tags,omitempty"`    // free words of people
 	Metrics    map[string][]Point `json:"metrics,omitempty"` // by name, such as validation.auc; steps ascending
 	Latest     map[string]Point   `json:"latest,omitempty"`  // of the metrics that were logged from outside: see History
-	Slices     []Slice            `json:"slices,omitempty"`  // how good a model is on single values of columns
+	Slices     []SliceMetrics     `json:"slices,omitempty"`  // how good a model is on single values of columns
 	// BeatsBaseline is whether a model is better than one that looks at no feature.
 	BeatsBaseline *bool               `json:"beats_baseline,omitempty"`
 	Artifacts     map[string]Artifact `json:"artifacts,omitempty"` // by path, such as model
@@ -82,9 +82,9 @@ type Artifact struct {
 	Bytes  int64        `json:"bytes"`
 }
 
-// Slice is how good a model is on the rows of a part, such as test, that have a
+// SliceMetrics is how good a model is on the rows of a part, such as test, that have a
 // value in a column.
-type Slice struct {
+type SliceMetrics struct {
 	Part    string             `json:"part"`
 	Column  string             `json:"column"`
 	Value   string             `json:"value"`
