@@ -220,6 +220,7 @@ func params(canonical []byte) map[string]string {
 func configOf(t *spec.Train) neural.Config {
 	c := neural.Config{
 		Hidden: t.Model.Hidden, Activation: neural.Activation(t.Model.Activation), Dropout: t.Model.Dropout,
+		Norm: neural.Norm(t.Model.Norm), Residual: t.Model.Residual,
 		Optimizer: neural.Optimizer{
 			LearningRate: t.Optimizer.LearningRate, WeightDecay: t.Optimizer.WeightDecay,
 			Beta1: t.Optimizer.Beta1, Beta2: t.Optimizer.Beta2, Epsilon: t.Optimizer.Epsilon,

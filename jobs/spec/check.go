@@ -114,6 +114,7 @@ func (d *decoder) checkNames(names []string, path string, n *node) {
 
 func (d *decoder) checkTrain(t *Train, n *node) {
 	d.checkSplit(t, n)
+	d.checkNetwork(t.Model, n)
 	if t.EarlyStopping != nil {
 		d.checkMetric(t, n)
 	}
@@ -136,6 +137,14 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 		}
 	}
 	d.checkRoles(t.Entity, t.Timestamp, t.Target, n)
+}
+
+// checkNetwork reports residual blocks where no layer can have one.
+func (d *decoder) checkNetwork(m Model, n *node) {
+	if m.Residual && len(slices.Compact(slices.Clone(m.Hidden))) == len(m.Hidden) {
+		d.fault(n.atField("model", "residual"), "model.residual", fmt.Sprintf("no hidden layer of %v is as wide as the one before it", m.Hidden),
+			"give two of them the same width, such as hidden: [64, 64], or remove it")
+	}
 }
 
 // checkSlices reports columns that metrics cannot be sliced by.

@@ -108,6 +108,8 @@ type Model struct {
 	Type       string  `json:"type" spec:"required,enum=mlp" doc:"the kind of model: mlp"`
 	Hidden     []int   `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
 	Activation string  `json:"activation" spec:"enum=relu|tanh|sigmoid|gelu|silu" default:"relu" doc:"what hidden layers apply to their sums: relu, tanh, sigmoid, gelu (the exact form, by erf) or silu"`
+	Norm       string  `json:"norm,omitempty" spec:"enum=layer" doc:"layer: hidden layers normalise the sums of each row before the activation; by default they do not"`
+	Residual   bool    `json:"residual,omitempty" doc:"whether a hidden layer that is as wide as the one before it adds what it is given to what it makes"`
 	Dropout    float64 `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`
 }
 

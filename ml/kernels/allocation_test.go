@@ -13,7 +13,7 @@ func TestKernelsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPer
 	wt, dw, db := Aligned(d.WeightLen()), Aligned(d.WeightLen()), Aligned(d.BiasLen())
 	m, s, acc := Aligned(len(w)), Aligned(len(w)), make([]int64, len(w))
 	labels, loss := make([]int32, 300), make([]float32, 300)
-	drop := Dropout{Rate: 0.5}
+	drop, norm, stats := Dropout{Rate: 0.5}, LayerNorm{Epsilon: 1e-5}, make([]float32, 600)
 	for _, v := range variants() {
 		kernels := map[string]func(){
 			"forward":         func() { d.forward(v, y, x, w, bias, ReLU) },
@@ -25,6 +25,10 @@ func TestKernelsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPer
 			"tanh":            func() { mapMatrix(v, tanhFunction, y) },
 			"gelu":            func() { mapMatrix(v, geluFunction, y) },
 			"gelu slope":      func() { slopeMatrix(v, geluFunction, dx, y) },
+			"layer norm":      func() { norm.forward(v, y, x, bias, db, stats) },
+			"its gradient":    func() { norm.inputGrad(v, y, x, bias, stats) },
+			"its scale's":     func() { norm.scaleGrad(v, db, y, x, stats) },
+			"add":             func() { add(v, y, x) },
 			"slope":           func() { slopeMatrix(v, sigmoidFunction, dx, y) },
 			"softmax":         func() { softmax(v, z) },
 			"cross entropy":   func() { crossEntropy(v, z, labels, 1, loss) },

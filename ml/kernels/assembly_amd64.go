@@ -183,6 +183,18 @@ func geluSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
 func siluSlopes512(grad, y *float32, rows, vectors, gStride, yStride int64)
 
 //go:noescape
+func plusRows512(grad, y *float32, rows, vectors, gStride, yStride int64)
+
+//go:noescape
+func layerRows512(y, x *float32, rows, groups, yStride, xStride int64, n *layerNorm)
+
+//go:noescape
+func layerSlopes512(grad, x *float32, rows, groups, gradStride, xStride int64, n *layerNorm)
+
+//go:noescape
+func scaleSlopes512(sum, grad, x, stats *float32, rows, vectors, gStride, xStride int64)
+
+//go:noescape
 func dropRows256(y *float32, rows, vectors, stride int64, s *dropping)
 
 //go:noescape
@@ -247,6 +259,18 @@ func geluSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
 
 //go:noescape
 func siluSlopes256(grad, y *float32, rows, vectors, gStride, yStride int64)
+
+//go:noescape
+func plusRows256(grad, y *float32, rows, vectors, gStride, yStride int64)
+
+//go:noescape
+func layerRows256(y, x *float32, rows, groups, yStride, xStride int64, n *layerNorm)
+
+//go:noescape
+func layerSlopes256(grad, x *float32, rows, groups, gradStride, xStride int64, n *layerNorm)
+
+//go:noescape
+func scaleSlopes256(sum, grad, x, stats *float32, rows, vectors, gStride, xStride int64)
 
 //go:noescape
 func transpose8(t, w *float32, tStride, wStride, blocks int64)

@@ -18,3 +18,9 @@ func slopeVector(Variant, function, Matrix, Matrix) bool                        
 func adamVector(Variant, *adam, []float32, []float32, []float32, []float32) int { return 0 }
 func addFixedVector(Variant, []int64, []float32, float64) (int, bool)           { return 0, true }
 func fromFixedVector(Variant, []float32, []int64, float64) int                  { return 0 }
+func layerNormVector(Variant, float32, Matrix, Matrix, []float32, []float32, []float32) bool {
+	return false
+}
+func layerSlopeVector(Variant, Matrix, Matrix, []float32, []float32) bool { return false }
+func scaleSlopeVector(Variant, []float32, Matrix, Matrix, []float32) bool { return false }
+func addVector(Variant, Matrix, Matrix) bool                              { return false }

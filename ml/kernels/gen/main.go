@@ -49,6 +49,10 @@ func files() map[string][]byte {
 		u.slopeRows("sigmoid", u.sigmoidSlope)
 		u.slopeRows("gelu", u.geluSlope)
 		u.slopeRows("silu", u.siluSlope)
+		u.pairRows("plusRows", u.plus)
+		u.layerRows()
+		u.layerSlopes()
+		u.scaleSlopes()
 	}
 	vector256.transpose()
 	units := []*unit{product512, product256, vector512, vector256}

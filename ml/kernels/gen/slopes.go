@@ -74,7 +74,19 @@ func (u *unit) siluSlope() {
 // slopeRows writes a kernel that multiplies g by the slope that f makes in v(1)
 // of v(0).
 func (u *unit) slopeRows(name string, f func()) {
-	u.begin(u.name(name+"Slopes"), "(grad, y *float32, rows, vectors, gStride, yStride int64)", 48)
+	u.pairRows(name+"Slopes", func() {
+		f()
+		u.op("VMULPS", "(R10)", u.v(1), u.v(1))
+	})
+}
+
+// plus adds to v(0) what is at R10, in v(1).
+func (u *unit) plus() { u.op("VADDPS", "(R10)", u.v(0), u.v(1)) }
+
+// pairRows writes a kernel that replaces the vectors of grad, at R10, by what f
+// makes in v(1) of v(0), the vector of y.
+func (u *unit) pairRows(name string, f func()) {
+	u.begin(u.name(name), "(grad, y *float32, rows, vectors, gStride, yStride int64)", 48)
 	u.op("MOVQ", "grad+0(FP)", "AX")
 	u.op("MOVQ", "y+8(FP)", "BX")
 	u.op("MOVQ", "rows+16(FP)", "CX")
@@ -87,7 +99,6 @@ func (u *unit) slopeRows(name string, f func()) {
 	u.label("column")
 	u.op("VMOVUPS", "(R11)", u.v(0))
 	f()
-	u.op("VMULPS", "(R10)", u.v(1), u.v(1))
 	u.op("VMOVUPS", u.v(1), "(R10)")
 	u.next("column", "DX", "R10", "R11")
 	u.op("ADDQ", "R8", "AX")

@@ -33,6 +33,8 @@ func (a Activation) known() bool {
 type Config struct {
 	Hidden        []int      // the width of each hidden layer, 1 to MaxWidth; none makes a linear model
 	Activation    Activation // of the hidden layers
+	Norm          Norm       `json:",omitempty"` // of the hidden layers, before the activation
+	Residual      bool       `json:",omitempty"` // whether a hidden layer, from the second on, whose input is as wide as its output adds it to that
 	Dropout       float64    // the share of hidden values dropped while training, 0 to below 1
 	Optimizer     Optimizer
 	Scheduler     Scheduler
@@ -114,6 +116,8 @@ func (c Config) Validate(p models.Problem) error {
 		must(n >= 1 && n <= MaxWidth, "hidden layer %d has width %d, expected 1 to %d", i, n, MaxWidth)
 	}
 	must(c.Activation.known(), "unknown activation %q, expected relu, tanh, sigmoid, gelu or silu", c.Activation)
+	must(c.Norm == NoNorm || c.Norm == LayerNorm, "unknown norm %q, expected layer or none", c.Norm)
+	must(!c.Residual || c.widthsRepeat(), "residual with hidden layers of %v, expected two of the same width one after the other", c.Hidden)
 	must(c.Dropout >= 0 && c.Dropout < 1, "dropout %v, expected 0 to below 1", c.Dropout)
 	must(c.Epochs >= 1, "%d epochs, expected at least 1", c.Epochs)
 	must(c.BatchSize >= 1 && c.BatchSize <= MaxBatchSize, "batches of %d rows, expected 1 to %d", c.BatchSize, MaxBatchSize)
@@ -127,6 +131,11 @@ func (c Config) Validate(p models.Problem) error {
 		return fault.New(fault.Invalid, "neural: %w", errors.Join(faults...))
 	}
 	return nil
+}
+
+// widthsRepeat reports whether a hidden layer is as wide as the one before it.
+func (c Config) widthsRepeat() bool {
+	return len(slices.Compact(slices.Clone(c.Hidden))) < len(c.Hidden)
 }
 
 func (o Optimizer) validate(must func(bool, string, ...any)) {

@@ -52,8 +52,7 @@ func (e *executor) shard(n *network) error {
 		rest[badLossAt]++
 	}
 	for i, l := range n.layers {
-		end := l.first + l.WeightLen() + l.BiasLen()
-		if !kernels.AddFixed(e.sums[l.first:end], t.grad[l.first:end], gradScale) {
+		if end := l.end(); !kernels.AddFixed(e.sums[l.first:end], t.grad[l.first:end], gradScale) {
 			rest[badLayerAt+i]++
 		}
 	}

@@ -72,14 +72,14 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 	if err := e.check(train, validation); err != nil {
 		return nil, err
 	}
-	s, err := newShape(train.NumFeatures, e.config.Hidden, e.problem.NumOutputs())
+	s, err := newShape(train.NumFeatures, e.config.Hidden, e.problem.NumOutputs(), e.config.Norm)
 	if err != nil {
 		return nil, err
 	}
 	s.limit(e.config.BatchSize)
 	f := &fit{
 		config: e.config, comm: comm, options: o, train: train, validation: validation,
-		network: network{shape: s, activation: e.config.Activation, problem: e.problem},
+		network: network{shape: s, activation: e.config.Activation, residual: e.config.Residual, problem: e.problem},
 		order:   newOrder(train.NumRows, e.config.BatchSize),
 	}
 	if f.print, err = e.fingerprint(train, validation); err != nil {

@@ -30,14 +30,20 @@ func (b *bench) dropout() kernels.Dropout { return kernels.Dropout{Seed: 1, Rate
 func newBench(t testing.TB, widths []int, a Activation, p models.Problem, dropout float64, rows int) *bench {
 	t.Helper()
 	last := len(widths) - 1
-	s, err := newShape(widths[0], widths[1:last], widths[last])
+	s, err := newShape(widths[0], widths[1:last], widths[last], NoNorm)
 	require.NoError(t, err)
-	b := &bench{network: network{shape: s, activation: a, problem: p}, flat: s.initial(5), rate: dropout}
-	b.transposed = make([][]float32, len(s.layers))
-	for i, l := range s.layers {
+	return benchOf(t, network{shape: s, activation: a, problem: p}, dropout, rows)
+}
+
+func benchOf(t testing.TB, n network, dropout float64, rows int) *bench {
+	t.Helper()
+	b := &bench{network: n, flat: n.initial(5), rate: dropout}
+	b.transposed = make([][]float32, len(n.layers))
+	for i, l := range n.layers {
 		b.transposed[i] = make([]float32, l.Transposed().WeightLen())
 	}
 	b.refresh()
+	var err error
 	b.trainer, err = b.newTrainer(b.flat, b.transposed, b.dropout())
 	require.NoError(t, err)
 	b.trainer.rows = rows
@@ -47,8 +53,8 @@ func newBench(t testing.TB, widths []int, a Activation, p models.Problem, dropou
 			b.trainer.x.Row(i)[k] = float32(r.NormFloat64())
 		}
 		b.trainer.targets[i] = float32(r.NormFloat64())
-		if p.NumClasses > 0 {
-			b.trainer.targets[i] = float32(r.IntN(p.NumClasses))
+		if n.problem.NumClasses > 0 {
+			b.trainer.targets[i] = float32(r.IntN(n.problem.NumClasses))
 		}
 	}
 	return b
@@ -83,22 +89,7 @@ func TestGradientsAreThoseOfCentralDifferences(t *testing.T) {
 		for _, a := range []Activation{Tanh, Sigmoid, ReLU, GELU, SiLU} {
 			for _, dropout := range []float64{0, 0.4} {
 				b := newBench(t, s.widths, a, s.problem, dropout, 9)
-				b.loss(t)
-				grad := append([]float32(nil), b.trainer.grad...)
-				checked, wrong := 0, 0
-				for i, l := range b.layers {
-					for at := l.first; at < l.first+l.WeightLen()+l.BiasLen(); at += 7 {
-						numeric := b.difference(t, at)
-						if numeric == 0 && grad[at] == 0 {
-							continue
-						}
-						checked++
-						if math.Abs(numeric-float64(grad[at])) > 0.02*max(1, math.Abs(numeric)) {
-							wrong++
-							t.Logf("%v %s: layer %d, place %d: gradient %v, difference %v", s.widths, a, i, at, grad[at], numeric)
-						}
-					}
-				}
+				checked, wrong := b.differences(t)
 				assert.Positive(t, checked)
 				if a == ReLU {
 					assert.LessOrEqual(t, wrong, checked/50) // kinks
@@ -106,6 +97,53 @@ func TestGradientsAreThoseOfCentralDifferences(t *testing.T) {
 					assert.Zero(t, wrong)
 				}
 			}
+		}
+	}
+}
+
+// differences holds the gradient against central differences, at every seventh
+// place.
+func (b *bench) differences(t *testing.T) (checked, wrong int) {
+	t.Helper()
+	b.loss(t)
+	grad := append([]float32(nil), b.trainer.grad...)
+	for i, l := range b.layers {
+		for at := l.first; at < l.end(); at += 7 {
+			numeric := b.difference(t, at)
+			if numeric == 0 && grad[at] == 0 {
+				continue
+			}
+			checked++
+			if math.Abs(numeric-float64(grad[at])) > 0.02*max(1, math.Abs(numeric)) {
+				wrong++
+				t.Logf("layer %d, place %d: gradient %v, difference %v", i, at, grad[at], numeric)
+			}
+		}
+	}
+	return checked, wrong
+}
+
+// rich returns networks with norms and residual blocks.
+func rich(t testing.TB) (all []network) {
+	t.Helper()
+	for i, a := range []Activation{Tanh, GELU, SiLU, Sigmoid} {
+		for _, norm := range []Norm{NoNorm, LayerNorm} {
+			s, err := newShape(5, []int{18, 18, 40, 40, 40}, 3, norm)
+			require.NoError(t, err)
+			all = append(all, network{shape: s, activation: a, residual: i != 3, problem: three})
+		}
+	}
+	return all
+}
+
+func TestGradientsOfRichNetworksAreThoseOfCentralDifferences(t *testing.T) {
+	t.Parallel()
+	for _, n := range rich(t) {
+		for _, dropout := range []float64{0, 0.4} {
+			b := benchOf(t, n, dropout, 9)
+			checked, wrong := b.differences(t)
+			assert.Positive(t, checked)
+			assert.Zero(t, wrong, "%s norm %q residual %v dropout %v", n.activation, n.norm, n.residual, dropout)
 		}
 	}
 }
@@ -286,7 +324,7 @@ func TestEachLayerDropsItsOwn(t *testing.T) {
 	// last returns what the network's last hidden layer hands on, of which all
 	// are tanh(1) but those that it drops.
 	last := func(hidden ...int) []float32 {
-		s, err := newShape(4, hidden, width)
+		s, err := newShape(4, hidden, width, NoNorm)
 		require.NoError(t, err)
 		flat := make([]float32, s.numParams)
 		one, plain := s.layers[len(hidden)], make([]float32, width*width)

@@ -74,6 +74,23 @@ func TestOpsRunOnGorgoniasMachine(t *testing.T) {
 	}
 }
 
+func TestRichNetworksRunOnGorgoniasMachine(t *testing.T) {
+	t.Parallel()
+	for _, n := range rich(t) {
+		b := benchOf(t, n, 0.3, 50)
+		b.trainer.iteration, b.trainer.firstRow = 9, 1000
+		b.loss(t)
+		wanted := append([]float32(nil), b.trainer.grad...)
+		g, _, grads, _ := b.graph(t)
+		tape := G.NewTapeMachine(g)
+		require.NoError(t, tape.RunAll())
+		for i, p := range n.parameters() {
+			assert.Equal(t, p.part(wanted), grads[i].Value().Data(), "%s norm %q: %s", n.activation, n.norm, p.name)
+		}
+		require.NoError(t, tape.Close())
+	}
+}
+
 func TestMachineLeavesOutWhatNobodyNeedsAndSharesMemory(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, []int{6, 40, 40, 40, 40, 3}, Tanh, models.Problem{Task: metrics.Multiclass, NumClasses: 3}, 0.3, 50)
@@ -101,6 +118,9 @@ func TestAStepAllocatesNothing(t *testing.T) {
 	c.Dropout, c.BatchSize = 0.3, 1000
 	for _, a := range []Activation{ReLU, Sigmoid, GELU, SiLU} {
 		c.Activation = a
+		if a == SiLU {
+			c.Hidden, c.Norm, c.Residual = []int{32, 32}, LayerNorm, true
+		}
 		e, err := New(c, twoClasses)
 		require.NoError(t, err)
 		f, err := e.newFit(collective.Solo{}, xor(1, 1000), models.Table{}, models.Options{Threads: 2})

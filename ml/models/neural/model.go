@@ -3,14 +3,12 @@ package neural
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"strconv"
 	"sync"
 
 	"github.com/zeebo/xxh3"
 
 	"github.com/troupe-ml/troupe/internal/fault"
-	"github.com/troupe-ml/troupe/ml/kernels"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
 )
@@ -83,12 +81,15 @@ const (
 	activationKey = "activation"
 	meanKey       = "target_mean"
 	stdKey        = "target_std"
+	normKey       = "norm"     // absent when there is none
+	residualKey   = "residual" // true, or absent
 	checksumKey   = "checksum"
 )
 
 // MarshalBinary writes the model as a safetensors file: for each layer N, from
-// 0, layers.N.weight of shape (outputs, inputs) and layers.N.bias, as PyTorch
-// has them, and as metadata what else the model is. Equal models give equal
+// 0, layers.N.weight of shape (outputs, inputs) and layers.N.bias, and for each
+// that is normalised norms.N.weight and norms.N.bias, as PyTorch has them, and as
+// metadata what else the model is. Equal models give equal
 // bytes.
 func (m *Model) MarshalBinary() ([]byte, error) {
 	metadata := map[string]string{
@@ -96,6 +97,12 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 		versionKey:    version,
 		taskKey:       string(m.network.problem.Task),
 		activationKey: string(m.network.activation),
+	}
+	if m.network.norm != NoNorm {
+		metadata[normKey] = string(m.network.norm)
+	}
+	if m.network.residual {
+		metadata[residualKey] = "true"
 	}
 	if m.network.problem.Task == metrics.Regression {
 		metadata[meanKey] = strconv.FormatFloat(m.target.mean, 'g', -1, 64)
@@ -118,11 +125,20 @@ func (s shape) arrays(flat []float32) (arrays []array) {
 		b := array{name: biasName(i), shape: []int{l.Out}, values: s.bias(flat, i)[:l.Out]}
 		arrays = append(arrays, w, b)
 	}
+	for i, l := range s.layers {
+		if l.norm {
+			arrays = append(arrays,
+				array{name: scaleName(i), shape: []int{l.Out}, values: s.scale(flat, i)[:l.Out]},
+				array{name: shiftName(i), shape: []int{l.Out}, values: s.shift(flat, i)[:l.Out]})
+		}
+	}
 	return arrays
 }
 
 func weightName(i int) string { return fmt.Sprintf("layers.%d.weight", i) }
 func biasName(i int) string   { return fmt.Sprintf("layers.%d.bias", i) }
+func scaleName(i int) string  { return fmt.Sprintf("norms.%d.weight", i) }
+func shiftName(i int) string  { return fmt.Sprintf("norms.%d.bias", i) }
 
 // Load reads a model that MarshalBinary has written, or one that another
 // program has written likewise; the checksum may be absent then. The error is
@@ -157,82 +173,4 @@ func Load(b []byte) (m *Model, err error) {
 		}
 	}
 	return m, nil
-}
-
-// described returns what the metadata say, all but the number of classes.
-func described(metadata map[string]string) (network, standard, error) {
-	n := network{activation: Activation(metadata[activationKey])}
-	n.problem.Task = metrics.Task(metadata[taskKey])
-	target, known := standard{std: 1}, 4
-	if n.problem.Task.Names() == nil {
-		return n, target, damaged("unknown task %q", n.problem.Task)
-	}
-	if !n.activation.known() {
-		return n, target, damaged("unknown activation %q", n.activation)
-	}
-	if n.problem.Task == metrics.Regression {
-		var err1, err2 error
-		target.mean, err1 = strconv.ParseFloat(metadata[meanKey], 64)
-		target.std, err2 = strconv.ParseFloat(metadata[stdKey], 64)
-		if err1 != nil || err2 != nil || math.IsNaN(target.mean-target.mean) || !(target.std > 0) || math.IsInf(target.std, 1) {
-			return n, target, damaged("the target's mean is %q and its deviation %q", metadata[meanKey], metadata[stdKey])
-		}
-		known += 2
-	}
-	if _, ok := metadata[checksumKey]; ok {
-		known++
-	}
-	if len(metadata) != known {
-		return n, target, damaged("%d metadata, expected %d", len(metadata), known)
-	}
-	return n, target, nil
-}
-
-// assemble gives n the layers that the tensors describe, and returns their
-// weights.
-func (n *network) assemble(arrays map[string]array) ([]float32, error) {
-	if len(arrays)%2 != 0 || len(arrays) == 0 || len(arrays)/2 > MaxHidden+1 {
-		return nil, damaged("%d tensors, expected a weight and a bias for each of 1 to %d layers", len(arrays), MaxHidden+1)
-	}
-	var widths []int
-	for i := range len(arrays) / 2 {
-		w, bias := arrays[weightName(i)], arrays[biasName(i)]
-		if len(w.shape) != 2 || len(bias.shape) != 1 || w.shape[0] != bias.shape[0] || (i > 0 && w.shape[1] != widths[i]) {
-			return nil, damaged("layer %d has weights of shape %v and a bias of %v after %v", i, w.shape, bias.shape, widths)
-		}
-		if i == 0 {
-			widths = append(widths, w.shape[1])
-		}
-		widths = append(widths, w.shape[0])
-	}
-	last := len(widths) - 1
-	n.problem.NumClasses = widths[last]
-	if n.problem.Task == metrics.Regression {
-		n.problem.NumClasses = 0
-	}
-	if err := checkProblem(n.problem); err != nil || n.problem.NumOutputs() != widths[last] {
-		return nil, damaged("%d outputs for a %s task", widths[last], n.problem.Task)
-	}
-	s, err := newShape(widths[0], widths[1:last], widths[last])
-	if err != nil {
-		return nil, damaged("%v", err)
-	}
-	n.shape = s
-	flat := kernels.Aligned(s.numParams)
-	for i, l := range s.layers {
-		w, bias := arrays[weightName(i)].values, arrays[biasName(i)].values
-		for _, v := range w {
-			if !isNumber(v) {
-				return nil, damaged("a weight of layer %d is %v", i, v)
-			}
-		}
-		for _, v := range bias {
-			if !isNumber(v) {
-				return nil, damaged("a bias of layer %d is %v", i, v)
-			}
-		}
-		l.Pack(s.weights(flat, i), w)
-		copy(s.bias(flat, i), bias)
-	}
-	return flat, nil
 }

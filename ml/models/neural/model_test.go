@@ -20,7 +20,7 @@ import (
 func someModel(t *testing.T, p models.Problem, a Activation, widths ...int) *Model {
 	t.Helper()
 	last := len(widths) - 1
-	s, err := newShape(widths[0], widths[1:last], widths[last])
+	s, err := newShape(widths[0], widths[1:last], widths[last], NoNorm)
 	require.NoError(t, err)
 	target := standard{std: 1}
 	if p.Task == metrics.Regression {
@@ -31,13 +31,23 @@ func someModel(t *testing.T, p models.Problem, a Activation, widths ...int) *Mod
 	return m
 }
 
+// richModel is one with norms and residual blocks.
+func richModel(t *testing.T) *Model {
+	t.Helper()
+	s, err := newShape(7, []int{20, 20}, 3, LayerNorm)
+	require.NoError(t, err)
+	m, err := newModel(network{shape: s, activation: GELU, residual: true, problem: three}, standard{std: 1}, s.initial(3))
+	require.NoError(t, err)
+	return m
+}
+
 var three = models.Problem{Task: metrics.Multiclass, NumClasses: 3}
 
 func TestARowsPredictionDoesNotDependOnItsNeighbours(t *testing.T) {
 	t.Parallel()
 	for _, m := range []*Model{
 		someModel(t, three, ReLU, 7, 40, 20, 3), someModel(t, twoClasses, Tanh, 7, 17, 2), someModel(t, regression, Sigmoid, 7, 33, 1),
-		someModel(t, regression, ReLU, 7, 1),
+		someModel(t, regression, ReLU, 7, 1), richModel(t),
 	} {
 		const rows = 700
 		outputs := m.Problem().NumOutputs()
@@ -109,7 +119,7 @@ func TestModelsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	for _, m := range []*Model{
 		someModel(t, three, ReLU, 7, 40, 20, 3), someModel(t, twoClasses, Tanh, 1, 1, 2), someModel(t, regression, Sigmoid, 7, 33, 1),
-		someModel(t, regression, ReLU, 3, 1),
+		someModel(t, regression, ReLU, 3, 1), richModel(t),
 	} {
 		b, err := m.MarshalBinary()
 		require.NoError(t, err)
@@ -186,20 +196,20 @@ func TestOddModelsAreCorrupt(t *testing.T) {
 	_, err := Load(file(`{`+meta+`,`+w+`,`+bias+`}`, zeros))
 	require.NoError(t, err)
 	for want, b := range map[string][]byte{
-		"no tensor begins":         file(`{`+meta+`,`+w+`,"layers.0.bias":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, zeros),
-		"for 20 bytes of data":     file(`{`+meta+`,`+w+`,`+bias+`}`, zeros+"1234"),
-		"twice":                    file(`{`+meta+`,`+w+`,`+w+`,`+bias+`}`, zeros),
-		"holds F64":                file(`{`+meta+`,`+strings.Replace(w, "F32", "F64", 1)+`,`+bias+`}`, zeros),
-		"1 tensors":                file(`{`+meta+`,`+w+`}`, zeros[:8]),
-		"has 8 bytes":              file(`{`+meta+`,`+strings.Replace(w, "[2,1]", "[4611686018427387904,4]", 1)+`,`+bias+`}`, zeros),
-		"is at [0 80]":             file(`{`+meta+`,`+strings.Replace(w, "[0,8]", "[0,80]", 1)+`,`+bias+`}`, zeros),
-		"unknown field":            file(`{`+meta+`,`+strings.Replace(w, "dtype", "kind", 1)+`,`+bias+`}`, zeros),
-		"2 outputs for a":          file(`{`+strings.Replace(meta, "binary", "regression", 1)+`,`+w+`,`+bias+`}`, zeros),
-		"a weight of layer 0 is":   file(`{`+meta+`,`+w+`,`+bias+`}`, "\x00\x00\xc0\x7f"+zeros[4:]),
-		"the format is":            file(`{`+w+`,`+bias+`}`, zeros),
-		"is no JSON object":        file(`[]`, ""),
-		"bytes after its end":      file(`{`+meta+`,`+w+`,`+bias+`}{}`, zeros),
-		"a header of 9999999 byte": append(binary.LittleEndian.AppendUint64(nil, 9999999), zeros...),
+		"no tensor begins":          file(`{`+meta+`,`+w+`,"layers.0.bias":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, zeros),
+		"for 20 bytes of data":      file(`{`+meta+`,`+w+`,`+bias+`}`, zeros+"1234"),
+		"twice":                     file(`{`+meta+`,`+w+`,`+w+`,`+bias+`}`, zeros),
+		"holds F64":                 file(`{`+meta+`,`+strings.Replace(w, "F32", "F64", 1)+`,`+bias+`}`, zeros),
+		"a bias of [] after":        file(`{`+meta+`,`+w+`}`, zeros[:8]),
+		"has 8 bytes":               file(`{`+meta+`,`+strings.Replace(w, "[2,1]", "[4611686018427387904,4]", 1)+`,`+bias+`}`, zeros),
+		"is at [0 80]":              file(`{`+meta+`,`+strings.Replace(w, "[0,8]", "[0,80]", 1)+`,`+bias+`}`, zeros),
+		"unknown field":             file(`{`+meta+`,`+strings.Replace(w, "dtype", "kind", 1)+`,`+bias+`}`, zeros),
+		"2 outputs for a":           file(`{`+strings.Replace(meta, "binary", "regression", 1)+`,`+w+`,`+bias+`}`, zeros),
+		"a number of layers.0.weig": file(`{`+meta+`,`+w+`,`+bias+`}`, "\x00\x00\xc0\x7f"+zeros[4:]),
+		"the format is":             file(`{`+w+`,`+bias+`}`, zeros),
+		"is no JSON object":         file(`[]`, ""),
+		"bytes after its end":       file(`{`+meta+`,`+w+`,`+bias+`}{}`, zeros),
+		"a header of 9999999 byte":  append(binary.LittleEndian.AppendUint64(nil, 9999999), zeros...),
 	} {
 		_, err := Load(b)
 		if want == "2 outputs for a" {

@@ -15,14 +15,44 @@ import (
 type network struct {
 	shape
 	activation Activation
+	residual   bool
 	problem    models.Problem
+}
+
+// joins reports whether the input of hidden layer i is added to its output.
+func (n network) joins(i int) bool {
+	return n.residual && i > 0 && n.layers[i].In == n.layers[i].Out
 }
 
 // nodes are a graph's inputs: a block of rows, and the parameters of layers.
 type nodes struct {
 	*G.ExprGraph
 	x          *G.Node
-	parameters []*G.Node // weights, then bias, of each layer
+	parameters []*G.Node // weights, then bias, of each layer; then scale and shift of each hidden one, if it has them
+}
+
+// parameter is the place of a parameter in flat vectors.
+type parameter struct {
+	name  string
+	shape tensor.Shape
+	part  func(flat []float32) []float32
+}
+
+// parameters are those of nodes, in their order.
+func (n network) parameters() (all []parameter) {
+	for i, l := range n.layers {
+		all = append(all,
+			parameter{fmt.Sprintf("w%d", i), weightShape(l.Dense), func(flat []float32) []float32 { return n.weights(flat, i) }},
+			parameter{fmt.Sprintf("b%d", i), biasShape(l.Dense), func(flat []float32) []float32 { return n.bias(flat, i) }})
+	}
+	for i, l := range n.layers {
+		if l.norm {
+			all = append(all,
+				parameter{fmt.Sprintf("scale%d", i), biasShape(l.Dense), func(flat []float32) []float32 { return n.scale(flat, i) }},
+				parameter{fmt.Sprintf("shift%d", i), biasShape(l.Dense), func(flat []float32) []float32 { return n.shift(flat, i) }})
+		}
+	}
+	return all
 }
 
 // inputs makes the input nodes of a graph. The rows are x's, the parameters
@@ -33,10 +63,8 @@ func (n network) inputs(b *builder, x kernels.Matrix, flat []float32) nodes {
 		return G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName(name), G.WithShape(shape...), G.WithValue(newTensor(shape, memory)))
 	}
 	g.x = add("x", b.of(x.Cols), x.Data)
-	for i, l := range n.layers {
-		g.parameters = append(g.parameters,
-			add(fmt.Sprintf("w%d", i), weightShape(l.Dense), n.weights(flat, i)),
-			add(fmt.Sprintf("b%d", i), biasShape(l.Dense), n.bias(flat, i)))
+	for _, p := range n.parameters() {
+		g.parameters = append(g.parameters, add(p.name, p.shape, p.part(flat)))
 	}
 	return g
 }
@@ -67,14 +95,29 @@ func (n network) outputs(b *builder, g nodes, drop kernels.Dropout, transposed [
 
 // hidden returns the output of hidden layer i of x.
 func (n network) hidden(d *dense, g nodes, i int, x *G.Node) (*G.Node, error) {
+	y, err := n.block(d, g, i, x)
+	if err != nil || !n.joins(i) {
+		return y, err
+	}
+	return d.joined(y, x)
+}
+
+// block is hidden but for what is added to it.
+func (n network) block(d *dense, g nodes, i int, x *G.Node) (*G.Node, error) {
 	w, bias := g.parameters[2*i], g.parameters[2*i+1]
-	if n.activation.fused() {
+	if n.norm == NoNorm && n.activation.fused() {
 		d.activation = n.activation
 		return d.node(x, w, bias)
 	}
 	y, err := d.sums(x, w, bias)
 	if err != nil {
 		return nil, err
+	}
+	if n.norm == LayerNorm {
+		at := 2 * (len(n.layers) + i)
+		if y, err = d.layerNormed(y, g.parameters[at], g.parameters[at+1]); err != nil {
+			return nil, err
+		}
 	}
 	if y, err = d.activated(n.activation, y); err != nil {
 		return nil, err
@@ -103,11 +146,15 @@ func (n network) newTrainer(flat []float32, transposed [][]float32, drop kernels
 	}
 	memory := map[*G.Node]G.Value{}
 	outputs := []*G.Node{cost}
+	for i, p := range n.parameters() {
+		memory[grads[i]] = newTensor(p.shape, p.part(t.grad))
+	}
 	for i := len(n.layers) - 1; i >= 0; i-- { // the order in which they can be computed
-		dw, db := grads[2*i], grads[2*i+1]
-		memory[dw] = newTensor(dw.Shape(), n.weights(t.grad, i))
-		memory[db] = newTensor(db.Shape(), n.bias(t.grad, i))
-		outputs = append(outputs, dw, db)
+		if n.layers[i].norm {
+			at := 2 * (len(n.layers) + i)
+			outputs = append(outputs, grads[at], grads[at+1])
+		}
+		outputs = append(outputs, grads[2*i], grads[2*i+1])
 	}
 	t.machine, err = newMachine(g.ExprGraph, outputs, memory)
 	return t, err

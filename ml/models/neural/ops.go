@@ -54,6 +54,7 @@ type dense struct {
 	activation Activation // none for the last layer, and where it is a node of its own
 	dropout    kernels.Dropout
 	transposed []float32 // of the weights, kept up to date by their owner
+	skip       *G.Node   // the gradient of what the layer's output was added to, if it was
 }
 
 // node returns the layer's output of x; w and bias are its parameters' nodes.
@@ -127,8 +128,15 @@ func (d *dense) gradient(in G.Nodes, y, gy *G.Node) (G.Nodes, error) {
 	if err != nil {
 		return nil, err
 	}
+	from := G.Nodes{dz}
+	if d.skip != nil {
+		from = append(from, d.skip)
+	}
 	dx := &op{name: "dense-dx", shape: d.of(d.In), run: func(out []float32, in [][]float32) {
 		d.InputGrad(d.matrix(out, d.In), d.matrix(in[0], d.Out), d.transposed)
+		if len(in) > 1 {
+			kernels.Add(d.matrix(out, d.In), d.matrix(in[1], d.In))
+		}
 	}}
 	dw := &op{name: "dense-dw", shape: weightShape(d.Dense), run: func(out []float32, in [][]float32) {
 		d.WeightGrad(out, d.matrix(in[0], d.In), d.matrix(in[1], d.Out), false)
@@ -137,7 +145,7 @@ func (d *dense) gradient(in G.Nodes, y, gy *G.Node) (G.Nodes, error) {
 		d.BiasGrad(out, d.matrix(in[0], d.Out), false)
 	}}
 	nodes := make(G.Nodes, 3)
-	if nodes[0], err = d.apply(dx, dz); err != nil {
+	if nodes[0], err = d.apply(dx, from...); err != nil {
 		return nil, err
 	}
 	if nodes[1], err = d.apply(dw, in[0], dz); err != nil {

@@ -125,7 +125,7 @@ func TestOrderFavoursNoPlace(t *testing.T) {
 
 func TestNewWeightsAreThoseOfPyTorchsLinear(t *testing.T) {
 	t.Parallel()
-	s, err := newShape(25, []int{1000}, 3)
+	s, err := newShape(25, []int{1000}, 3, NoNorm)
 	require.NoError(t, err)
 	flat := s.initial(1)
 	assert.Equal(t, flat, s.initial(1))
@@ -164,17 +164,17 @@ func TestShardsDependOnTheShapeAlone(t *testing.T) {
 		{5000, nil, 1024, 128},
 		{10, []int{64, 32}, MaxBatchSize, 512},
 	} {
-		s, err := newShape(c.features, c.hidden, 2)
+		s, err := newShape(c.features, c.hidden, 2, NoNorm)
 		require.NoError(t, err)
 		s.limit(c.batch)
 		assert.Equal(t, c.rows, s.rows, "%+v", c)
 		assert.LessOrEqual(t, (c.batch+s.rows-1)/s.rows, maxShards)
 	}
-	_, err := newShape(MaxWidth, []int{MaxWidth}, 2)
+	_, err := newShape(MaxWidth, []int{MaxWidth}, 2, NoNorm)
 	require.ErrorContains(t, err, "make its layers narrower")
-	_, err = newShape(MaxWidth+1, nil, 2)
+	_, err = newShape(MaxWidth+1, nil, 2, NoNorm)
 	require.ErrorContains(t, err, "65537 features")
-	s, err := newShape(3, []int{20, 40}, 2)
+	s, err := newShape(3, []int{20, 40}, 2, NoNorm)
 	require.NoError(t, err)
 	for i, l := range s.layers {
 		assert.Equal(t, i, s.layerOf(l.first))

@@ -22,7 +22,7 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, DefaultConfig().Validate(twoClasses))
 	c := Config{
-		Hidden: []int{5, 0}, Activation: "elu", Dropout: 1, Epochs: 0, BatchSize: -1,
+		Hidden: []int{5, 0}, Activation: "elu", Norm: "group", Residual: true, Dropout: 1, Epochs: 0, BatchSize: -1,
 		Optimizer:     Optimizer{LearningRate: math.NaN(), WeightDecay: -1, Beta1: 1, Beta2: 2, Epsilon: 1e-60},
 		Scheduler:     Scheduler{Type: "cosine"},
 		EarlyStopping: &EarlyStopping{Metric: "r2", Patience: 0, MinDelta: -1},
@@ -31,7 +31,7 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, fault.Invalid, fault.Of(err))
 	for _, want := range []string{
-		"hidden layer 1 has width 0", `"elu"`, "dropout 1", "0 epochs", "batches of -1 rows", "learning rate NaN", "weight decay -1",
+		"hidden layer 1 has width 0", `norm "group"`, "residual with hidden layers of [5 0]", `"elu"`, "dropout 1", "0 epochs", "batches of -1 rows", "learning rate NaN", "weight decay -1",
 		"beta1 1", "beta2 2", "epsilon 1e-60", `scheduler "cosine"`, `by "r2"`, "patience 0", "least change of -1", "binary task of 3 classes",
 	} {
 		assert.ErrorContains(t, err, want)

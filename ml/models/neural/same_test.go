@@ -42,6 +42,8 @@ func trials() []trial {
 	gelu.Activation, gelu.Dropout = GELU, 0.1
 	silu := base
 	silu.Activation, silu.Hidden, silu.BatchSize = SiLU, []int{40, 20}, 600
+	normed := base
+	normed.Norm, normed.Residual, normed.Hidden, normed.BatchSize, normed.Dropout = LayerNorm, true, []int{20, 20, 20}, 600, 0.1
 	flat := base
 	flat.Hidden, flat.BatchSize = nil, 513
 	wide := base
@@ -55,6 +57,7 @@ func trials() []trial {
 		{"regression with sigmoid", sigmoid, regression, linear(1, 1500), linear(2, 800)},
 		{"regression with gelu", gelu, regression, linear(1, 1500), linear(2, 800)},
 		{"three classes with silu", silu, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
+		{"layer norm and residual blocks", normed, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"batches of one shard", single, twoClasses, xor(1, 900), xor(2, 300)},
 		{"wide, updated by all threads", wide, three, blobs(1, 500, 5, 3), blobs(2, 50, 5, 3)},
 		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},

@@ -11,39 +11,51 @@ import (
 
 // shape is a network's layers, and where their parameters are in the one flat
 // vector that gradients, sums, moments and weights share. In it, each layer has
-// its weights, packed as kernels.Dense has them, and then its bias; what is
-// padding is zero in all of them and stays so.
+// its weights, packed as kernels.Dense has them, and then its bias, and a hidden
+// layer that is normalised the scale and shift of that; what is padding is zero
+// in all of them and stays so.
 type shape struct {
 	layers    []layer
-	numParams int // floats of the flat vector, padding included
-	rows      int // of a shard
+	norm      Norm // of the hidden layers
+	numParams int  // floats of the flat vector, padding included
+	rows      int  // of a shard
 }
 
 // layer is one layer of a shape.
 type layer struct {
 	kernels.Dense
-	first int // of its weights in the flat vector; the bias follows them
+	first int  // of its weights in the flat vector; the bias follows them
+	norm  bool // whether scale and shift follow the bias
+}
+
+// end is where the layer's part of the flat vector ends.
+func (l layer) end() int {
+	if l.norm {
+		return l.first + l.WeightLen() + 3*l.BiasLen()
+	}
+	return l.first + l.WeightLen() + l.BiasLen()
 }
 
 // maxParams bounds the flat vector: 4 GiB of weights, and as much again for
 // each of the four or so vectors of its length that training keeps.
 const maxParams = 1 << 30
 
-func newShape(numFeatures int, hidden []int, numOutputs int) (shape, error) {
+func newShape(numFeatures int, hidden []int, numOutputs int, norm Norm) (shape, error) {
 	widths := slices.Concat([]int{numFeatures}, hidden, []int{numOutputs})
 	if numFeatures < 1 || slices.Max(widths) > MaxWidth {
 		return shape{}, fault.New(fault.Invalid,
 			"neural: %d features, hidden layers of %v and %d outputs, expected 1 to %d of each", numFeatures, hidden, numOutputs, MaxWidth)
 	}
-	var s shape
+	s := shape{norm: norm}
 	for i, in := range widths[:len(widths)-1] {
 		d := kernels.Dense{In: in, Out: widths[i+1]}
 		if float64(s.numParams)+float64(d.In)*float64(kernels.PadCols(d.Out)) > maxParams {
 			return shape{}, fault.New(fault.Invalid,
 				"neural: a network %v has more than %d weights: make its layers narrower", widths, maxParams)
 		}
-		s.layers = append(s.layers, layer{Dense: d, first: s.numParams})
-		s.numParams += d.WeightLen() + d.BiasLen()
+		l := layer{Dense: d, first: s.numParams, norm: norm != NoNorm && i < len(hidden)}
+		s.layers = append(s.layers, l)
+		s.numParams = l.end()
 	}
 	s.rows = shardRows(s.numParams)
 	return s, nil
@@ -76,6 +88,16 @@ func (s shape) bias(flat []float32, i int) []float32 {
 	return flat[first : first+l.BiasLen() : first+l.BiasLen()]
 }
 
+// scale and shift return those of layer i's normalisation in a flat vector.
+func (s shape) scale(flat []float32, i int) []float32 { return s.normed(flat, i, 1) }
+func (s shape) shift(flat []float32, i int) []float32 { return s.normed(flat, i, 2) }
+
+func (s shape) normed(flat []float32, i, k int) []float32 {
+	l := s.layers[i]
+	first := l.first + l.WeightLen() + k*l.BiasLen()
+	return flat[first : first+l.BiasLen() : first+l.BiasLen()]
+}
+
 // layerOf returns the layer that place at of the flat vector belongs to.
 func (s shape) layerOf(at int) int {
 	i, found := slices.BinarySearchFunc(s.layers, at, func(l layer, at int) int { return l.first - at })
@@ -87,7 +109,7 @@ func (s shape) layerOf(at int) int {
 
 // initial returns a new network's parameters: weights and biases uniform in
 // plus or minus 1/sqrt(inputs), keyed by the seed and the layer, drawn in the
-// order of PyTorch's layout.
+// order of PyTorch's layout; scales 1 and shifts 0.
 //
 // Source: PyTorch, torch.nn.Linear.reset_parameters (He et al., ICCV 2015, with
 // a = sqrt(5)).
@@ -99,6 +121,11 @@ func (s shape) initial(seed uint64) []float32 {
 		uniform(w, bound, seed, fmt.Sprintf("neural weights of layer %d", i))
 		l.Pack(s.weights(flat, i), w)
 		uniform(s.bias(flat, i)[:l.Out], bound, seed, fmt.Sprintf("neural bias of layer %d", i))
+		if l.norm {
+			for k := range l.Out {
+				s.scale(flat, i)[k] = 1
+			}
+		}
 	}
 	return flat
 }

@@ -18,6 +18,8 @@ type golden struct {
 	Name       string
 	Hidden     []int
 	Activation Activation
+	Norm       Norm
+	Residual   bool
 
 	Features, Classes    int
 	X                    []float32
@@ -36,6 +38,7 @@ type tensorOf struct {
 func (g *golden) config() Config {
 	c := DefaultConfig()
 	c.Hidden, c.Activation = g.Hidden, g.Activation
+	c.Norm, c.Residual = g.Norm, g.Residual
 	return c
 }
 

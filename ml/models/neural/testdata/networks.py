@@ -16,10 +16,18 @@ class Net(nn.Module):
         widths = [FEATURES] + case["hidden"] + [CLASSES]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
         self.act = ACT[case["activation"]]()
+        self.case = case
+        norm = {"layer": nn.LayerNorm}.get(case.get("norm"))
+        if norm:
+            self.norms = nn.ModuleList(norm(n) for n in case["hidden"])
 
     def forward(self, x):
         for i, layer in enumerate(self.layers[:-1]):
-            x = self.act(layer(x))
+            h = layer(x)
+            if hasattr(self, "norms"):
+                h = self.norms[i](h)
+            h = self.act(h)
+            x = x + h if self.case.get("residual") and i > 0 and h.shape == x.shape else h
         return self.layers[-1](x)
 
 
@@ -36,6 +44,9 @@ for case in [
     {"name": "relu", "hidden": [7, 6], "activation": "relu"},
     {"name": "gelu", "hidden": [7, 6], "activation": "gelu"},
     {"name": "silu", "hidden": [7, 6], "activation": "silu"},
+    {"name": "layer norm", "hidden": [7, 6], "activation": "relu", "norm": "layer"},
+    {"name": "residual", "hidden": [5, 5, 6, 6], "activation": "tanh", "residual": True},
+    {"name": "layer norm and residual", "hidden": [6, 6, 6, 4], "activation": "gelu", "norm": "layer", "residual": True},
 ]:
     x = torch.randn(ROWS, FEATURES).double()
     y = torch.randint(CLASSES, (ROWS,))
