@@ -2,16 +2,19 @@ package kernels
 
 import "math"
 
-// AdamW is Adam with decoupled weight decay. The fields are those of PyTorch's
-// torch.optim.AdamW; their defaults there are in brackets.
+// AdamW is Adam, with decoupled weight decay, or with L2, or with none. The
+// fields are those of PyTorch's torch.optim.AdamW and torch.optim.Adam (whose
+// weight_decay is L2); the defaults of the first are in brackets.
 //
 // Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR
-// 2019, algorithm 2, in the form that PyTorch gives it.
+// 2019, algorithm 2, in the form that PyTorch gives it; and Kingma and Ba, Adam,
+// ICLR 2015, algorithm 1.
 type AdamW struct {
 	LearningRate float64 // of this iteration [1e-3]
 	Beta1, Beta2 float64 // decay of the two moments [0.9, 0.999]
 	Epsilon      float64 // added to the root of the second moment [1e-8]
-	WeightDecay  float64 // [1e-2]
+	WeightDecay  float64 // times the learning rate and the weight, off the weight [1e-2]
+	L2           float64 // times the weight, is added to the gradient before the moments see it [0]
 }
 
 // DefaultAdamW returns PyTorch's defaults.
@@ -29,6 +32,7 @@ type adam struct {
 	step        float32 // -learning rate / (1 - beta1^t)
 	correction2 float32 // 1 / sqrt(1 - beta2^t)
 	epsilon     float32
+	l2          float32
 }
 
 // Update makes iteration t, from 1 on, of the optimizer: it moves weights w
@@ -45,8 +49,9 @@ func (o AdamW) update(variant Variant, w, m, v, g []float32, t int64) {
 		done = adamVector(variant, &a, w, m, v, g)
 	}
 	for i := done; i < len(w); i++ {
-		m[i] = fma(a.rest1, g[i]-m[i], m[i])
-		v[i] = fma(v[i], a.beta2, float32(float32(g[i]*g[i])*a.rest2))
+		x := fma(a.l2, w[i], g[i])
+		m[i] = fma(a.rest1, x-m[i], m[i])
+		v[i] = fma(v[i], a.beta2, float32(float32(x*x)*a.rest2))
 		root := fma(float32(math.Sqrt(float64(v[i]))), a.correction2, a.epsilon)
 		w[i] = fma(a.step, m[i]/root, float32(w[i]*a.decay))
 	}
@@ -60,15 +65,16 @@ func (o AdamW) at(t int64) adam {
 		beta2:       float32(o.Beta2),
 		rest2:       float32(1 - o.Beta2),
 		decay:       float32(1 - float64(o.LearningRate*o.WeightDecay)),
-		step:        float32(-o.LearningRate / (1 - power(o.Beta1, t))),
-		correction2: float32(1 / math.Sqrt(1-power(o.Beta2, t))),
+		step:        float32(-o.LearningRate / (1 - Power(o.Beta1, t))),
+		correction2: float32(1 / math.Sqrt(1-Power(o.Beta2, t))),
 		epsilon:     float32(o.Epsilon),
+		l2:          float32(o.L2),
 	}
 }
 
-// power returns b^n by squaring: multiplications only, the same on any machine,
+// Power returns b^n by squaring: multiplications only, the same on any machine,
 // which math.Pow does not promise.
-func power(b float64, n int64) float64 {
+func Power(b float64, n int64) float64 {
 	p := 1.0
 	for ; n > 0; n >>= 1 {
 		if n&1 == 1 {

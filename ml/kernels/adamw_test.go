@@ -8,13 +8,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// PyTorch's _single_tensor_adamw, in float64.
+// PyTorch's _single_tensor_adamw with the L2 of _single_tensor_adam, in float64.
 func TestAdamWIsTheFormula(t *testing.T) {
 	t.Parallel()
 	const n, iterations = 100, 300
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, v := range variants() {
-		o := AdamW{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.05}
+		o := AdamW{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.05, L2: 0.02}
 		w, m, s, g := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
 		noise(r, w)
 		var dw, dm, ds [n]float64
@@ -25,7 +25,7 @@ func TestAdamWIsTheFormula(t *testing.T) {
 			noise(r, g)
 			o.update(v, w, m, s, g, at)
 			for i := range dw {
-				x := float64(g[i])
+				x := float64(g[i]) + o.L2*dw[i]
 				dw[i] *= 1 - o.LearningRate*o.WeightDecay
 				dm[i] += (1 - o.Beta1) * (x - dm[i])
 				ds[i] = o.Beta2*ds[i] + (1-o.Beta2)*x*x
@@ -44,7 +44,7 @@ func TestAdamWIsTheFormula(t *testing.T) {
 func TestPowerIsPower(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int64{0, 1, 2, 3, 10, 1000, 123457} {
-		if got, want := power(0.999, n), math.Pow(0.999, float64(n)); math.Abs(got-want) > 1e-11*want {
+		if got, want := Power(0.999, n), math.Pow(0.999, float64(n)); math.Abs(got-want) > 1e-11*want {
 			t.Errorf("0.999^%d = %v, expected %v", n, got, want)
 		}
 	}

@@ -34,6 +34,8 @@ func TestKernelsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPer
 			"cross entropy":   func() { crossEntropy(v, z, labels, 1, loss) },
 			"squared error":   func() { SquaredError(z, z, 1, loss) },
 			"adamw":           func() { DefaultAdamW().update(v, w, m, s, dw, 1) },
+			"sgd":             func() { SGD{Momentum: 0.9}.update(v, w, m, dw) },
+			"sum of squares":  func() { sumSquares(v, dw) },
 			"add fixed":       func() { addFixed(v, acc, dw, 1) },
 			"from fixed":      func() { fromFixed(v, dw, acc, 1) },
 		}

@@ -123,6 +123,12 @@ func addRows512(sum, grad *float32, rows, vectors, stride int64)
 func adam512(w, m, v, grad *float32, vectors int64, a *adam)
 
 //go:noescape
+func sgd512(w, buffer, grad *float32, vectors int64, s *sgd)
+
+//go:noescape
+func sumSquares512(sums *float64, grad *float32, groups int64)
+
+//go:noescape
 func addFixed512(acc *int64, grad *float32, vectors int64, scale float64) bool
 
 //go:noescape
@@ -205,6 +211,12 @@ func addRows256(sum, grad *float32, rows, vectors, stride int64)
 
 //go:noescape
 func adam256(w, m, v, grad *float32, vectors int64, a *adam)
+
+//go:noescape
+func sgd256(w, buffer, grad *float32, vectors int64, s *sgd)
+
+//go:noescape
+func sumSquares256(sums *float64, grad *float32, groups int64)
 
 //go:noescape
 func addFixed256(acc *int64, grad *float32, vectors int64, scale float64) bool

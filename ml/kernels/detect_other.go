@@ -15,6 +15,8 @@ func softmaxVector(Variant, Matrix) bool                                        
 func crossVector(Variant, Matrix, []int32, float32, []float32) bool             { return false }
 func mapVector(Variant, function, Matrix) bool                                  { return false }
 func slopeVector(Variant, function, Matrix, Matrix) bool                        { return false }
+func sgdVector(Variant, *sgd, []float32, []float32, []float32) int              { return 0 }
+func sumSquaresVector(Variant, *[lanes]float64, []float32) int                  { return 0 }
 func adamVector(Variant, *adam, []float32, []float32, []float32, []float32) int { return 0 }
 func addFixedVector(Variant, []int64, []float32, float64) (int, bool)           { return 0, true }
 func fromFixedVector(Variant, []float32, []int64, float64) int                  { return 0 }

@@ -16,6 +16,38 @@ func adamVector(variant Variant, a *adam, w, m, v, g []float32) int {
 	return n
 }
 
+// sgdVector updates whole vectors and returns the number of elements done.
+func sgdVector(variant Variant, s *sgd, w, buffer, g []float32) int {
+	width := variant.width()
+	n := len(w) / width * width
+	for i := 0; i < n; {
+		count := min(maxChunk, n-i)
+		if variant == AVX512 {
+			sgd512(&w[i], &buffer[i], &g[i], int64(count/width), s)
+		} else {
+			sgd256(&w[i], &buffer[i], &g[i], int64(count/width), s)
+		}
+		i += count
+	}
+	return n
+}
+
+// sumSquaresVector adds whole groups of 16 elements and returns the number of
+// elements done.
+func sumSquaresVector(variant Variant, sums *[lanes]float64, g []float32) int {
+	n := len(g) / lanes * lanes
+	for i := 0; i < n; {
+		count := min(maxChunk, n-i)
+		if variant == AVX512 {
+			sumSquares512(&sums[0], &g[i], int64(count/lanes))
+		} else {
+			sumSquares256(&sums[0], &g[i], int64(count/lanes))
+		}
+		i += count
+	}
+	return n
+}
+
 // addFixedVector adds whole vectors and returns the number of elements done,
 // and whether all of them were in range.
 func addFixedVector(v Variant, acc []int64, g []float32, scale float64) (int, bool) {

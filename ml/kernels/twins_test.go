@@ -182,6 +182,7 @@ func TestOptimizersAreTwins(t *testing.T) {
 			s[i] = max(s[i], 0)
 		}
 		o := DefaultAdamW()
+		o.L2 = rapid.SampledFrom([]float64{0, 0.01}).Draw(t, "l2")
 		at := int64(rapid.IntRange(1, 1000).Draw(t, "iteration"))
 		ww, wm, ws := slices.Clone(w), slices.Clone(m), slices.Clone(s)
 		o.update(Portable, ww, wm, ws, g, at)
@@ -191,6 +192,31 @@ func TestOptimizersAreTwins(t *testing.T) {
 			bitwise(t, v, "weights", gw, ww)
 			bitwise(t, v, "first moment", gm, wm)
 			bitwise(t, v, "second moment", gs, ws)
+		}
+	})
+}
+
+func TestSGDsAndNormsAreTwins(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r := randomSource(t)
+		n := rapid.IntRange(1, 100).Draw(t, "n")
+		w, buffer, g := make([]float32, n), make([]float32, n), make([]float32, n)
+		noise(r, w)
+		noise(r, buffer)
+		noise(r, g)
+		wild(t, r, g)
+		o := SGD{LearningRate: 0.01, Momentum: 0.9, WeightDecay: 0.05, Nesterov: rapid.Bool().Draw(t, "nesterov")}
+		ww, wb, norm := slices.Clone(w), slices.Clone(buffer), sumSquares(Portable, g)
+		o.update(Portable, ww, wb, g)
+		for _, v := range variants() {
+			gw, gb := slices.Clone(w), slices.Clone(buffer)
+			o.update(v, gw, gb, g)
+			bitwise(t, v, "weights", gw, ww)
+			bitwise(t, v, "momentum", gb, wb)
+			if got := sumSquares(v, g); got != norm && (got == got || norm == norm) {
+				t.Fatalf("%v: the sum of squares is %v, expected %v", v, got, norm)
+			}
 		}
 	})
 }
@@ -268,6 +294,10 @@ func TestNoRowsAreNoTrouble(t *testing.T) {
 		softmax(v, y)
 		crossEntropy(v, y, nil, 1, nil)
 		DefaultAdamW().update(v, nil, nil, nil, nil, 1)
+		SGD{}.update(v, nil, nil, nil)
+		if sumSquares(v, nil) != 0 {
+			t.Errorf("%v: nothing has a norm", v)
+		}
 		if !addFixed(v, nil, nil, 1) {
 			t.Errorf("%v: nothing did not fit", v)
 		}

@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// adam writes the kernel of AdamW; a holds the constants in the order of the
+// adam writes the kernel of Adam and AdamW; a holds the constants in the order of the
 // Go type adam.
 func (u *unit) adam() {
 	u.begin(u.name("adam"), "(w, m, v, grad *float32, vectors int64, a *adam)", 48)
@@ -12,12 +12,14 @@ func (u *unit) adam() {
 	u.op("MOVQ", "grad+24(FP)", "DX")
 	u.op("MOVQ", "vectors+32(FP)", "R8")
 	u.op("MOVQ", "a+40(FP)", "DI")
-	for i := range 7 {
+	for i := range 8 {
 		u.op("VBROADCASTSS", at(4*i, "DI"), u.v(6+i))
 	}
-	rest1, beta2, rest2, decay, step, correction2, epsilon := u.v(6), u.v(7), u.v(8), u.v(9), u.v(10), u.v(11), u.v(12)
+	rest1, beta2, rest2, decay, step, correction2, epsilon, l2 := u.v(6), u.v(7), u.v(8), u.v(9), u.v(10), u.v(11), u.v(12), u.v(13)
 	u.label("next")
+	u.op("VMOVUPS", "(AX)", u.v(3)) // w
 	u.op("VMOVUPS", "(DX)", u.v(0)) // g
+	u.op("VFMADD231PS", l2, u.v(3), u.v(0))
 	u.op("VMOVUPS", "(BX)", u.v(1)) // m
 	u.op("VSUBPS", u.v(1), u.v(0), u.v(2))
 	u.op("VFMADD231PS", u.v(2), rest1, u.v(1))
@@ -29,10 +31,67 @@ func (u *unit) adam() {
 	u.op("VSQRTPS", u.v(0), u.v(0))
 	u.op("VFMADD213PS", epsilon, correction2, u.v(0))
 	u.op("VDIVPS", u.v(0), u.v(1), u.v(1))
-	u.op("VMULPS", "(AX)", decay, u.v(2))
+	u.op("VMULPS", u.v(3), decay, u.v(2))
 	u.op("VFMADD231PS", u.v(1), step, u.v(2))
 	u.op("VMOVUPS", u.v(2), "(AX)")
 	u.next("next", "R8", "AX", "BX", "CX", "DX")
+	u.end()
+}
+
+// sgd writes the kernel of SGD; s holds the constants in the order of the Go
+// type sgd.
+func (u *unit) sgd() {
+	u.begin(u.name("sgd"), "(w, buffer, grad *float32, vectors int64, s *sgd)", 40)
+	u.op("MOVQ", "w+0(FP)", "AX")
+	u.op("MOVQ", "buffer+8(FP)", "BX")
+	u.op("MOVQ", "grad+16(FP)", "DX")
+	u.op("MOVQ", "vectors+24(FP)", "R8")
+	u.op("MOVQ", "s+32(FP)", "DI")
+	for i := range 5 {
+		u.op("VBROADCASTSS", at(4*i, "DI"), u.v(6+i))
+	}
+	l2, momentum, own, ahead, step := u.v(6), u.v(7), u.v(8), u.v(9), u.v(10)
+	u.label("next")
+	u.op("VMOVUPS", "(AX)", u.v(0)) // w
+	u.op("VMOVUPS", "(DX)", u.v(1)) // g
+	u.op("VFMADD231PS", l2, u.v(0), u.v(1))
+	u.op("VMOVUPS", "(BX)", u.v(2)) // buffer
+	u.op("VFMADD213PS", u.v(1), momentum, u.v(2))
+	u.op("VMOVUPS", u.v(2), "(BX)")
+	u.op("VMULPS", own, u.v(1), u.v(1))
+	u.op("VFMADD231PS", ahead, u.v(2), u.v(1))
+	u.op("VFMADD231PS", step, u.v(1), u.v(0))
+	u.op("VMOVUPS", u.v(0), "(AX)")
+	u.next("next", "R8", "AX", "BX", "DX")
+	u.end()
+}
+
+// sumSquares writes the kernel of SumSquares: it adds the squares to 16 sums of
+// float64, each of which takes every sixteenth element.
+func (u *unit) sumSquares() {
+	u.begin(u.name("sumSquares"), "(sums *float64, grad *float32, groups int64)", 24)
+	u.op("MOVQ", "sums+0(FP)", "DI")
+	u.op("MOVQ", "grad+8(FP)", "SI")
+	u.op("MOVQ", "groups+16(FP)", "CX")
+	low, parts, size := y, 2, 32
+	if u.isa == avx2 {
+		low, parts, size = x, 4, 16
+	}
+	for i := range parts {
+		u.op("VMOVUPD", at(u.bytes()*i, "DI"), u.v(i))
+	}
+	u.label("next")
+	for i := range parts {
+		u.op("VMOVUPS", at(size*i, "SI"), low(4+i))
+		u.op("VCVTPS2PD", low(4+i), u.v(4+i))
+		u.op("VFMADD231PD", u.v(4+i), u.v(4+i), u.v(i))
+	}
+	u.op("ADDQ", "$64", "SI")
+	u.op("DECQ", "CX")
+	u.op("JNZ", "next")
+	for i := range parts {
+		u.op("VMOVUPD", u.v(i), at(u.bytes()*i, "DI"))
+	}
 	u.end()
 }
 

@@ -31,6 +31,8 @@ func files() map[string][]byte {
 		u.maskRows()
 		u.addRows()
 		u.adam()
+		u.sgd()
+		u.sumSquares()
 		u.addFixed()
 		u.fromFixed()
 		u.softmaxRows()
