@@ -221,18 +221,27 @@ func configOf(t *spec.Train) neural.Config {
 	c := neural.Config{
 		Hidden: t.Model.Hidden, Activation: neural.Activation(t.Model.Activation), Dropout: t.Model.Dropout,
 		Norm: neural.Norm(t.Model.Norm), Residual: t.Model.Residual,
-		Optimizer: neural.Optimizer{
-			LearningRate: t.Optimizer.LearningRate, WeightDecay: t.Optimizer.WeightDecay,
-			Beta1: t.Optimizer.Beta1, Beta2: t.Optimizer.Beta2, Epsilon: t.Optimizer.Epsilon,
-		},
-		Scheduler: neural.Scheduler{
-			Type: neural.SchedulerType(t.Scheduler.Type), Factor: t.Scheduler.Factor,
-			Patience: t.Scheduler.Patience, MinLearningRate: t.Scheduler.MinLearningRate,
-		},
+		Optimizer: optimizerOf(t.Optimizer), Scheduler: schedulerOf(t.Scheduler),
 		Epochs: t.Epochs, BatchSize: t.BatchSize, Seed: t.Seed,
 	}
 	if s := t.EarlyStopping; s != nil {
 		c.EarlyStopping = &neural.EarlyStopping{Metric: s.Metric, Patience: s.Patience, MinDelta: s.MinDelta}
 	}
 	return c
+}
+
+func optimizerOf(o spec.Optimizer) neural.Optimizer {
+	return neural.Optimizer{
+		Type: neural.OptimizerType(o.Type), LearningRate: o.LearningRate, WeightDecay: o.WeightDecay,
+		Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Momentum: o.Momentum, Nesterov: o.Nesterov,
+		ClipNorm: o.ClipNorm, ClipValue: o.ClipValue,
+	}
+}
+
+func schedulerOf(s spec.Scheduler) neural.Scheduler {
+	return neural.Scheduler{
+		Type: neural.SchedulerType(s.Type), Interval: neural.Interval(s.Interval), Factor: s.Factor, Every: s.Every,
+		Patience: s.Patience, MinLearningRate: s.MinLearningRate,
+		WarmupIterations: s.WarmupIterations, WarmupEpochs: s.WarmupEpochs, WarmupStart: s.WarmupStart,
+	}
 }

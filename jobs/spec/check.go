@@ -19,6 +19,7 @@ func (d *decoder) fill(s *Spec, n *node) {
 		}
 	case s.Train != nil:
 		fillSplit(s.Train, n)
+		fillOptimizer(&s.Train.Optimizer, n.lookup("optimizer"))
 	}
 }
 
@@ -119,6 +120,8 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 		d.checkMetric(t, n)
 	}
 	d.needsValidation(t, n)
+	d.checkOptimizer(t.Optimizer, n)
+	d.checkScheduler(t, n)
 	d.checkColumns(t.Columns, n.lookup("columns"))
 	d.checkSlices(t, n.lookup("slices"))
 	if contains(t.Columns.Include, t.Target) {

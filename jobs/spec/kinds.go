@@ -115,20 +115,29 @@ type Model struct {
 
 // Optimizer is how the weights follow the gradient.
 type Optimizer struct {
-	Type         string  `json:"type" spec:"enum=adamw" default:"adamw" doc:"the algorithm: adamw"`
+	Type         string  `json:"type" spec:"enum=adamw|adam|sgd" default:"adamw" doc:"the algorithm: adamw, adam (weight decay in the gradient) or sgd"`
 	LearningRate float64 `json:"learning_rate" spec:"above=0,max=10" default:"0.001" doc:"the size of a step"`
-	WeightDecay  float64 `json:"weight_decay" spec:"min=0,max=10" default:"0.01" doc:"the share, times the learning rate, by which weights shrink at each step"`
-	Beta1        float64 `json:"beta1" spec:"min=0,below=1" default:"0.9" doc:"the decay of the mean of gradients"`
-	Beta2        float64 `json:"beta2" spec:"min=0,below=1" default:"0.999" doc:"the decay of the mean of squared gradients"`
-	Epsilon      float64 `json:"epsilon" spec:"above=0,max=1" default:"1e-8" doc:"what is added to the root of the second mean"`
+	WeightDecay  float64 `json:"weight_decay" spec:"min=0,max=10" default:"0.01" doc:"of adamw, the share, times the learning rate, by which weights shrink at each step; of adam and sgd, where it is 0 by default, what of the weights is added to the gradient"`
+	Beta1        float64 `json:"beta1" spec:"min=0,below=1" default:"0.9" doc:"of adamw and adam, the decay of the mean of gradients"`
+	Beta2        float64 `json:"beta2" spec:"min=0,below=1" default:"0.999" doc:"of adamw and adam, the decay of the mean of squared gradients"`
+	Epsilon      float64 `json:"epsilon" spec:"above=0,max=1" default:"1e-8" doc:"of adamw and adam, what is added to the root of the second mean"`
+	Momentum     float64 `json:"momentum" spec:"min=0,below=1" default:"0" doc:"of sgd, the decay of the sum of gradients that the weights follow; 0 is none"`
+	Nesterov     bool    `json:"nesterov" default:"false" doc:"of sgd with momentum, whether it is Nesterov's"`
+	ClipNorm     float64 `json:"clip_norm" spec:"min=0,max=1000000" default:"0" doc:"shrink gradients whose norm over all weights is larger; 0 means never"`
+	ClipValue    float64 `json:"clip_value" spec:"min=0,max=1000000" default:"0" doc:"bring each element of the gradient to within so far of 0; 0 means as it is"`
 }
 
-// Scheduler is how the learning rate changes from epoch to epoch.
+// Scheduler is how the learning rate changes.
 type Scheduler struct {
-	Type            string  `json:"type" spec:"enum=constant|reduce_on_plateau" default:"constant" doc:"constant, or reduce_on_plateau: multiply by factor when the validation loss has not improved for patience epochs"`
-	Factor          float64 `json:"factor" spec:"above=0,below=1" default:"0.1" doc:"what reduce_on_plateau multiplies the learning rate by"`
-	Patience        int     `json:"patience" spec:"min=0,max=100000" default:"10" doc:"epochs without improvement that reduce_on_plateau lets pass"`
-	MinLearningRate float64 `json:"min_learning_rate" spec:"min=0,max=10" default:"0" doc:"the learning rate that reduce_on_plateau stops at"`
+	Type             string  `json:"type" spec:"enum=constant|reduce_on_plateau|cosine|step|exponential" default:"constant" doc:"constant; reduce_on_plateau: multiply by factor when the validation loss has not improved for patience epochs; cosine: fall to min_learning_rate at the last epoch; step: multiply by factor every so many epochs; exponential: after each"`
+	Interval         string  `json:"interval" spec:"enum=epoch|iteration" default:"epoch" doc:"what cosine, step and exponential count: epochs, or iterations (updates)"`
+	Factor           float64 `json:"factor" spec:"above=0,below=1" default:"0.1" doc:"what reduce_on_plateau, step and exponential multiply the learning rate by"`
+	Every            int     `json:"every" spec:"min=1,max=1000000000" default:"10" doc:"how many intervals apart step does so"`
+	Patience         int     `json:"patience" spec:"min=0,max=100000" default:"10" doc:"epochs without improvement that reduce_on_plateau lets pass"`
+	MinLearningRate  float64 `json:"min_learning_rate" spec:"min=0,max=10" default:"0" doc:"the learning rate that reduce_on_plateau stops at, and cosine ends at"`
+	WarmupIterations int     `json:"warmup_iterations" spec:"min=0,max=1000000000" default:"0" doc:"updates over which the learning rate first rises to its full size; the scheduler counts from there"`
+	WarmupEpochs     int     `json:"warmup_epochs" spec:"min=0,max=100000" default:"0" doc:"the same in epochs; it rises at each update in them"`
+	WarmupStart      float64 `json:"warmup_start" spec:"min=0,max=1" default:"0.3333333333333333" doc:"the share of the learning rate that a warm-up starts from"`
 }
 
 // EarlyStopping ends training when a metric of the validation rows no longer

@@ -44,36 +44,6 @@ type Config struct {
 	Seed          uint64         // of weights, the order of rows, and dropout
 }
 
-// Optimizer is AdamW. Weights and biases decay alike.
-//
-// Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR
-// 2019, algorithm 2, with the schedule multiplier and learning rate in one, as
-// PyTorch has it.
-type Optimizer struct {
-	LearningRate float64
-	WeightDecay  float64 // times the learning rate: the share by which weights shrink at each step
-	Beta1        float64 // the decay of the mean of gradients
-	Beta2        float64 // the decay of the mean of squared gradients
-	Epsilon      float64 // is added to the root of the second mean
-}
-
-// SchedulerType is a way to change the learning rate.
-type SchedulerType string
-
-// The schedulers.
-const (
-	Constant        SchedulerType = "constant"
-	ReduceOnPlateau SchedulerType = "reduce_on_plateau"
-)
-
-// Scheduler is how the learning rate changes from epoch to epoch.
-type Scheduler struct {
-	Type            SchedulerType
-	Factor          float64 // what ReduceOnPlateau multiplies the learning rate by
-	Patience        int     // epochs without improvement of the validation loss that it lets pass
-	MinLearningRate float64 // where it stops
-}
-
 // EarlyStopping ends training when a metric of the validation rows no longer
 // improves.
 type EarlyStopping struct {
@@ -94,8 +64,8 @@ func DefaultConfig() Config {
 	return Config{
 		Hidden:     []int{64, 32},
 		Activation: ReLU,
-		Optimizer:  Optimizer{LearningRate: 1e-3, WeightDecay: 0.01, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8},
-		Scheduler:  Scheduler{Type: Constant, Factor: 0.1, Patience: 10},
+		Optimizer:  Optimizer{Type: AdamW, LearningRate: 1e-3, WeightDecay: 0.01, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8},
+		Scheduler:  Scheduler{Type: Constant, Interval: ByEpoch, Factor: 0.1, Every: 10, Patience: 10, WarmupStart: 1.0 / 3},
 		Epochs:     20,
 		BatchSize:  1024,
 		Seed:       42,
@@ -136,26 +106,6 @@ func (c Config) Validate(p models.Problem) error {
 // widthsRepeat reports whether a hidden layer is as wide as the one before it.
 func (c Config) widthsRepeat() bool {
 	return len(slices.Compact(slices.Clone(c.Hidden))) < len(c.Hidden)
-}
-
-func (o Optimizer) validate(must func(bool, string, ...any)) {
-	must(o.LearningRate > 0 && o.LearningRate <= 10, "learning rate %v, expected above 0 and at most 10", o.LearningRate)
-	must(o.WeightDecay >= 0 && o.WeightDecay <= 10, "weight decay %v, expected 0 to 10", o.WeightDecay)
-	must(o.Beta1 >= 0 && o.Beta1 < 1, "beta1 %v, expected 0 to below 1", o.Beta1)
-	must(o.Beta2 >= 0 && o.Beta2 < 1, "beta2 %v, expected 0 to below 1", o.Beta2)
-	must(float32(o.Epsilon) > 0 && o.Epsilon <= 1, "epsilon %v, expected above 0 and at most 1", o.Epsilon)
-}
-
-func (s Scheduler) validate(must func(bool, string, ...any)) {
-	switch s.Type {
-	case Constant:
-	case ReduceOnPlateau:
-		must(s.Factor > 0 && s.Factor < 1, "scheduler factor %v, expected above 0 and below 1", s.Factor)
-		must(s.Patience >= 0, "scheduler patience %d, expected at least 0", s.Patience)
-		must(s.MinLearningRate >= 0, "least learning rate %v, expected at least 0", s.MinLearningRate)
-	default:
-		must(false, "unknown scheduler %q, expected constant or reduce_on_plateau", s.Type)
-	}
 }
 
 func (e *EarlyStopping) validate(task metrics.Task, must func(bool, string, ...any)) {

@@ -11,8 +11,8 @@
 // shard is computed in float32, in an order that every kind of processor keeps,
 // and added in fixed point to sums of int64 (fixed.go). Ranks and threads take
 // shards as they come; integers are added, once over the threads and once over
-// the ranks, divided once, and every rank takes the same AdamW step. Weights,
-// the order of rows and dropout are keyed by the seed and by what they are for
+// the ranks, divided once, and every rank takes the same
+// optimizer step. Weights, the order of rows and dropout are keyed by the seed and by what they are for
 // (layer, epoch, iteration, row), never drawn from a running stream. So the
 // model's bytes are the same for any world size, number of threads, processor
 // and history of interruptions.

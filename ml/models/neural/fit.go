@@ -60,7 +60,9 @@ type fit struct {
 	order             *order
 
 	*state
-	optimizer  kernels.AdamW
+	mover      mover
+	rates      rates
+	squaresOf  []float64   // the sum of the squared gradient, of each piece
 	transposed [][]float32 // of the weights of each layer, for the gradient
 	crew       *crew
 	current    batch
@@ -94,10 +96,10 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 	if err := f.begin(); err != nil {
 		return nil, err
 	}
-	c := e.config.Optimizer
-	f.optimizer = kernels.AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, WeightDecay: c.WeightDecay}
+	f.mover, f.rates = newMover(e.config.Optimizer), newRates(e.config, f.numBatches())
 	f.pieces.size = s.numParams
-	f.work = work{alone: f.alone, shards: f.shards, merge: f.merge, update: f.update}
+	f.squaresOf = make([]float64, (s.numParams+piece-1)/piece)
+	f.work = work{alone: f.alone, shards: f.shards, merge: f.merge, squares: f.squares, update: f.update}
 	return f, f.hire()
 }
 
@@ -109,7 +111,9 @@ func (f *fit) begin() error {
 			schedule: newSchedule(f.config),
 			weights:  f.network.initial(f.config.Seed),
 			first:    kernels.Aligned(n),
-			second:   kernels.Aligned(n),
+		}
+		if f.config.Optimizer.twoMoments() {
+			f.second = kernels.Aligned(n)
 		}
 		return nil
 	}
@@ -117,7 +121,7 @@ func (f *fit) begin() error {
 	if err != nil {
 		return err
 	}
-	if print != f.print || len(s.weights) != n || s.epoch < 0 || s.batch < 0 || s.batch >= f.numBatches() {
+	if print != f.print || len(s.weights) != n || (s.second != nil) != f.config.Optimizer.twoMoments() || s.epoch < 0 || s.batch < 0 || s.batch >= f.numBatches() {
 		return fault.New(fault.Invalid,
 			"neural: the checkpoint is of another fit: model, settings, seed, features and numbers of rows must be the same: train anew, or mend them")
 	}
@@ -221,7 +225,7 @@ func (f *fit) endEpoch(ctx context.Context) error {
 			return f.diverged(fmt.Sprintf("a weight of layer %d is %v", f.network.layerOf(i), w))
 		}
 	}
-	e := models.Epoch{Number: f.epoch + 1, Loss: f.meanLoss(f.train.NumRows), LearningRate: f.learningRate}
+	e := models.Epoch{Number: f.epoch + 1, Loss: f.meanLoss(f.train.NumRows), LearningRate: f.rates.at(f.learningRate, f.iteration-1)}
 	if f.validation.NumRows > 0 {
 		evaluator, err := f.evaluate(ctx)
 		if err != nil {
@@ -268,5 +272,5 @@ func (f *fit) judge(evaluator *metrics.Evaluator, e *models.Epoch) error {
 func (f *fit) diverged(how string) error {
 	return fault.New(fault.Invalid,
 		"neural: training diverged in epoch %d, iteration %d: %s: lower the learning rate (now %v), or look for extreme values in the features",
-		f.epoch+1, f.iteration+1, how, f.learningRate)
+		f.epoch+1, f.iteration+1, how, f.rates.at(f.learningRate, f.iteration))
 }

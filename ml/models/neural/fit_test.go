@@ -113,7 +113,7 @@ func TestLearnsALinearFunction(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()
 	c.Hidden, c.Epochs, c.BatchSize = nil, 60, 64
-	c.Optimizer = Optimizer{LearningRate: 0.02, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
+	c.Optimizer = Optimizer{Type: AdamW, LearningRate: 0.02, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
 	m := fitSolo(t, c, regression, linear(1, 2000), models.Table{}, models.Options{})
 	assert.Less(t, score(t, m, linear(2, 1000), "rmse"), 2.0)
 	assert.Greater(t, score(t, m, linear(2, 1000), "r2"), 0.999)

@@ -23,8 +23,8 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	require.NoError(t, DefaultConfig().Validate(twoClasses))
 	c := Config{
 		Hidden: []int{5, 0}, Activation: "elu", Norm: "group", Residual: true, Dropout: 1, Epochs: 0, BatchSize: -1,
-		Optimizer:     Optimizer{LearningRate: math.NaN(), WeightDecay: -1, Beta1: 1, Beta2: 2, Epsilon: 1e-60},
-		Scheduler:     Scheduler{Type: "cosine"},
+		Optimizer:     Optimizer{Type: Adam, LearningRate: math.NaN(), WeightDecay: -1, Beta1: 1, Beta2: 2, Epsilon: 1e-60, ClipNorm: 1, ClipValue: 1},
+		Scheduler:     Scheduler{Type: "cyclic", WarmupStart: 2, WarmupEpochs: 1, WarmupIterations: 1},
 		EarlyStopping: &EarlyStopping{Metric: "r2", Patience: 0, MinDelta: -1},
 	}
 	err := c.Validate(models.Problem{Task: metrics.Binary, NumClasses: 3})
@@ -32,9 +32,29 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	assert.Equal(t, fault.Invalid, fault.Of(err))
 	for _, want := range []string{
 		"hidden layer 1 has width 0", `norm "group"`, "residual with hidden layers of [5 0]", `"elu"`, "dropout 1", "0 epochs", "batches of -1 rows", "learning rate NaN", "weight decay -1",
-		"beta1 1", "beta2 2", "epsilon 1e-60", `scheduler "cosine"`, `by "r2"`, "patience 0", "least change of -1", "binary task of 3 classes",
+		"beta1 1", "beta2 2", "epsilon 1e-60", `scheduler "cyclic"`, "warm-up from 2", "by iterations and by epochs", "by norm and by value", `by "r2"`, "patience 0", "least change of -1", "binary task of 3 classes",
 	} {
 		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestOptimizersAndSchedulersNameTheirFaults(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Config){
+		`optimizer "lamb"`:          func(c *Config) { c.Optimizer.Type = "lamb" },
+		"momentum 1,":               func(c *Config) { c.Optimizer.Type, c.Optimizer.Momentum = SGD, 1 },
+		"nesterov without momentum": func(c *Config) { c.Optimizer.Type, c.Optimizer.Nesterov = SGD, true },
+		"norms above -1":            func(c *Config) { c.Optimizer.ClipNorm = -1 },
+		"values above +Inf":         func(c *Config) { c.Optimizer.ClipValue = math.Inf(1) },
+		`interval "day"`:            func(c *Config) { c.Scheduler.Type, c.Scheduler.Interval = Cosine, "day" },
+		"least learning rate -1":    func(c *Config) { c.Scheduler.Type, c.Scheduler.MinLearningRate = Cosine, -1 },
+		"steps every 0":             func(c *Config) { c.Scheduler.Type, c.Scheduler.Every = Step, 0 },
+		"factor 1,":                 func(c *Config) { c.Scheduler.Type, c.Scheduler.Factor = Exponential, 1 },
+		"warm-up of -1 iterations":  func(c *Config) { c.Scheduler.WarmupIterations = -1 },
+	} {
+		c := DefaultConfig()
+		change(&c)
+		require.ErrorContains(t, c.Validate(twoClasses), want)
 	}
 }
 

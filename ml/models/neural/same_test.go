@@ -50,6 +50,16 @@ func trials() []trial {
 	wide.Hidden, wide.BatchSize, wide.Epochs, wide.Dropout = []int{300, 140}, 300, 2, 0.1
 	single := dropout
 	single.BatchSize, single.EarlyStopping = 200, nil // one shard: every rank computes it
+	nesterov := dropout                               // a warm-up into a cosine, clipped in batches of three shards
+	nesterov.Optimizer = Optimizer{Type: SGD, LearningRate: 0.1, WeightDecay: 1e-4, Momentum: 0.9, Nesterov: true, ClipNorm: 0.05}
+	nesterov.Scheduler = Scheduler{Type: Cosine, Interval: ByIteration, WarmupIterations: 4, WarmupStart: 0.1}
+	adam := single
+	adam.Optimizer.Type, adam.Optimizer.ClipNorm = Adam, 0.05
+	adam.Scheduler = Scheduler{Type: Step, Interval: ByEpoch, Every: 1, Factor: 0.5, WarmupEpochs: 1}
+	bounded := wide
+	bounded.Optimizer.ClipValue = 0.001
+	clipped := wide
+	clipped.Optimizer.ClipNorm = 0.1
 	three := models.Problem{Task: metrics.Multiclass, NumClasses: 3}
 	return []trial{
 		{"two classes with dropout", dropout, twoClasses, xor(1, 2000), xor(2, 700)},
@@ -60,6 +70,10 @@ func trials() []trial {
 		{"layer norm and residual blocks", normed, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"batches of one shard", single, twoClasses, xor(1, 900), xor(2, 300)},
 		{"wide, updated by all threads", wide, three, blobs(1, 500, 5, 3), blobs(2, 50, 5, 3)},
+		{"nesterov, cosine and clipping", nesterov, twoClasses, xor(1, 2000), xor(2, 700)},
+		{"adam with steps and clipping", adam, twoClasses, xor(1, 900), xor(2, 300)},
+		{"wide, clipped by value", bounded, three, blobs(1, 500, 5, 3), models.Table{}},
+		{"wide, clipped by norm", clipped, three, blobs(1, 500, 5, 3), models.Table{}},
 		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},
 	}
 }

@@ -24,20 +24,23 @@ type state struct {
 	history []models.Epoch
 
 	// flat vectors
-	weights, first, second []float32 // parameters, and AdamW's moments
+	weights, first, second []float32 // parameters, and what the optimizer remembers; second is nil when it has one vector
 	bestWeights            []float32 // of the best epoch; nil when there is none yet
 }
 
 const (
-	stateVersion = 1
+	stateVersion = 2
 	stateMagic   = "TRNN"
 )
 
 // fingerprint tells checkpoints of one fit from those of another. The number of
-// epochs is no part of it: training may go on longer than was planned.
+// epochs is no part of it, unless the learning rate follows from it: training may go
+// on longer than was planned.
 func (e *Estimator) fingerprint(train, validation models.Table) (xxh3.Uint128, error) {
 	c := e.config
-	c.Epochs = 0
+	if c.Scheduler.Type != Cosine { // which reaches its end with the last epoch
+		c.Epochs = 0
+	}
 	b, err := c.canonical()
 	if err != nil {
 		return xxh3.Uint128{}, err
@@ -52,9 +55,11 @@ func (s *state) encode(fingerprint xxh3.Uint128) ([]byte, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "neural: checkpoint: %w", err)
 	}
-	vectors := [][]float32{s.weights, s.first, s.second}
-	if s.bestWeights != nil {
-		vectors = append(vectors, s.bestWeights)
+	vectors, kinds := [][]float32{s.weights, s.first}, byte(0)
+	for i, more := range [][]float32{s.second, s.bestWeights} {
+		if more != nil {
+			vectors, kinds = append(vectors, more), kinds|1<<i
+		}
 	}
 	b := make([]byte, 0, len(history)+len(vectors)*4*len(s.weights)+256)
 	b = append(append(b, stateMagic...), stateVersion)
@@ -65,7 +70,7 @@ func (s *state) encode(fingerprint xxh3.Uint128) ([]byte, error) {
 	}
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(history)))
 	b = append(b, history...)
-	b = append(b, byte(len(vectors)))
+	b = append(b, kinds)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(s.weights)))
 	for _, vector := range vectors {
 		for _, v := range vector {
@@ -124,14 +129,18 @@ func decodeState(b []byte) (*state, xxh3.Uint128, error) {
 	if err := json.Unmarshal(r.take(r.number()), &s.history); err != nil {
 		return nil, none, fault.New(fault.Corrupt, "neural: checkpoint: history: %w", err)
 	}
-	count, size := 0, uint64(0)
-	if c := r.take(1); c != nil {
-		count, size = int(c[0]), r.number()
+	vectors := []*[]float32{&s.weights, &s.first}
+	kinds := r.take(1)
+	for i, more := range []*[]float32{&s.second, &s.bestWeights} {
+		if kinds != nil && kinds[0]&(1<<i) != 0 {
+			vectors = append(vectors, more)
+		}
 	}
-	if (count != 3 && count != 4) || size > maxParams || uint64(len(r.b)) != uint64(count)*4*size {
+	size, count := r.number(), len(vectors)
+	if kinds == nil || kinds[0] > 3 || size > maxParams || uint64(len(r.b)) != uint64(count)*4*size {
 		return nil, none, fault.New(fault.Corrupt, "neural: a checkpoint with %d vectors of %d in %d bytes", count, size, len(r.b))
 	}
-	for _, to := range []*[]float32{&s.weights, &s.first, &s.second, &s.bestWeights}[:count] {
+	for _, to := range vectors {
 		*to = r.floats(int(size))
 	}
 	return s, fingerprint, nil

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/troupe-ml/troupe/internal/fault"
-	"github.com/troupe-ml/troupe/ml/kernels"
 	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
@@ -21,7 +20,7 @@ type batch struct {
 
 // work is what executors do in a step, made once: a method becomes a function by
 // an allocation.
-type work struct{ alone, shards, merge, update func(*executor) error }
+type work struct{ alone, shards, merge, squares, update func(*executor) error }
 
 // smallUpdate is up to how many floats one executor updates alone: to wake the
 // others would take longer.
@@ -41,7 +40,12 @@ func (f *fit) step(ctx context.Context) error {
 	if err := f.gradient(ctx); err != nil {
 		return err
 	}
-	f.optimizer.LearningRate = f.learningRate
+	f.mover.begin(f.rates.at(f.learningRate, f.iteration))
+	if f.mover.ClipNorm > 0 {
+		if err := f.clip(); err != nil {
+			return err
+		}
+	}
 	if err := f.overPieces(f.work.update); err != nil {
 		return err
 	}
@@ -184,9 +188,8 @@ func (f *fit) merge(*executor) error {
 }
 
 // update moves the weights against the gradient, piece by piece. Of sums it
-// makes the mean over the rows first, and then zero.
+// makes the mean over the rows first, unless clip has.
 func (f *fit) update(e *executor) error {
-	scale := 1 / (gradScale * float64(len(f.current.rows)))
 	leader := f.crew.members[0]
 	for {
 		first, end, ok := f.pieces.take()
@@ -194,13 +197,11 @@ func (f *fit) update(e *executor) error {
 			return nil
 		}
 		grad := leader.trainer.grad[first:end]
-		if f.current.shards > 1 {
-			sums := leader.sums[first:end]
+		if f.current.shards > 1 && f.mover.ClipNorm == 0 {
 			grad = e.scratch[:end-first]
-			kernels.FromFixed(grad, sums, scale)
-			clear(sums)
+			f.mean(grad, leader.sums[first:end])
 		}
-		f.optimizer.Update(f.weights[first:end], f.first[first:end], f.second[first:end], grad, f.iteration+1)
+		f.mover.move(f.state, first, end, grad, f.iteration+1)
 	}
 }
 

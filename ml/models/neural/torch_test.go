@@ -65,15 +65,15 @@ func TestNetworksAreThoseOfPyTorch(t *testing.T) {
 	for _, g := range all {
 		t.Run(g.Name, func(t *testing.T) {
 			t.Parallel()
-			g.run(t)
+			g.run(t, g.config())
 		})
 	}
 }
 
-func (g *golden) run(t *testing.T) {
+func (g *golden) run(t *testing.T, c Config) {
 	t.Helper()
 	table := models.Table{NumRows: len(g.Y), NumFeatures: g.Features, X: g.X, Y: g.Y}
-	e, err := New(g.config(), models.Problem{Task: metrics.Multiclass, NumClasses: g.Classes})
+	e, err := New(c, models.Problem{Task: metrics.Multiclass, NumClasses: g.Classes})
 	require.NoError(t, err)
 	f, err := e.newFit(collective.Solo{}, table, models.Table{}, models.Options{})
 	require.NoError(t, err)

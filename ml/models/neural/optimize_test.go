@@ -1,0 +1,73 @@
+package neural
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// optimizers is PyTorch's optimizers and schedulers, and what they do:
+// testdata/optimizers.py.
+type optimizers struct {
+	Networks []struct {
+		golden
+		Optimizer Optimizer
+	}
+	Rates []struct {
+		Epochs, Batches int
+		Rate            float64
+		Scheduler       Scheduler
+		Rates           []float64
+	}
+}
+
+func readOptimizers(t *testing.T) (all optimizers) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/optimizers.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &all))
+	require.NotEmpty(t, all.Networks)
+	require.NotEmpty(t, all.Rates)
+	return all
+}
+
+func TestOptimizersAreThoseOfPyTorch(t *testing.T) {
+	t.Parallel()
+	for _, g := range readOptimizers(t).Networks {
+		t.Run(g.Name, func(t *testing.T) {
+			t.Parallel()
+			c := g.config()
+			c.Optimizer = g.Optimizer
+			if c.Optimizer.Beta1 == 0 {
+				c.Optimizer.Beta1, c.Optimizer.Beta2 = 0.9, 0.999
+			}
+			c.Optimizer.Epsilon = 1e-8
+			g.run(t, c)
+		})
+	}
+}
+
+func TestRatesAreThoseOfPyTorch(t *testing.T) {
+	t.Parallel()
+	for _, g := range readOptimizers(t).Rates {
+		r := newRates(Config{Epochs: g.Epochs, Scheduler: g.Scheduler}, g.Batches)
+		var got []float64
+		for i := range g.Rates {
+			got = append(got, r.at(g.Rate, int64(i)))
+		}
+		assert.Len(t, g.Rates, g.Epochs*g.Batches)
+		assert.InDeltaSlice(t, g.Rates, got, 1e-14, "%+v", g.Scheduler)
+	}
+}
+
+func TestCosPiIsTheCosine(t *testing.T) {
+	t.Parallel()
+	for i := range 1001 {
+		x := float64(i) / 1000
+		assert.InDelta(t, math.Cos(math.Pi*x), cosPi(x), 1e-15)
+	}
+}
