@@ -14,6 +14,8 @@ type comparison struct {
 	Params  map[string][]string         `json:"params"`  // only those that differ, in the order of the runs; "" where a run has none
 	Data    map[string][]string         `json:"data"`    // digests by role, likewise
 	Metrics map[string][]*render.Number `json:"metrics"` // all; null where a run has none
+
+	charts []string
 }
 
 type comparedRun struct {
@@ -24,7 +26,8 @@ type comparedRun struct {
 	Digest string      `json:"digest"`
 }
 
-func newComparison(all []runs.Run) comparison {
+// newComparison compares runs, and draws the curves of some metrics.
+func newComparison(all []runs.Run, curves []string) comparison {
 	c := comparison{Params: map[string][]string{}, Data: map[string][]string{}, Metrics: map[string][]*render.Number{}}
 	put := func(into map[string][]string, name string, at int, value string) {
 		if into[name] == nil {
@@ -47,6 +50,13 @@ func newComparison(all []runs.Run) comparison {
 			n := render.Number(value)
 			c.Metrics[name][i] = &n
 		}
+	}
+	for _, name := range curves {
+		var series []render.Series
+		for _, r := range all {
+			series = append(series, seriesOf(r, name))
+		}
+		c.charts = append(c.charts, render.Chart(name, "step", series))
 	}
 	same := func(_ string, values []string) bool {
 		return !slices.ContainsFunc(values, func(v string) bool { return v != values[0] })
@@ -86,5 +96,9 @@ func (c comparison) Sections() []render.Section {
 		}
 		s.Rows = append(s.Rows, row)
 	}
-	return []render.Section{s}
+	sections := []render.Section{s}
+	for _, chart := range c.charts {
+		sections = append(sections, render.Section{Text: chart})
+	}
+	return sections
 }

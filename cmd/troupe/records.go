@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,49 +9,7 @@ import (
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/fault"
-	"github.com/troupe-ml/troupe/registry/runs"
 )
-
-func (a *app) runsCommand() *cobra.Command {
-	var want runs.Filter
-	list := a.verb("list", "List runs, the newest first", cobra.NoArgs, func(ctx context.Context, _ []string) error {
-		return a.with(func(b backend.Backend) error {
-			all, err := b.Runs(ctx)
-			if err != nil {
-				return err
-			}
-			all = slices.DeleteFunc(all, func(r runs.Run) bool {
-				return want.Kind != "" && r.Kind != want.Kind || want.Experiment != "" && r.Experiment != want.Experiment
-			})
-			return a.result(append(runList{}, all...))
-		})
-	})
-	list.Flags().StringVar(&want.Kind, "kind", "", "only runs of this kind of job")
-	list.Flags().StringVar(&want.Experiment, "experiment", "", "only runs of this experiment")
-	show := a.verb("show RUN", "Show a run, by its id or the beginning of it", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		return a.with(func(b backend.Backend) error {
-			r, err := b.Run(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return a.result(r)
-		})
-	})
-	compare := a.verb("compare RUN RUN...", "Show where runs differ: params, data and metrics", cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
-		return a.with(func(b backend.Backend) error {
-			var all []runs.Run
-			for _, id := range args {
-				r, err := b.Run(ctx, id)
-				if err != nil {
-					return err
-				}
-				all = append(all, r)
-			}
-			return a.result(newComparison(all))
-		})
-	})
-	return group("runs", "Look at the records of jobs", list, show, compare)
-}
 
 func (a *app) modelsCommand() *cobra.Command {
 	list := a.verb("list", "List models", cobra.NoArgs, func(ctx context.Context, _ []string) error {

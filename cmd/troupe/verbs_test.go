@@ -63,6 +63,16 @@ func lookAndAct(t *testing.T, p *place) {
 	assert.Len(t, diff["metrics"].(map[string]any)["test.auc"], 2)
 	assert.Contains(t, p.run("runs", "compare", one["run"].(string), failed["id"].(string)).stdout, "params.target")
 
+	assert.Contains(t, p.run("runs", "compare", one["run"].(string), two["run"].(string)).stdout, "train.loss\n", "its curves are drawn")
+	found := p.ok("runs", "list", "--filter", "params.epochs = '2' AND metrics.test.auc >= 0", "--order-by", "start_time")[""]
+	require.Len(t, found, 1)
+	assert.Equal(t, two["run"], found.([]any)[0].(map[string]any)["id"])
+	assert.Equal(t, 2, p.run("runs", "list", "--filter", "speed > 1").code)
+	p.ok("runs", "delete", failed["id"].(string))
+	assert.Len(t, p.ok("runs", "list", "--deleted")[""], 1)
+	p.ok("runs", "restore", failed["id"].(string)[:12])
+	assert.Empty(t, p.ok("runs", "list", "--deleted")[""])
+
 	p.ok("deploy", "--model-uri", one["model_uri"].(string), "--env", "staging")
 	assert.Equal(t, "models:/fraud/1", p.ok("promote", "fraud")["model_uri"])
 	assert.InDelta(t, 1, p.ok("deploy", "--model-uri", two["model_uri"].(string))["previous"], 0)

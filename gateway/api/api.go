@@ -121,6 +121,7 @@ func New(cfg Config) *Server {
 	s.planRoute()
 	s.historyRoute()
 	s.nodeRoutes()
+	s.runRoutes()
 	s.modelRoutes()
 	s.rollbackRoute()
 	s.artifactRoutes()

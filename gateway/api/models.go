@@ -10,20 +10,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/registry/models"
-	"github.com/troupe-ml/troupe/registry/runs"
 )
-
-type runsOutput struct {
-	Body struct {
-		Runs []runs.Run `json:"runs"`
-	}
-}
-
-type runInput struct {
-	ID string `path:"id" doc:"a run's id or the beginning of it"`
-}
-
-type runOutput struct{ Body runs.Run }
 
 type modelsOutput struct {
 	Body struct {
@@ -52,19 +39,6 @@ type deployInput struct{ Body DeployRequest }
 type deployOutput struct{ Body Deployment }
 
 func (s *Server) modelRoutes() {
-	huma.Register(s.api, huma.Operation{OperationID: "list-runs", Method: http.MethodGet, Path: "/v1/runs", Summary: "List runs, the newest first"}, func(ctx context.Context, _ *struct{}) (*runsOutput, error) {
-		list, err := s.cfg.Registry.Runs.List(ctx, runs.Filter{})
-		if err != nil {
-			return nil, problem(err)
-		}
-		out := &runsOutput{}
-		out.Body.Runs = list
-		return out, nil
-	})
-	huma.Register(s.api, huma.Operation{OperationID: "show-run", Method: http.MethodGet, Path: "/v1/runs/{id}", Summary: "Show a run"}, func(ctx context.Context, in *runInput) (*runOutput, error) {
-		run, err := s.cfg.Registry.Runs.Show(ctx, runs.ID(in.ID))
-		return &runOutput{run}, problem(err)
-	})
 	huma.Register(s.api, huma.Operation{OperationID: "list-models", Method: http.MethodGet, Path: "/v1/models", Summary: "List models, versions and aliases"}, func(ctx context.Context, _ *struct{}) (*modelsOutput, error) {
 		list, err := s.cfg.Registry.Models.List(ctx)
 		if err != nil {

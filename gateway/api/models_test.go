@@ -194,3 +194,44 @@ func TestTokensHaveRoles(t *testing.T) {
 	_, out = d.ask("POST", "/v1/jobs", "{}")
 	assert.Contains(t, out["detail"], "troupe token submit")
 }
+
+func TestRunsAreSearchedDeletedAndRestored(t *testing.T) {
+	t.Parallel()
+	d := open(t, api.Tokens{"r": api.Read, "s": api.Submit})
+	d.token = "s"
+	var ids []string
+	for i, job := range []string{"a", "b", "c"} {
+		r, err := d.registry.Runs.Record(t.Context(), runs.Run{Job: job, Kind: "train", Name: job, Status: runs.Succeeded, Started: time.UnixMilli(int64(i + 1)),
+			Metrics: map[string][]runs.Point{"m": {{Step: 1, Value: 9}, {Step: 2, Value: runs.Value(i)}}}})
+		require.NoError(t, err)
+		ids = append(ids, string(r.ID))
+	}
+	names := func(query string) (names []any) {
+		status, out := d.ask("GET", "/v1/runs?"+query, "")
+		require.Equal(t, 200, status, out)
+		for _, r := range out["runs"].([]any) {
+			names = append(names, r.(map[string]any)["name"])
+		}
+		return names
+	}
+	assert.Equal(t, []any{"c", "b", "a"}, names(""))
+	assert.Equal(t, []any{"b", "c"}, names("filter=metrics.m+%3E+0&order_by=metrics.m"))
+	assert.Equal(t, []any{"c"}, names("limit=1"))
+	status, out := d.ask("GET", "/v1/runs?filter=x", "")
+	assert.Equal(t, 422, status, out)
+	status, out = d.ask("GET", "/v1/runs/"+ids[0][:8], "")
+	assert.Equal(t, 200, status)
+	assert.Len(t, out["metrics"].(map[string]any)["m"], 2)
+
+	d.token = "r"
+	status, _ = d.ask("DELETE", "/v1/runs/"+ids[0], "")
+	assert.Equal(t, 403, status)
+	d.token = "s"
+	status, out = d.ask("DELETE", "/v1/runs/"+ids[0][:8], "")
+	assert.Equal(t, 200, status, out)
+	assert.Equal(t, []any{"c", "b"}, names(""))
+	assert.Equal(t, []any{"a"}, names("deleted=true"))
+	status, _ = d.ask("POST", "/v1/runs/"+ids[0]+"/restore", "")
+	assert.Equal(t, 200, status)
+	assert.Equal(t, []any{"c", "b", "a"}, names(""))
+}

@@ -14,7 +14,7 @@ type Role string
 const (
 	Anyone Role = "anyone" // health and metrics need no token
 	Read   Role = "read"   // look, and ask for predictions
-	Submit Role = "submit" // run and cancel jobs
+	Submit Role = "submit" // run and cancel jobs, log and delete runs
 	Admin  Role = "admin"  // deploy models, drain nodes
 )
 
@@ -70,7 +70,7 @@ func roleFor(r *http.Request) Role {
 		return Anyone
 	case r.Method == http.MethodGet, strings.HasPrefix(p, "/v1/predict/"):
 		return Read
-	case strings.HasPrefix(p, "/v1/jobs"):
+	case strings.HasPrefix(p, "/v1/jobs"), strings.HasPrefix(p, "/v1/runs/"):
 		return Submit
 	default:
 		return Admin

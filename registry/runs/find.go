@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/registry/query"
@@ -44,6 +45,47 @@ func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
 	default:
 		return Run{}, fault.New(fault.Invalid, "%d runs begin with %q: %s and %s are two", len(found), id, found[0], found[1])
 	}
+}
+
+// Whole returns a run as Show does, with the present name of its experiment and
+// all points of all metrics, those that were logged from outside, too.
+func (b *Book) Whole(ctx context.Context, id ID) (Run, error) {
+	run, err := b.Show(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	c, err := b.Experiments.catalogue(ctx)
+	if err != nil {
+		return Run{}, err
+	}
+	run = c.place(run).Run
+	run.Metrics, err = b.Histories(ctx, run)
+	return run, err
+}
+
+// Hide is Delete of the run of an id or of the only one that begins so, and
+// Unhide its restoration; both return the run.
+func (b *Book) Hide(ctx context.Context, id ID, at time.Time) (Run, error) {
+	run, err := b.Show(ctx, id)
+	if err == nil {
+		err = b.Delete(ctx, run.ID, at)
+	}
+	if err != nil {
+		return Run{}, err
+	}
+	return b.Show(ctx, run.ID)
+}
+
+// Unhide is Restore of the run of an id or of the only one that begins so.
+func (b *Book) Unhide(ctx context.Context, id ID) (Run, error) {
+	run, err := b.Show(ctx, id)
+	if err == nil {
+		err = b.Restore(ctx, run.ID)
+	}
+	if err != nil {
+		return Run{}, err
+	}
+	return b.Show(ctx, run.ID)
 }
 
 // gone returns an error of kind NotFound for a run that was purged.

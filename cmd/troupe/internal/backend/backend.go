@@ -40,7 +40,14 @@ type Jobs interface {
 // Records are what jobs have left: the runs, and the models with their names.
 type Records interface {
 	Runs(ctx context.Context) ([]runs.Run, error)
+	// SearchRuns returns the runs that are asked for.
+	SearchRuns(ctx context.Context, s runs.Search) ([]runs.Run, error)
+	// Run returns the run of an id, or of the only one that begins so, with all
+	// points of its metrics.
 	Run(ctx context.Context, id string) (runs.Run, error)
+	// DeleteRun hides a run, RestoreRun shows it again.
+	DeleteRun(ctx context.Context, id string) (runs.Run, error)
+	RestoreRun(ctx context.Context, id string) (runs.Run, error)
 	Models(ctx context.Context) ([]models.Model, error)
 	Deploy(ctx context.Context, req api.DeployRequest) (api.Deployment, error)
 	Rollback(ctx context.Context, req api.RollbackRequest) (api.Deployment, error)

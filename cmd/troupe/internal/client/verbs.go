@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -79,11 +80,43 @@ func (c *Client) Drain(ctx context.Context, node string) error {
 
 // Runs returns the records of all jobs, the newest first.
 func (c *Client) Runs(ctx context.Context) ([]runs.Run, error) {
+	return c.SearchRuns(ctx, runs.Search{})
+}
+
+// SearchRuns returns the records that are asked for.
+func (c *Client) SearchRuns(ctx context.Context, s runs.Search) ([]runs.Run, error) {
+	query := url.Values{}
+	if s.Filter != "" {
+		query.Set("filter", s.Filter)
+	}
+	for _, o := range s.Order {
+		query.Add("order_by", o)
+	}
+	if s.Limit > 0 {
+		query.Set("limit", strconv.Itoa(s.Limit))
+	}
+	if s.View == runs.OnlyDeleted {
+		query.Set("deleted", "true")
+	}
 	var out struct {
 		Runs []runs.Run `json:"runs"`
 	}
-	err := c.call(ctx, http.MethodGet, "/v1/runs", nil, &out)
+	err := c.call(ctx, http.MethodGet, "/v1/runs?"+query.Encode(), nil, &out)
 	return out.Runs, err
+}
+
+// DeleteRun hides a run.
+func (c *Client) DeleteRun(ctx context.Context, id string) (runs.Run, error) {
+	var out runs.Run
+	err := c.call(ctx, http.MethodDelete, "/v1/runs/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// RestoreRun shows a deleted run again.
+func (c *Client) RestoreRun(ctx context.Context, id string) (runs.Run, error) {
+	var out runs.Run
+	err := c.call(ctx, http.MethodPost, "/v1/runs/"+url.PathEscape(id)+"/restore", nil, &out)
+	return out, err
 }
 
 // Run returns the record of an id, or of the only one that begins so.

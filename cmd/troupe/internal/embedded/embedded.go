@@ -23,7 +23,6 @@ import (
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/registry/models"
-	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
 	"github.com/troupe-ml/troupe/store/disk"
 )
@@ -216,19 +215,6 @@ var errNoCluster = errors.New("there is no cluster here: pass --address HOST:POR
 // Drain is for clusters.
 func (e *Engine) Drain(_ context.Context, node string) error {
 	return fault.New(fault.Invalid, "drain %s: %w", node, errNoCluster)
-}
-
-// Runs returns the records of this folder, the newest first.
-func (e *Engine) Runs(ctx context.Context) ([]runs.Run, error) {
-	if err := e.endCutOff(ctx); err != nil {
-		return nil, err
-	}
-	return e.registry.Runs.List(ctx, runs.Filter{})
-}
-
-// Run returns the record of an id, or of the only one that begins so.
-func (e *Engine) Run(ctx context.Context, id string) (runs.Run, error) {
-	return e.registry.Runs.Show(ctx, runs.ID(id))
 }
 
 // Models returns the named models of this folder.

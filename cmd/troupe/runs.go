@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
+	"github.com/troupe-ml/troupe/registry/runs"
+)
+
+func (a *app) runsCommand() *cobra.Command {
+	return group("runs", "Look at the records of jobs", a.runsList(), a.runsShow(), a.runsCompare(), a.runsDelete(), a.runsRestore())
+}
+
+// question is which runs the flags of a verb ask for.
+type question struct {
+	kind, experiment string
+	deleted          bool
+	runs.Search
+}
+
+func (q *question) flags(c *cobra.Command) {
+	c.Flags().StringVar(&q.kind, "kind", "", "only runs of this kind of job")
+	c.Flags().StringVar(&q.experiment, "experiment", "", "only runs of this experiment")
+	c.Flags().StringVar(&q.Filter, "filter", "", "only runs of which this holds, such as \"metrics.test.auc > 0.9 AND params.model.type = 'gbt'\"")
+	c.Flags().StringArrayVar(&q.Order, "order-by", nil, "by what to sort, such as \"metrics.test.auc DESC\"; may be given several times")
+	c.Flags().IntVar(&q.Limit, "limit", 0, "at most so many (default all)")
+	c.Flags().BoolVar(&q.deleted, "deleted", false, "those that are deleted, rather than the others")
+}
+
+func (q *question) search() runs.Search {
+	s := q.Search
+	for field, value := range map[string]string{"kind": q.kind, "experiment": q.experiment} {
+		if value == "" {
+			continue
+		}
+		term := field + " = '" + strings.ReplaceAll(value, "'", "''") + "'"
+		if strings.TrimSpace(s.Filter) != "" {
+			term += " AND " + s.Filter
+		}
+		s.Filter = term
+	}
+	if q.deleted {
+		s.View = runs.OnlyDeleted
+	}
+	return s
+}
+
+func (a *app) runsList() *cobra.Command {
+	var q question
+	c := a.verb("list", "List runs, the newest first", cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		return a.with(func(b backend.Backend) error {
+			all, err := b.SearchRuns(ctx, q.search())
+			if err != nil {
+				return err
+			}
+			return a.result(append(runList{}, all...))
+		})
+	})
+	q.flags(c)
+	return c
+}
+
+const metricUsage = "a metric whose curve is drawn; may be given several times (default a few)"
+
+func (a *app) runsShow() *cobra.Command {
+	var metrics []string
+	c := a.verb("show RUN", "Show a run, by its id or the beginning of it", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		return a.with(func(b backend.Backend) error {
+			r, err := b.Run(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			curves, err := curvesOf([]runs.Run{r}, metrics)
+			if err != nil {
+				return err
+			}
+			return a.result(runView{r, curves})
+		})
+	})
+	c.Flags().StringArrayVar(&metrics, "metric", nil, metricUsage)
+	return c
+}
+
+func (a *app) runsCompare() *cobra.Command {
+	var metrics []string
+	c := a.verb("compare RUN RUN...", "Show where runs differ: params, data and metrics", cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
+		return a.with(func(b backend.Backend) error {
+			var all []runs.Run
+			for _, id := range args {
+				r, err := b.Run(ctx, id)
+				if err != nil {
+					return err
+				}
+				all = append(all, r)
+			}
+			curves, err := curvesOf(all, metrics)
+			if err != nil {
+				return err
+			}
+			return a.result(newComparison(all, curves))
+		})
+	})
+	c.Flags().StringArrayVar(&metrics, "metric", nil, metricUsage)
+	return c
+}
+
+func (a *app) runsDelete() *cobra.Command {
+	return a.verb("delete RUN...", "Hide runs, until they are restored", cobra.MinimumNArgs(1), func(ctx context.Context, args []string) error {
+		return a.each(ctx, args, backend.Backend.DeleteRun)
+	})
+}
+
+func (a *app) runsRestore() *cobra.Command {
+	return a.verb("restore RUN...", "Show deleted runs again", cobra.MinimumNArgs(1), func(ctx context.Context, args []string) error {
+		return a.each(ctx, args, backend.Backend.RestoreRun)
+	})
+}
+
+// each does something to every run that is named, and shows what became of them.
+func (a *app) each(ctx context.Context, ids []string, do func(b backend.Backend, ctx context.Context, id string) (runs.Run, error)) error {
+	return a.with(func(b backend.Backend) error {
+		list := runList{}
+		for _, id := range ids {
+			r, err := do(b, ctx, id)
+			if err != nil {
+				return err
+			}
+			list = append(list, r)
+		}
+		return a.result(list)
+	})
+}
