@@ -1,0 +1,168 @@
+package neural
+
+import (
+	"context"
+	"math"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/kernels"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// LinearConfig is a linear model and when its fit is good enough.
+type LinearConfig struct {
+	// L2 is the strength of the penalty on the weights, not on the intercepts, next
+	// to the sum of the rows' losses: scikit-learn's alpha of Ridge, and 1/C of
+	// LogisticRegression.
+	L2 float64
+	// Iterations bounds the passes over the training rows, but for those that a
+	// step was too long in.
+	Iterations int
+	// Tolerance ends the fit: the largest derivative of the mean loss with respect
+	// to one weight, of standardised features.
+	Tolerance float64
+}
+
+// DefaultLinearConfig returns the settings of a spec that names none.
+func DefaultLinearConfig() LinearConfig {
+	return LinearConfig{L2: 1, Iterations: 200, Tolerance: 1e-6}
+}
+
+// Linear fits linear models: logistic regression of two classes, multinomial
+// logistic regression of more, least squares of a number. It minimises
+//
+//	sum of the rows' losses + penalty
+//
+// where a row's loss is -log of its class's probability, the penalty l2/2 times
+// the sum of squared weights (of two classes, of the one vector that tells them
+// apart), and for a number (y - prediction)^2 and l2 times the sum of squared
+// weights: the problems of scikit-learn's LogisticRegression and Ridge.
+//
+// Features are standardised on the way in, to make the problem easier, not another
+// one. The gradient is a sum over all rows in fixed point, computed by the network
+// without hidden layers, so the model has the same bytes for any number of ranks
+// and threads.
+//
+// Source: L-BFGS: Liu and Nocedal, Mathematical Programming 45, 1989, with the
+// diagonal of a bound of the Hessian as first guess, and backtracking by Armijo's
+// rule.
+type Linear struct {
+	config    LinearConfig
+	estimator *Estimator
+	problem   models.Problem
+}
+
+// NewLinear returns an estimator. The error, of kind Invalid, names what is wrong.
+func NewLinear(c LinearConfig, p models.Problem) (*Linear, error) {
+	if !(c.L2 >= 0) || math.IsInf(c.L2, 1) || c.Iterations < 1 || !(c.Tolerance > 0) {
+		return nil, fault.New(fault.Invalid, "neural: linear: l2 %v, %d iterations, tolerance %v: expected at least 0, at least 1, above 0", c.L2, c.Iterations, c.Tolerance)
+	}
+	net := DefaultConfig()
+	net.Hidden, net.Epochs, net.BatchSize = nil, 1, linearBatch
+	e, err := New(net, p)
+	if err != nil {
+		return nil, err
+	}
+	return &Linear{config: c, estimator: e, problem: e.problem}, nil
+}
+
+// linearBatch is how many rows are summed up in fixed point before they are added
+// in floating point.
+const linearBatch = 1 << 18
+
+// Fit learns from the rows of train; the rows of validation are measured at the
+// end. A checkpoint is never made: all is begun again, which leads to the same.
+// See Estimator.Fit.
+func (l *Linear) Fit(ctx context.Context, comm collective.Comm, train, validation models.Table, o models.Options) (_ models.Model, err error) {
+	defer door(&err)
+	if err := l.estimator.check(train, validation); err != nil {
+		return nil, err
+	}
+	by, err := newScaling(train)
+	if err != nil {
+		return nil, err
+	}
+	o.Resume, o.Checkpoint = nil, nil
+	f, err := l.estimator.newFit(comm, by.table(train), by.table(validation), o)
+	if err != nil {
+		return nil, err
+	}
+	defer f.crew.close()
+	r := &minimum{fit: f, ctx: ctx, by: by, l2: l.config.L2 / float64(train.NumRows), rows: make([]uint32, min(linearBatch, train.NumRows))}
+	r.outputs = f.network.problem.NumOutputs()
+	if l.problem.Task == metrics.Binary {
+		r.first = 1 // class 0 has no weights: the difference counts alone
+	}
+	if err := r.run(l.config, o); err != nil {
+		return nil, err
+	}
+	weights := kernels.Aligned(f.network.numParams)
+	r.write(weights, r.at, true)
+	return newModel(f.network, f.target, weights)
+}
+
+// scaling is how features are standardised.
+type scaling struct{ mean, std []float64 }
+
+// newScaling returns the means and standard deviations of a table's features, 1 for
+// those of one value, from sums in the order of the rows.
+func newScaling(t models.Table) (scaling, error) {
+	s := scaling{make([]float64, t.NumFeatures), make([]float64, t.NumFeatures)}
+	n := float64(t.NumRows)
+	err := eachBlock(t, func(_ int, x, _ []float32) error {
+		for ; len(x) > 0; x = x[t.NumFeatures:] {
+			for j, v := range x[:t.NumFeatures] {
+				s.mean[j] += float64(v)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return s, err
+	}
+	for j := range s.mean {
+		s.mean[j] /= n
+	}
+	err = eachBlock(t, func(_ int, x, _ []float32) error {
+		for ; len(x) > 0; x = x[t.NumFeatures:] {
+			for j, v := range x[:t.NumFeatures] {
+				d := float64(v) - s.mean[j]
+				s.std[j] += float64(d * d)
+			}
+		}
+		return nil
+	})
+	for j, v := range s.std {
+		s.std[j] = math.Sqrt(v / n)
+		if !(s.std[j] > 1e-12*math.Abs(s.mean[j])) {
+			s.std[j] = 1 // but for rounding, it is one value
+		}
+	}
+	return s, err
+}
+
+// table returns a table with standardised features.
+func (s scaling) table(t models.Table) models.Table {
+	return models.Table{NumRows: t.NumRows, NumFeatures: t.NumFeatures, Stored: scaled{t, s}}
+}
+
+// scaled is a table whose features are standardised as they are read.
+type scaled struct {
+	models.Table
+	by scaling
+}
+
+// Read fills x and y.
+func (s scaled) Read(first int, x, y []float32) error {
+	if err := s.Copy(first, x, y); err != nil {
+		return err
+	}
+	for ; len(x) > 0; x = x[s.NumFeatures:] {
+		for j, v := range x[:s.NumFeatures] {
+			x[j] = float32((float64(v) - s.by.mean[j]) / s.by.std[j])
+		}
+	}
+	return nil
+}

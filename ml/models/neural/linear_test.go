@@ -1,0 +1,163 @@
+package neural
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
+)
+
+// fitLinear returns a model by so many ranks, which all must have the same.
+func fitLinear(t *testing.T, c LinearConfig, p models.Problem, train, validation models.Table, ranks, threads int, told func(models.Epoch)) *Model {
+	t.Helper()
+	l, err := NewLinear(c, p)
+	require.NoError(t, err)
+	made, errs := make([]models.Model, ranks), make([]error, ranks)
+	var all sync.WaitGroup
+	for i, comm := range collective.Local(ranks) {
+		o := models.Options{Threads: threads, Epoch: told}
+		all.Go(func() { made[i], errs[i] = l.Fit(t.Context(), comm, train, validation, o) })
+	}
+	all.Wait()
+	for i := range made {
+		require.NoError(t, errs[i])
+		require.Equal(t, bytesOfModel(t, made[0]), bytesOfModel(t, made[i]), "rank %d", i)
+	}
+	m, ok := made[0].(*Model)
+	require.True(t, ok)
+	return m
+}
+
+func bytesOfModel(t *testing.T, m models.Model) []byte {
+	t.Helper()
+	b, err := m.MarshalBinary()
+	require.NoError(t, err)
+	return b
+}
+
+func TestLinearModelsAreThoseOfScikitLearn(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/linear.json")
+	require.NoError(t, err)
+	var golden struct {
+		Cases []struct {
+			Name         string
+			Task         metrics.Task
+			Classes      int
+			L2           float64
+			X            [][]float32
+			Y            []float32
+			Coefficients [][]float64
+			Intercepts   []float64
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &golden))
+	require.Len(t, golden.Cases, 8)
+	for _, c := range golden.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			train := models.Table{NumRows: len(c.X), NumFeatures: len(c.X[0]), Y: c.Y}
+			for _, row := range c.X {
+				train.X = append(train.X, row...)
+			}
+			config := DefaultLinearConfig()
+			config.L2 = c.L2
+			m := fitLinear(t, config, models.Problem{Task: c.Task, NumClasses: c.Classes}, train, models.Table{NumFeatures: 4}, 1, 1, nil)
+			l := m.network.layers[0]
+			weights := make([]float32, l.In*l.Out)
+			l.Unpack(weights, m.network.weights(m.weights, 0))
+			first := l.Out - len(c.Coefficients) // of two classes the first has none
+			for k, want := range c.Coefficients {
+				for j, w := range want {
+					got := float64(weights[(first+k)*l.In+j]) * m.target.std
+					assert.InDelta(t, w, got, 2e-4*math.Max(math.Abs(w), 0.03), "class %d, feature %d", k, j)
+				}
+				b := float64(m.network.bias(m.weights, 0)[first+k])*m.target.std + m.target.mean
+				assert.InDelta(t, c.Intercepts[k], b, 2e-4*math.Max(math.Abs(c.Intercepts[k]), 1), "class %d", k)
+			}
+		})
+	}
+}
+
+func TestALinearModelDoesNotDependOnRanksAndThreads(t *testing.T) {
+	t.Parallel()
+	three := models.Problem{Task: metrics.Multiclass, NumClasses: 3}
+	for name, c := range map[string]struct {
+		problem           models.Problem
+		train, validation models.Table
+	}{
+		"two classes": {twoClasses, xor(1, 2000), xor(2, 300)}, "three classes": {three, blobs(1, 1999, 7, 3), blobs(2, 301, 7, 3)}, "a number": {regression, linear(1, 1500), linear(2, 800)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var epochs []models.Epoch
+			want := bytesOfModel(t, fitLinear(t, DefaultLinearConfig(), c.problem, c.train, c.validation, 1, 1, func(e models.Epoch) { epochs = append(epochs, e) }))
+			for _, ranks := range []int{2, 3} {
+				require.True(t, bytes.Equal(want, bytesOfModel(t, fitLinear(t, DefaultLinearConfig(), c.problem, c.train, c.validation, ranks, 2, nil))), "%d ranks", ranks)
+			}
+			for i, e := range epochs {
+				require.Equal(t, i+1, e.Number)
+				require.Equal(t, i == len(epochs)-1, e.Best)
+				require.Equal(t, i == len(epochs)-1, len(e.Validation) > 0)
+				if i > 0 {
+					require.LessOrEqual(t, e.Loss, epochs[i-1].Loss*(1+1e-6))
+				}
+			}
+		})
+	}
+}
+
+func TestFeaturesOfOneValueAndOfEveryScaleAreFitted(t *testing.T) {
+	t.Parallel()
+	train := linear(1, 1500)
+	wide := models.Table{NumRows: train.NumRows, NumFeatures: train.NumFeatures + 1, Y: train.Y}
+	for i := range train.NumRows {
+		row := append([]float32{5}, train.Row(i)...)
+		row[1] = row[1]*1e-6 + 3
+		wide.X = append(wide.X, row...)
+	}
+	c := DefaultLinearConfig()
+	c.L2 = 0
+	want := fitLinear(t, c, regression, train, models.Table{NumFeatures: train.NumFeatures}, 1, 1, nil)
+	got := fitLinear(t, c, regression, wide, models.Table{NumFeatures: wide.NumFeatures}, 1, 1, nil)
+	a, b := make([]float32, train.NumRows), make([]float32, train.NumRows)
+	require.NoError(t, want.Predict(train.X, train.NumRows, a))
+	require.NoError(t, got.Predict(wide.X, wide.NumRows, b))
+	for i := range a {
+		require.InDelta(t, a[i], b[i], 0.5*float64(want.target.std), "row %d", i) // 3 + 1e-6 x has few digits left
+	}
+}
+
+func TestALinearFitThatIsCancelledSaysSo(t *testing.T) {
+	t.Parallel()
+	l, err := NewLinear(DefaultLinearConfig(), twoClasses)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = l.Fit(ctx, collective.Solo{}, xor(1, 500), models.Table{NumFeatures: 2}, models.Options{})
+	require.Equal(t, fault.Canceled, fault.Of(err), "%v", err)
+}
+
+func TestSettingsOfALinearModelThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	for _, change := range []func(*LinearConfig){
+		func(c *LinearConfig) { c.L2 = -1 }, func(c *LinearConfig) { c.L2 = math.NaN() }, func(c *LinearConfig) { c.L2 = math.Inf(1) },
+		func(c *LinearConfig) { c.Iterations = 0 }, func(c *LinearConfig) { c.Tolerance = 0 },
+	} {
+		c := DefaultLinearConfig()
+		change(&c)
+		_, err := NewLinear(c, twoClasses)
+		require.Equal(t, fault.Invalid, fault.Of(err))
+	}
+}
