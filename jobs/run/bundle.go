@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,10 @@ import (
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/bundle"
+	"github.com/troupe-ml/troupe/ml/collective"
 	"github.com/troupe-ml/troupe/ml/drift"
 	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/models"
 	"github.com/troupe-ml/troupe/ml/models/neural"
 	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
@@ -217,6 +220,21 @@ func params(canonical []byte) map[string]string {
 }
 
 // configOf returns the network and its training as a spec wants them.
+// estimator fits a model.
+type estimator interface {
+	Fit(ctx context.Context, comm collective.Comm, train, validation models.Table, o models.Options) (models.Model, error)
+}
+
+func estimatorOf(t *spec.Train, p *prepared) (estimator, error) {
+	problem := problemOf(t, p)
+	if t.Model.Type != spec.Linear {
+		return neural.New(configOf(t), problem)
+	}
+	c := neural.DefaultLinearConfig()
+	c.L2 = *t.Model.L2
+	return neural.NewLinear(c, problem)
+}
+
 func configOf(t *spec.Train) neural.Config {
 	c := neural.Config{
 		Hidden: t.Model.Hidden, Activation: neural.Activation(t.Model.Activation), Dropout: t.Model.Dropout,

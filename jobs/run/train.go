@@ -61,7 +61,7 @@ func (w *work) train() (_ jobs.Result, err error) {
 		return jobs.Result{}, err
 	}
 	defer closeComm() //nolint:errcheck // the links are of no more use
-	estimator, err := neural.New(configOf(w.spec.Train), problemOf(w.spec.Train, p))
+	estimator, err := estimatorOf(w.spec.Train, p)
 	if err != nil {
 		return jobs.Result{}, err
 	}

@@ -20,6 +20,7 @@ func (d *decoder) fill(s *Spec, n *node) {
 	case s.Train != nil:
 		fillSplit(s.Train, n)
 		fillOptimizer(&s.Train.Optimizer, n.lookup("optimizer"))
+		s.Train.Model.fill(n.lookup("model"))
 	}
 }
 
@@ -116,6 +117,7 @@ func (d *decoder) checkNames(names []string, path string, n *node) {
 func (d *decoder) checkTrain(t *Train, n *node) {
 	d.checkSplit(t, n)
 	d.checkNetwork(t.Model, n)
+	d.checkModelKind(t, n)
 	if t.EarlyStopping != nil {
 		d.checkMetric(t, n)
 	}

@@ -103,14 +103,16 @@ type Split struct {
 	Seed       uint64  `json:"seed" doc:"the seed of hash and random; by default the spec's seed"`
 }
 
-// Model is a multi-layer perceptron's shape.
+// Model is what is fitted: a multi-layer perceptron, or a linear model, of which only
+// L2 is.
 type Model struct {
-	Type       string  `json:"type" spec:"required,enum=mlp" doc:"the kind of model: mlp"`
-	Hidden     []int   `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
-	Activation string  `json:"activation" spec:"enum=relu|tanh|sigmoid|gelu|silu" default:"relu" doc:"what hidden layers apply to their sums: relu, tanh, sigmoid, gelu (the exact form, by erf) or silu"`
-	Norm       string  `json:"norm,omitempty" spec:"enum=layer" doc:"layer: hidden layers normalise the sums of each row before the activation; by default they do not"`
-	Residual   bool    `json:"residual,omitempty" doc:"whether a hidden layer that is as wide as the one before it adds what it is given to what it makes"`
-	Dropout    float64 `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`
+	Type       string   `json:"type" spec:"required,enum=mlp|linear" doc:"the kind of model: mlp, a network; or linear: logistic regression, or least squares for a number"`
+	Hidden     []int    `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
+	Activation string   `json:"activation" spec:"enum=relu|tanh|sigmoid|gelu|silu" default:"relu" doc:"what hidden layers apply to their sums: relu, tanh, sigmoid, gelu (the exact form, by erf) or silu"`
+	Norm       string   `json:"norm,omitempty" spec:"enum=layer" doc:"layer: hidden layers normalise the sums of each row before the activation; by default they do not"`
+	Residual   bool     `json:"residual,omitempty" doc:"whether a hidden layer that is as wide as the one before it adds what it is given to what it makes"`
+	L2         *float64 `json:"l2,omitempty" spec:"min=0" doc:"of linear: the penalty on squared weights, beside the sum of the rows' losses (scikit-learn's alpha of Ridge, 1/C of LogisticRegression); 1 by default"`
+	Dropout    float64  `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`
 }
 
 // Optimizer is how the weights follow the gradient.

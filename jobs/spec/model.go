@@ -1,0 +1,61 @@
+package spec
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// The kinds of model.
+const (
+	MLP    = "mlp"
+	Linear = "linear"
+)
+
+// fill sets what depends on the kind of model.
+func (m *Model) fill(n *node) {
+	if m.Type != Linear {
+		return
+	}
+	if n.lookup("hidden") == nil {
+		m.Hidden = []int{}
+	}
+	if m.L2 == nil {
+		one := 1.0
+		m.L2 = &one
+	}
+}
+
+// ofNetworks are the fields of a train spec that say how a network learns.
+var ofNetworks = []string{"optimizer", "scheduler", "epochs", "batch_size", "early_stopping"}
+
+// checkModelKind reports settings of another kind of model than the spec has. Those that
+// have their default are let pass: a canonical spec names them all.
+func (d *decoder) checkModelKind(t *Train, n *node) {
+	if t.Model.Type != Linear {
+		if t.Model.L2 != nil {
+			d.fault(n.atField("model", "l2"), "model.l2", "is of linear models, and this is a network", "use optimizer.weight_decay")
+		}
+		return
+	}
+	var usual Train
+	(&decoder{}).object(reflect.ValueOf(&usual).Elem(), &node{shape: shapeMap}, "")
+	(&decoder{}).object(reflect.ValueOf(&usual.Model).Elem(), &node{shape: shapeMap}, "")
+	usual.Model.Type, usual.Model.L2, usual.Model.Hidden = t.Model.Type, t.Model.L2, []int{}
+	d.onlyOfNetworks(reflect.ValueOf(t.Model), reflect.ValueOf(usual.Model), n, "model")
+	d.onlyOfNetworks(reflect.ValueOf(*t), reflect.ValueOf(usual), n)
+}
+
+// onlyOfNetworks reports fields that are not as usual: all, or of a whole train spec
+// those that are networks'.
+func (d *decoder) onlyOfNetworks(have, usual reflect.Value, n *node, path ...string) {
+	for _, r := range rulesOf(have.Type()) {
+		if len(path) == 0 && !slices.Contains(ofNetworks, r.name) {
+			continue
+		}
+		if !reflect.DeepEqual(have.Field(r.index).Interface(), usual.Field(r.index).Interface()) {
+			at := append(slices.Clone(path), r.name)
+			d.fault(n.atField(at...), strings.Join(at, "."), "is of networks, and the model is linear, which is fitted until nothing is lower", "remove it")
+		}
+	}
+}
