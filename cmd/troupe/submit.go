@@ -170,6 +170,9 @@ func (a *app) one(ctx context.Context, b backend.Backend, sp spec.Spec) (run.Sum
 		last = sum
 	}
 	if ctx.Err() == nil {
+		if err == nil {
+			a.mirror(ctx, b, last)
+		}
 		return last, err
 	}
 	if !backend.Ended(last) {

@@ -94,7 +94,7 @@ func runOf(r runs.Run, group string) run {
 			out.Data.Metrics = append(out.Data.Metrics, metricOf(&r, name, p))
 		}
 	}
-	out.Data.Params, out.Data.Tags = pairsOf(r.Params), pairsOf(tagsOf(&r))
+	out.Data.Params, out.Data.Tags = pairsOf(r.Params), pairsOf(Tags(&r))
 	for _, in := range r.AllInputs() {
 		out.Inputs.Datasets = append(out.Inputs.Datasets, datasetInput{pairsOf(in.Tags), dataset{in.Name, in.Digest, in.SourceType, in.Source, in.Schema, in.Profile}})
 	}
@@ -109,8 +109,8 @@ func metricOf(r *runs.Run, name string, p runs.Point) metric {
 	return metric{name, p.Value, at, integer(p.Step)}
 }
 
-// tagsOf adds to the tags of a run what clients look for in tags.
-func tagsOf(r *runs.Run) map[string]string {
+// Tags returns the tags of a run, and with them what clients look for in tags.
+func Tags(r *runs.Run) map[string]string {
 	tags := map[string]string{runs.NameTag: r.Name}
 	if r.Owner != "" {
 		tags["mlflow.user"] = r.Owner
