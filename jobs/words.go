@@ -1,5 +1,9 @@
 package jobs
 
+// Joining is the rank of a member that prepares to join a running gang: it reads
+// what it needs, and reports when it is ready for the next generation.
+const Joining = -1
+
 // Order is a task for one member. Members and Peers are the ranks of a gang, in
 // order, with the addresses of their data plane; a single task has itself only.
 type Order struct {

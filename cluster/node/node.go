@@ -188,6 +188,22 @@ func (n *Node) closeDoors() {
 	}
 }
 
+// tidyEvery is how often the node looks for what tasks have left in its memory.
+const tidyEvery = 10 * time.Second
+
+func (n *Node) tidy(ctx context.Context) {
+	t := n.cfg.Clock.NewTicker(tidyEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C():
+			n.env.Tidy()
+		}
+	}
+}
+
 // leaveWhenAsked drains the node when somebody asks for it.
 func (n *Node) leaveWhenAsked(ctx context.Context) {
 	select {

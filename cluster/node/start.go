@@ -86,6 +86,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.wg.Go(func() { n.news.run(beside) })
 	n.wg.Go(func() { n.countServers(beside) })
 	n.wg.Go(func() { n.releases.run(beside) })
+	n.wg.Go(func() { n.tidy(beside) })
 	n.ready.Store(true)
 	if err := n.members.Update(func(m *membership.Member) { m.State = membership.Ready }); err != nil {
 		return err

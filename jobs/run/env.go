@@ -44,6 +44,7 @@ type Env struct {
 
 	runBytes int // of the runs that rows are sorted in; 0: the usual
 	fitted   fittedPipeline
+	seats    seats // of gangs
 	mu       sync.Mutex
 	stages   map[string][]jobs.Result        // of jobs under way: what the tasks of a stage have left
 	bundles  map[store.Digest]*bundle.Bundle // the last few, since every shard of a job needs the same
@@ -76,6 +77,7 @@ func (e *Env) Body(ctx context.Context, t Task, r Reporter) (result jobs.Result,
 		}
 		name = stem
 	}
+	e.Tidy()
 	body, ok := bodies()[name]
 	if !ok {
 		return jobs.Result{}, fault.New(fault.Internal, "stage %q has no body in this version", t.Stage.Name)

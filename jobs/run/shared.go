@@ -193,7 +193,7 @@ func sweepOne(dir string, now time.Time) {
 func (w *work) claims(dir string, numShards int) func(context.Context) (int, func(error) error, error) {
 	queue := make(chan int, numShards) // holds every shard at most once
 	for i := range numShards {
-		queue <- (i + numShards*w.task.Rank/max(w.task.WorldSize, 1)) % numShards
+		queue <- (i + numShards*max(w.task.Rank, 0)/max(w.task.WorldSize, 1)) % numShards
 	}
 	return func(ctx context.Context) (int, func(error) error, error) {
 		for {

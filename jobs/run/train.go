@@ -14,7 +14,6 @@ import (
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
 	"github.com/troupe-ml/troupe/ml/models/neural"
-	"github.com/troupe-ml/troupe/store"
 )
 
 // trained is what a gang leaves behind.
@@ -28,58 +27,69 @@ type trained struct {
 	Epochs   []models.Epoch `json:"epochs"`
 }
 
-// train is one rank of the gang that fits the model.
+// train is one rank of the gang that fits the model, or prepares to become one.
 func (w *work) train() (_ jobs.Result, err error) {
-	var s Survey
-	if err := w.input(plan.Survey, &s); err != nil {
-		return jobs.Result{}, err
-	}
-	l, p, err := w.preparation(&s)
+	seat, leave, err := w.sit()
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	t, err := w.tables(l, p)
-	if err != nil {
-		return jobs.Result{}, err
+	defer func() { leave(err) }()
+	if w.task.Rank == jobs.Joining {
+		return jobs.Result{}, nil // the next generation takes it in
 	}
-	defer func() { t.release(err == nil) }()
-	kept := newKeeper(w)
-	defer kept.close()
-	options := models.Options{Threads: w.threads(), CheckpointEvery: 200, Checkpoint: kept.keep, Progress: w.progress}
-	if w.task.Checkpoint != "" {
-		if options.Resume, err = w.Store.Blobs.Get(w.ctx, store.Digest(w.task.Checkpoint)); err != nil {
-			return jobs.Result{}, fmt.Errorf("checkpoint: %w", err)
-		}
-	}
-	var out trained
-	if out.Epochs, err = history(options.Resume); err != nil {
-		return jobs.Result{}, err
-	}
-	options.Epoch = func(e models.Epoch) { out.Epochs = append(out.Epochs, e) }
 	comm, closeComm, err := w.comm()
 	if err != nil {
 		return jobs.Result{}, err
 	}
 	defer closeComm() //nolint:errcheck // the links are of no more use
-	estimator, err := estimatorOf(w.spec.Train, p)
-	if err != nil {
-		return jobs.Result{}, err
-	}
-	model, err := estimator.Fit(w.ctx, comm, t.parts[split.Train], t.parts[split.Validation], options)
-	if err != nil {
-		return jobs.Result{}, err
-	}
-	if err := w.measures(comm, model, t, p, &out); err != nil {
-		return jobs.Result{}, err
-	}
-	if comm.Rank() > 0 {
-		return jobs.Result{}, nil // rank 0 has the same, and says so
-	}
-	if out.Model, err = model.MarshalBinary(); err != nil {
-		return jobs.Result{}, err
+	out, err := w.generation(comm, seat)
+	if err != nil || comm.Rank() > 0 {
+		return jobs.Result{}, err // rank 0 has the same, and says so
 	}
 	digest, err := w.put(out)
-	return jobs.Result{Output: digest, RowsIn: s.Input.Rows}, err
+	return jobs.Result{Output: digest, RowsIn: seat.numRows}, err
+}
+
+// generation takes part in one generation of the gang, up to its end.
+func (w *work) generation(comm collective.Comm, seat *seat) (*trained, error) {
+	state, err := w.agree(comm, seat.state)
+	if err != nil {
+		return nil, err
+	}
+	seat.state = nil // it is held once
+	kept := newKeeper(w)
+	defer kept.close()
+	if state != nil && comm.Rank() == 0 { // also says that this generation is at work
+		if err := kept.keep(w.ctx, state); err != nil {
+			return nil, err
+		}
+	}
+	options := models.Options{
+		Threads: w.threads(), CheckpointEvery: 200, Checkpoint: kept.keep, Progress: w.progress, Resume: state,
+	}
+	if w.Comm != nil {
+		options.Left = func(state []byte) { seat.state = state }
+	}
+	var out trained
+	if out.Epochs, err = history(state); err != nil {
+		return nil, err
+	}
+	options.Epoch = func(e models.Epoch) { out.Epochs = append(out.Epochs, e) }
+	estimator, err := estimatorOf(w.spec.Train, &seat.prepared)
+	if err != nil {
+		return nil, err
+	}
+	model, err := estimator.Fit(w.ctx, comm, seat.tables.parts[split.Train], seat.tables.parts[split.Validation], options)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.measures(comm, model, seat.tables, &seat.prepared, &out); err != nil {
+		return nil, err
+	}
+	if comm.Rank() == 0 {
+		out.Model, err = model.MarshalBinary()
+	}
+	return &out, err
 }
 
 // history returns the epochs before a checkpoint, none without one.
@@ -119,7 +129,7 @@ func neighbours(peers []string, rank int) int {
 	host := func(address string) string { return address[:max(strings.LastIndexByte(address, ':'), 0)] }
 	n := 1
 	for i, p := range peers {
-		if i != rank && rank < len(peers) && host(p) == host(peers[rank]) {
+		if i != rank && rank >= 0 && rank < len(peers) && host(p) == host(peers[rank]) {
 			n++
 		}
 	}

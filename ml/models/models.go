@@ -112,9 +112,13 @@ type Epoch struct {
 // Options are how an estimator speaks while it fits, and what it goes on from.
 // None of them can change the model.
 type Options struct {
-	// Resume is a checkpoint's state to go on from; nil starts anew. Every rank
-	// is given the same.
+	// Resume is a state to go on from, of a checkpoint or of Left; nil starts anew.
+	// Every rank is given one of the same place.
 	Resume []byte
+	// Left is called on every rank, at the end of a fit that has begun, with the
+	// state that it has come to, however it ended: the last update that this rank
+	// made is whole, and there is nothing of the next. nil: nobody wants it.
+	Left func(state []byte)
 	// Checkpoint is called on rank 0 with the state of all that was learned so
 	// far, after every epoch and every CheckpointEvery iterations (0: epochs
 	// only); nil keeps none. An error ends the fit.

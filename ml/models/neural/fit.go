@@ -2,6 +2,7 @@ package neural
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -35,16 +36,38 @@ func (e *Estimator) Fit(
 		return nil, err
 	}
 	defer f.crew.close()
-	for f.epoch < f.config.Epochs && !f.stop(f.config.EarlyStopping) {
-		if err := f.runEpoch(ctx); err != nil {
-			return nil, err
-		}
+	if err := f.leave(f.run(ctx)); err != nil {
+		return nil, err
 	}
 	weights := f.weights
 	if f.bestWeights != nil {
 		weights = f.bestWeights
 	}
 	return newModel(f.network, f.target, weights)
+}
+
+// run makes the epochs that are left.
+func (f *fit) run(ctx context.Context) error {
+	for f.epoch < f.config.Epochs && !f.stop(f.config.EarlyStopping) {
+		if err := f.runEpoch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave hands the state over to whoever goes on from it. Updates are all or
+// nothing: an error comes before the first weight has moved, or after the last.
+func (f *fit) leave(err error) error {
+	if f.options.Left == nil {
+		return err
+	}
+	b, e := f.state.encode(f.print)
+	if e != nil {
+		return errors.Join(err, e)
+	}
+	f.options.Left(b)
+	return err
 }
 
 // fit is one call of Fit.
@@ -121,10 +144,11 @@ func (f *fit) begin() error {
 	if err != nil {
 		return err
 	}
-	if print != f.print || len(s.weights) != n || (s.second != nil) != f.config.Optimizer.twoMoments() || s.epoch < 0 || s.batch < 0 || s.batch >= f.numBatches() {
+	if print != f.print || len(s.weights) != n || (s.second != nil) != f.config.Optimizer.twoMoments() || s.epoch < 0 || s.batch < 0 || s.batch > f.numBatches() {
 		return fault.New(fault.Invalid,
 			"neural: the checkpoint is of another fit: model, settings, seed, features and numbers of rows must be the same: train anew, or mend them")
 	}
+	f.options.Resume = nil // it is no longer needed
 	if f.state = s; s.batch > 0 {
 		f.order.begin(f.config.Seed, s.epoch+1)
 	}

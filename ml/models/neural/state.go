@@ -156,6 +156,27 @@ func History(state []byte) ([]models.Epoch, error) {
 	return s.history, nil
 }
 
+// Place is how far a state is: the epochs that are complete, and the batches of
+// the next one that are. Two states of one fit are the same if they are at the
+// same place.
+type Place struct{ Epoch, Batch int64 }
+
+// Less reports whether p comes before q.
+func (p Place) Less(q Place) bool {
+	return p.Epoch < q.Epoch || p.Epoch == q.Epoch && p.Batch < q.Batch
+}
+
+// PlaceOf returns the place of a state, which is not checked any further. The
+// error is of kind Corrupt when it is none.
+func PlaceOf(state []byte) (Place, error) {
+	const head = len(stateMagic) + 1 + 16
+	if len(state) < head+16 || string(state[:len(stateMagic)]) != stateMagic {
+		return Place{}, fault.New(fault.Corrupt, "neural: no checkpoint of a neural network: %d bytes", len(state))
+	}
+	r := stateReader{state[head:]}
+	return Place{int64(r.number()), int64(r.number())}, nil
+}
+
 // stateReader reads a body whose checksum was right; what is missing is zero.
 type stateReader struct{ b []byte }
 
