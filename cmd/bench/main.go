@@ -55,7 +55,7 @@ type Config struct {
 	Program string // the troupe that runs jobs
 }
 
-var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite, "features": benchFeatures, "scaling": benchScaling, "gang": benchGang}
+var benches = map[string]func(Config) ([]Row, error){"train": benchTrain, "read": benchRead, "write": benchWrite, "features": benchFeatures, "scaling": benchScaling, "gang": benchGang, "gemm": benchGEMM}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-worker" {

@@ -32,6 +32,9 @@ type request struct {
 	Program string   `json:"program"` // of features
 	Numbers int      `json:"numbers"` // of a sum
 	Raw     bool     `json:"raw"`     // exchange them only
+	M       int      `json:"m"`       // of a product: rows
+	K       int      `json:"k"`       // what is summed
+	N       int      `json:"n"`       // columns
 }
 
 // work answers requests until there are no more: the same protocol as the peers'.
@@ -52,6 +55,8 @@ func work(in io.Reader, out io.Writer, role string) error {
 		case err != nil:
 		case r.Mode == "features":
 			v, err = t.runFeatures(r)
+		case r.Mode == "gemm":
+			v, err = gemm(r, role == "peak")
 		case r.Mode == "peak":
 			v = t.peak
 		case r.Path != "":
