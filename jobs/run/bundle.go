@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-ml/troupe/data"
@@ -219,7 +220,6 @@ func params(canonical []byte) map[string]string {
 	return out
 }
 
-// configOf returns the network and its training as a spec wants them.
 // estimator fits a model.
 type estimator interface {
 	Fit(ctx context.Context, comm collective.Comm, train, validation models.Table, o models.Options) (models.Model, error)
@@ -228,19 +228,24 @@ type estimator interface {
 func estimatorOf(t *spec.Train, p *prepared) (estimator, error) {
 	problem := problemOf(t, p)
 	if t.Model.Type != spec.Linear {
-		return neural.New(configOf(t), problem)
+		return neural.New(configOf(t, p), problem)
 	}
 	c := neural.DefaultLinearConfig()
 	c.L2 = *t.Model.L2
 	return neural.NewLinear(c, problem)
 }
 
-func configOf(t *spec.Train) neural.Config {
+// configOf returns the network and its training as a spec wants them.
+func configOf(t *spec.Train, p *prepared) neural.Config {
 	c := neural.Config{
 		Hidden: t.Model.Hidden, Activation: neural.Activation(t.Model.Activation), Dropout: t.Model.Dropout,
 		Norm: neural.Norm(t.Model.Norm), Residual: t.Model.Residual,
 		Optimizer: optimizerOf(t.Optimizer), Scheduler: schedulerOf(t.Scheduler),
 		Epochs: t.Epochs, BatchSize: t.BatchSize, Seed: t.Seed,
+	}
+	for _, code := range p.Encoder.Codes() {
+		at := slices.IndexFunc(t.Model.Embeddings, func(e spec.Embedding) bool { return e.Column == code.Column })
+		c.Embeddings = append(c.Embeddings, neural.Embedding{Feature: code.Feature, Codes: code.Codes, Size: t.Model.Embeddings[at].Size})
 	}
 	if s := t.EarlyStopping; s != nil {
 		c.EarlyStopping = &neural.EarlyStopping{Metric: s.Metric, Patience: s.Patience, MinDelta: s.MinDelta}

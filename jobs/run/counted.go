@@ -2,6 +2,7 @@ package run
 
 import (
 	"math"
+	"slices"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/parquet"
@@ -25,7 +26,7 @@ func (w *work) counts(s *Survey) ([][]features.CountedInput, error) {
 		inputs, err := rawInputs(k.Train, s.Input)
 		var texts []features.CountedInput
 		for _, f := range inputs {
-			if f.Type == data.String {
+			if f.Type == data.String || slices.ContainsFunc(k.Train.Model.Embeddings, func(e spec.Embedding) bool { return e.Column == f.Name }) {
 				texts = append(texts, features.CountedInput{Columns: []string{f.Name}})
 			}
 		}

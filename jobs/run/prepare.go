@@ -171,7 +171,11 @@ func (o *observation) count(target *data.Column, parts []split.Part) {
 // encoders returns the encoders of the model's inputs and of the target, not
 // fitted yet.
 func (l *learner) encoders() (*features.Encoder, *features.Target, error) {
-	e, err := features.NewEncoder(l.inputs, features.DefaultEncoderConfig())
+	cfg := features.DefaultEncoderConfig()
+	for _, m := range l.train.Model.Embeddings {
+		cfg.Coded = append(cfg.Coded, m.Column)
+	}
+	e, err := features.NewEncoder(l.inputs, cfg)
 	if err != nil {
 		return nil, nil, err
 	}

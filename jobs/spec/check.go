@@ -144,11 +144,20 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 	d.checkRoles(t.Entity, t.Timestamp, t.Target, n)
 }
 
-// checkNetwork reports residual blocks where no layer can have one.
+// checkNetwork reports residual blocks where no layer can have one, and
+// embeddings given twice.
 func (d *decoder) checkNetwork(m Model, n *node) {
 	if m.Residual && len(slices.Compact(slices.Clone(m.Hidden))) == len(m.Hidden) {
 		d.fault(n.atField("model", "residual"), "model.residual", fmt.Sprintf("no hidden layer of %v is as wide as the one before it", m.Hidden),
 			"give two of them the same width, such as hidden: [64, 64], or remove it")
+	}
+	list := n.lookup("model").lookup("embeddings")
+	for i, e := range m.Embeddings {
+		for _, other := range m.Embeddings[:i] {
+			if other.Column == e.Column {
+				d.fault(list.items[i].at, fmt.Sprintf("model.embeddings[%d]", i), fmt.Sprintf("%q is given twice", e.Column), "remove one")
+			}
+		}
 	}
 }
 

@@ -106,13 +106,20 @@ type Split struct {
 // Model is what is fitted: a multi-layer perceptron, or a linear model, of which only
 // L2 is.
 type Model struct {
-	Type       string   `json:"type" spec:"required,enum=mlp|linear" doc:"the kind of model: mlp, a network; or linear: logistic regression, or least squares for a number"`
-	Hidden     []int    `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
-	Activation string   `json:"activation" spec:"enum=relu|tanh|sigmoid|gelu|silu" default:"relu" doc:"what hidden layers apply to their sums: relu, tanh, sigmoid, gelu (the exact form, by erf) or silu"`
-	Norm       string   `json:"norm,omitempty" spec:"enum=layer" doc:"layer: hidden layers normalise the sums of each row before the activation; by default they do not"`
-	Residual   bool     `json:"residual,omitempty" doc:"whether a hidden layer that is as wide as the one before it adds what it is given to what it makes"`
-	L2         *float64 `json:"l2,omitempty" spec:"min=0" doc:"of linear: the penalty on squared weights, beside the sum of the rows' losses (scikit-learn's alpha of Ridge, 1/C of LogisticRegression); 1 by default"`
-	Dropout    float64  `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`
+	Type       string      `json:"type" spec:"required,enum=mlp|linear" doc:"the kind of model: mlp, a network; or linear: logistic regression, or least squares for a number"`
+	Hidden     []int       `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
+	Activation string      `json:"activation" spec:"enum=relu|tanh|sigmoid|gelu|silu" default:"relu" doc:"what hidden layers apply to their sums: relu, tanh, sigmoid, gelu (the exact form, by erf) or silu"`
+	Embeddings []Embedding `json:"embeddings,omitempty" doc:"categorical columns whose categories are learned as rows of numbers"`
+	Norm       string      `json:"norm,omitempty" spec:"enum=layer" doc:"layer: hidden layers normalise the sums of each row before the activation; by default they do not"`
+	Residual   bool        `json:"residual,omitempty" doc:"whether a hidden layer that is as wide as the one before it adds what it is given to what it makes"`
+	L2         *float64    `json:"l2,omitempty" spec:"min=0" doc:"of linear: the penalty on squared weights, beside the sum of the rows' losses (scikit-learn's alpha of Ridge, 1/C of LogisticRegression); 1 by default"`
+	Dropout    float64     `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`
+}
+
+// Embedding is a column of categories that a network has a table of.
+type Embedding struct {
+	Column string `json:"column" spec:"required" doc:"a column that the model learns from, of texts, whole numbers or truths"`
+	Size   int    `json:"size" spec:"required,min=1,max=1024" doc:"how many numbers each category has"`
 }
 
 // Optimizer is how the weights follow the gradient.

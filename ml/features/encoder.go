@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -18,7 +19,13 @@ const (
 type EncoderConfig struct {
 	MinCount      int `json:"min_count"`      // rows to learn from that a text must have to get a column; at least 1
 	MaxCategories int `json:"max_categories"` // the most texts of one column that get one
+	// Coded are columns that become a single number each, the code of their
+	// category, for a model that has a table of them; see Encoder.
+	Coded []string `json:"coded,omitempty"`
 }
+
+// maxCodes is the most categories of a coded column.
+const maxCodes = 100_000
 
 // DefaultEncoderConfig returns 10 and 256.
 func DefaultEncoderConfig() EncoderConfig { return EncoderConfig{MinCount: 10, MaxCategories: 256} }
@@ -37,6 +44,10 @@ func DefaultEncoderConfig() EncoderConfig { return EncoderConfig{MinCount: 10, M
 // A text becomes a column of 0 and 1 for each of the most frequent texts, in
 // their order, one for nulls if there were enough of them (MinCount), and one
 // for all else, be it rare or never seen before.
+//
+// A coded column, of texts, whole numbers or truths, becomes one number: of the
+// k categories that at least MinCount rows have (the 100,000 most frequent) the
+// place in their order, from 0; of null k, and of all else k+1.
 type Encoder struct {
 	cfg     EncoderConfig
 	columns []encoderColumn
@@ -50,6 +61,7 @@ type encoderColumn struct {
 	Type       data.Type    `json:"type"`
 	Number     *encodedNum  `json:"number,omitempty"`
 	Text       *encodedText `json:"text,omitempty"`
+	Coded      bool         `json:"coded,omitempty"`
 	categories *categories
 	at         int // its first feature
 }
@@ -85,9 +97,36 @@ func NewEncoder(fields []data.Field, cfg EncoderConfig) (*Encoder, error) {
 		if slices.ContainsFunc(e.columns, func(c encoderColumn) bool { return c.Name == f.Name }) {
 			c.fault("column %q is given twice", f.Name)
 		}
-		e.columns = append(e.columns, encoderColumn{Name: f.Name, Type: f.Type})
+		coded := slices.Contains(cfg.Coded, f.Name)
+		if coded && (f.Type == data.Float32 || f.Type == data.Float64) {
+			c.fault("column %q is a %v, and an embedding takes texts, whole numbers or truths; give it bins, or remove it from embeddings", f.Name, f.Type)
+		}
+		e.columns = append(e.columns, encoderColumn{Name: f.Name, Type: f.Type, Coded: coded})
+	}
+	for _, name := range cfg.Coded {
+		if !slices.ContainsFunc(e.columns, func(c encoderColumn) bool { return c.Name == name }) {
+			c.fault("an embedding is of column %q, which is not among those that the model learns from: %s; mend its name, or the columns",
+				name, strings.Join(e.Inputs(), ", "))
+		}
 	}
 	return e, c.err()
+}
+
+// Code is a coded column of a fitted encoder.
+type Code struct {
+	Column  string
+	Feature int // its place in the rows that Encode writes
+	Codes   int // how many there are; the last two are those of null and of all else
+}
+
+// Codes returns the coded columns, in their order.
+func (e *Encoder) Codes() (all []Code) {
+	for _, c := range e.columns {
+		if c.Coded && c.Text != nil {
+			all = append(all, Code{c.Name, c.at, len(c.Text.Categories) + 2})
+		}
+	}
+	return all
 }
 
 // Ready reports whether the encoder is fitted.
@@ -110,7 +149,7 @@ func (e *Encoder) number() {
 		c.at = e.width
 		e.width += len(c.features())
 		if c.Text != nil {
-			c.categories = newCategories(data.String, c.Text.Categories)
+			c.categories = newCategories(c.Type, c.Text.Categories)
 		}
 	}
 }
@@ -122,6 +161,9 @@ func (c encoderColumn) features() []string {
 			return []string{c.Name, c.Name + " is missing"}
 		}
 		return []string{c.Name}
+	}
+	if c.Coded {
+		return []string{c.Name + " as a code"}
 	}
 	var names []string
 	for _, v := range c.Text.Categories {
@@ -167,7 +209,7 @@ func (e *Encoder) Encode(b *data.Batch, x []float32) error {
 	}
 	tables := make([][]uint32, len(columns))
 	for i, c := range e.columns {
-		if c.Text != nil {
+		if c.Text != nil && !c.Coded {
 			tables[i] = c.categories.table(columns[i].Dict, uint32(len(c.features())-1))
 		}
 	}
@@ -179,6 +221,7 @@ func (e *Encoder) Encode(b *data.Batch, x []float32) error {
 		to := x[from*e.width : (from+rows)*e.width]
 		for i, c := range e.columns {
 			switch {
+			case c.Coded: // below
 			case c.Text != nil:
 				c.encodeTexts(to, e.width, columns[i], tables[i], from, rows)
 			case columns[i].Type == data.Bool:
@@ -189,7 +232,25 @@ func (e *Encoder) Encode(b *data.Batch, x []float32) error {
 			}
 		}
 	}
+	for i, c := range e.columns {
+		if c.Coded {
+			c.encodeCodes(x, e.width, columns[i])
+		}
+	}
 	return nil
+}
+
+func (c encoderColumn) encodeCodes(x []float32, width int, from *data.Column) {
+	null := uint32(len(c.Text.Categories))
+	places, valid := c.categories.rows(from, null+1)
+	at := c.at
+	for i, place := range places {
+		if valid != nil && !valid.Get(i) {
+			place = null
+		}
+		x[at] = float32(place)
+		at += width
+	}
 }
 
 func (c encoderColumn) encodeTexts(x []float32, width int, from *data.Column, table []uint32, first, rows int) {
@@ -286,6 +347,9 @@ func (e *Encoder) UnmarshalJSON(text []byte) error {
 	var fields []data.Field
 	fitted := 0
 	for _, c := range d.Columns {
+		if c.Coded != slices.Contains(d.Config.Coded, c.Name) {
+			return fault.New(fault.Corrupt, "features: read an encoder: column %q is coded or not", c.Name)
+		}
 		fields = append(fields, data.Field{Name: c.Name, Type: c.Type})
 		if ok, sound := c.state(); !sound {
 			return fault.New(fault.Corrupt, "features: read an encoder: what was learned of column %q is not sound", c.Name)
@@ -313,9 +377,9 @@ func (c encoderColumn) state() (fitted, sound bool) {
 	case c.Number == nil && c.Text == nil:
 		return false, true
 	case c.Text == nil:
-		return true, c.Type != data.String && finite(c.Number.Median, c.Number.Mean, c.Number.Std) && c.Number.Std >= 0
+		return true, c.Type != data.String && !c.Coded && finite(c.Number.Median, c.Number.Mean, c.Number.Std) && c.Number.Std >= 0
 	case c.Number == nil:
-		return true, c.Type == data.String && distinct(c.Text.Categories)
+		return true, (c.Type == data.String || c.Coded) && distinct(c.Text.Categories) && (!c.Coded || len(c.Text.Categories) <= maxCodes)
 	}
 	return false, false
 }

@@ -130,7 +130,7 @@ func (s *numberSummary) fit() (*encodedNum, error) {
 func (e *Encoder) NewState() *EncoderState {
 	s := &EncoderState{columns: e.columns}
 	for _, c := range e.columns {
-		if c.Type == data.String {
+		if c.Type == data.String || c.Coded {
 			s.sums = append(s.sums, &counts{})
 		} else {
 			s.sums = append(s.sums, &numberSummary{})
@@ -233,7 +233,7 @@ func (e *Encoder) Fit(s *EncoderState) (*Encoder, error) {
 		case *numberSummary:
 			out.columns[i].Number, err = sum.fit()
 		case *counts:
-			out.columns[i].Text, err = sum.fit(e.cfg)
+			out.columns[i].Text, err = sum.fit(e.cfg, out.columns[i])
 		}
 		if err != nil {
 			c.fault("column %q: %w", e.columns[i].Name, err)
@@ -247,16 +247,20 @@ func (e *Encoder) Fit(s *EncoderState) (*Encoder, error) {
 }
 
 // fit chooses the categories that an Encoder has columns for.
-func (c *counts) fit(cfg EncoderConfig) (*encodedText, error) {
+func (c *counts) fit(cfg EncoderConfig, column encoderColumn) (*encodedText, error) {
+	most := cfg.MaxCategories
+	if column.Coded {
+		most = maxCodes
+	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	t := &encodedText{Categories: []string{}, Null: c.numNulls >= int64(cfg.MinCount)}
+	t := &encodedText{Categories: []string{}, Null: !column.Coded && c.numNulls >= int64(cfg.MinCount)}
 	for _, v := range c.values.MostFrequent() {
-		if v.N >= int64(cfg.MinCount) && len(t.Categories) < cfg.MaxCategories {
+		if v.N >= int64(cfg.MinCount) && len(t.Categories) < most {
 			t.Categories = append(t.Categories, strings.Clone(v.Value))
 		}
 	}
-	slices.Sort(t.Categories)
+	sortNaturally(column.Type, t.Categories)
 	return t, nil
 }

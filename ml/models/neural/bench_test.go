@@ -60,7 +60,7 @@ func BenchmarkPredict(b *testing.B) {
 	for _, s := range measured {
 		c := DefaultConfig()
 		c.Hidden = []int{s.hidden, s.hidden / 2}
-		shape, err := newShape(s.in, c.Hidden, s.out, NoNorm)
+		shape, err := newShape(s.in, c.Hidden, s.out, extras{})
 		if err != nil {
 			b.Fatal(err)
 		}

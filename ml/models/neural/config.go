@@ -31,11 +31,12 @@ func (a Activation) known() bool {
 
 // Config is a network and how it learns.
 type Config struct {
-	Hidden        []int      // the width of each hidden layer, 1 to MaxWidth; none makes a linear model
-	Activation    Activation // of the hidden layers
-	Norm          Norm       `json:",omitempty"` // of the hidden layers, before the activation
-	Residual      bool       `json:",omitempty"` // whether a hidden layer, from the second on, whose input is as wide as its output adds it to that
-	Dropout       float64    // the share of hidden values dropped while training, 0 to below 1
+	Hidden        []int       // the width of each hidden layer, 1 to MaxWidth; none makes a linear model
+	Activation    Activation  // of the hidden layers
+	Norm          Norm        `json:",omitempty"` // of the hidden layers, before the activation
+	Residual      bool        `json:",omitempty"` // whether a hidden layer, from the second on, whose input is as wide as its output adds it to that
+	Embeddings    []Embedding `json:",omitempty"` // in the order of their features
+	Dropout       float64     // the share of hidden values dropped while training, 0 to below 1
 	Optimizer     Optimizer
 	Scheduler     Scheduler
 	Epochs        int            // the most passes over the training rows
@@ -88,6 +89,7 @@ func (c Config) Validate(p models.Problem) error {
 	must(c.Activation.known(), "unknown activation %q, expected relu, tanh, sigmoid, gelu or silu", c.Activation)
 	must(c.Norm == NoNorm || c.Norm == LayerNorm, "unknown norm %q, expected layer or none", c.Norm)
 	must(!c.Residual || c.widthsRepeat(), "residual with hidden layers of %v, expected two of the same width one after the other", c.Hidden)
+	checkEmbeddings(c.Embeddings, must)
 	must(c.Dropout >= 0 && c.Dropout < 1, "dropout %v, expected 0 to below 1", c.Dropout)
 	must(c.Epochs >= 1, "%d epochs, expected at least 1", c.Epochs)
 	must(c.BatchSize >= 1 && c.BatchSize <= MaxBatchSize, "batches of %d rows, expected 1 to %d", c.BatchSize, MaxBatchSize)
@@ -150,7 +152,7 @@ func New(c Config, p models.Problem) (*Estimator, error) {
 	if p.Task == metrics.Regression {
 		p.NumClasses = 0
 	}
-	c.Hidden = slices.Clone(c.Hidden)
+	c.Hidden, c.Embeddings = slices.Clone(c.Hidden), slices.Clone(c.Embeddings)
 	if c.EarlyStopping != nil {
 		e := *c.EarlyStopping
 		c.EarlyStopping = &e

@@ -23,10 +23,10 @@ const (
 
 // What follows the gradient in the vector of sums.
 const (
-	lossAt     = iota // of the rows
-	rowsAt            // as a check
-	badLossAt         // shards whose loss is no number or too large
-	badLayerAt        // and for each layer, shards whose gradient is
+	lossAt    = iota // of the rows
+	rowsAt           // as a check
+	badLossAt        // shards whose loss is no number or too large
+	badPartAt        // and for each layer and embedding, shards whose gradient is
 )
 
 // executor computes shards, one after the other, and keeps the sums.
@@ -53,7 +53,12 @@ func (e *executor) shard(n *network) error {
 	}
 	for i, l := range n.layers {
 		if end := l.end(); !kernels.AddFixed(e.sums[l.first:end], t.grad[l.first:end], gradScale) {
-			rest[badLayerAt+i]++
+			rest[badPartAt+i]++
+		}
+	}
+	for i, l := range n.tables {
+		if end := l.end(); !kernels.AddFixed(e.sums[l.first:end], t.grad[l.first:end], gradScale) {
+			rest[badPartAt+len(n.layers)+i]++
 		}
 	}
 	return nil

@@ -97,7 +97,7 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 	if err := e.check(train, validation); err != nil {
 		return nil, err
 	}
-	s, err := newShape(train.NumFeatures, e.config.Hidden, e.problem.NumOutputs(), e.config.Norm)
+	s, err := newShape(train.NumFeatures, e.config.Hidden, e.problem.NumOutputs(), extras{e.config.Norm, e.config.Embeddings})
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +158,10 @@ func (f *fit) begin() error {
 // hire makes the executors: as many as may work at once and find something to do.
 func (f *fit) hire() error {
 	f.transposed = make([][]float32, len(f.network.layers))
-	for i, l := range f.network.layers[1:] {
-		f.transposed[i+1] = kernels.Aligned(l.Transposed().WeightLen())
+	for i, l := range f.network.layers {
+		if i > 0 || len(f.network.tables) > 0 { // there is a gradient of its input
+			f.transposed[i] = kernels.Aligned(l.Transposed().WeightLen())
+		}
 	}
 	rows := max(min(f.config.BatchSize, f.train.NumRows), f.validation.NumRows)
 	threads := max(1, min(f.options.Threads, (rows+f.network.rows-1)/f.network.rows))
@@ -176,7 +178,7 @@ func (f *fit) hire() error {
 		}
 		members[i] = &executor{
 			trainer: t, predictor: p, scratch: kernels.Aligned(piece),
-			sums: make([]int64, f.network.numParams+badLayerAt+len(f.network.layers)),
+			sums: make([]int64, f.network.numParams+badPartAt+f.network.numParts()),
 		}
 	}
 	f.crew = newCrew(members)
@@ -246,7 +248,7 @@ func (f *fit) checkpoint(ctx context.Context) error {
 func (f *fit) endEpoch(ctx context.Context) error {
 	for i, w := range f.weights {
 		if math.IsNaN(float64(w)) || math.IsInf(float64(w), 0) {
-			return f.diverged(fmt.Sprintf("a weight of layer %d is %v", f.network.layerOf(i), w))
+			return f.diverged(fmt.Sprintf("a weight of %s is %v", f.network.partOf(i), w))
 		}
 	}
 	e := models.Epoch{Number: f.epoch + 1, Loss: f.meanLoss(f.train.NumRows), LearningRate: f.rates.at(f.learningRate, f.iteration-1)}

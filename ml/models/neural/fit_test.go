@@ -58,6 +58,16 @@ func xor(seed uint64, numRows int) models.Table {
 	return t
 }
 
+// coded is blobs of seven features, of which two are codes, of 9 and 5 categories.
+func coded(seed uint64, numRows int) models.Table {
+	t, r := blobs(seed, numRows, 7, 3), rng.New(seed, "codes")
+	for i := range numRows {
+		t.Row(i)[2] = float32((int(t.Y[i]) + r.IntN(2)) % 8)
+		t.Row(i)[4] = float32(r.IntN(4))
+	}
+	return t
+}
+
 var (
 	twoClasses = models.Problem{Task: metrics.Binary, NumClasses: 2}
 	regression = models.Problem{Task: metrics.Regression}

@@ -30,7 +30,7 @@ func (b *bench) dropout() kernels.Dropout { return kernels.Dropout{Seed: 1, Rate
 func newBench(t testing.TB, widths []int, a Activation, p models.Problem, dropout float64, rows int) *bench {
 	t.Helper()
 	last := len(widths) - 1
-	s, err := newShape(widths[0], widths[1:last], widths[last], NoNorm)
+	s, err := newShape(widths[0], widths[1:last], widths[last], extras{})
 	require.NoError(t, err)
 	return benchOf(t, network{shape: s, activation: a, problem: p}, dropout, rows)
 }
@@ -51,6 +51,9 @@ func benchOf(t testing.TB, n network, dropout float64, rows int) *bench {
 	for i := range rows {
 		for k := range b.trainer.x.Row(i) {
 			b.trainer.x.Row(i)[k] = float32(r.NormFloat64())
+		}
+		for _, e := range n.tables {
+			b.trainer.x.Row(i)[e.Feature] = float32(r.IntN(e.Codes))
 		}
 		b.trainer.targets[i] = float32(r.NormFloat64())
 		if n.problem.NumClasses > 0 {
@@ -107,8 +110,9 @@ func (b *bench) differences(t *testing.T) (checked, wrong int) {
 	t.Helper()
 	b.loss(t)
 	grad := append([]float32(nil), b.trainer.grad...)
-	for i, l := range b.layers {
-		for at := l.first; at < l.end(); at += 7 {
+	for i := range b.numParts() {
+		l := b.part(i)
+		for at := l.first; at < l.end; at += 7 {
 			numeric := b.difference(t, at)
 			if numeric == 0 && grad[at] == 0 {
 				continue
@@ -116,19 +120,19 @@ func (b *bench) differences(t *testing.T) (checked, wrong int) {
 			checked++
 			if math.Abs(numeric-float64(grad[at])) > 0.02*max(1, math.Abs(numeric)) {
 				wrong++
-				t.Logf("layer %d, place %d: gradient %v, difference %v", i, at, grad[at], numeric)
+				t.Logf("%s, place %d: gradient %v, difference %v", l.name, at, grad[at], numeric)
 			}
 		}
 	}
 	return checked, wrong
 }
 
-// rich returns networks with norms and residual blocks.
+// rich returns networks with norms, residual blocks and embeddings.
 func rich(t testing.TB) (all []network) {
 	t.Helper()
 	for i, a := range []Activation{Tanh, GELU, SiLU, Sigmoid} {
 		for _, norm := range []Norm{NoNorm, LayerNorm} {
-			s, err := newShape(5, []int{18, 18, 40, 40, 40}, 3, norm)
+			s, err := newShape(5, []int{18, 18, 40, 40, 40}, 3, extras{norm, []Embedding{{0, 4, 3}, {3, 6, 20}}[:i%3]})
 			require.NoError(t, err)
 			all = append(all, network{shape: s, activation: a, residual: i != 3, problem: three})
 		}
@@ -324,7 +328,7 @@ func TestEachLayerDropsItsOwn(t *testing.T) {
 	// last returns what the network's last hidden layer hands on, of which all
 	// are tanh(1) but those that it drops.
 	last := func(hidden ...int) []float32 {
-		s, err := newShape(4, hidden, width, NoNorm)
+		s, err := newShape(4, hidden, width, extras{})
 		require.NoError(t, err)
 		flat := make([]float32, s.numParams)
 		one, plain := s.layers[len(hidden)], make([]float32, width*width)

@@ -27,6 +27,9 @@ func described(metadata map[string]string) (network, standard, error) {
 		}
 		known++
 	}
+	if _, ok := metadata[embeddingsKey]; ok {
+		known++
+	}
 	if v, ok := metadata[residualKey]; ok {
 		if v != "true" {
 			return n, target, damaged("residual is %q, expected true or nothing", v)
@@ -54,7 +57,7 @@ func described(metadata map[string]string) (network, standard, error) {
 
 // assemble gives n the layers that the tensors describe, and returns their
 // weights.
-func (n *network) assemble(arrays map[string]array) ([]float32, error) {
+func (n *network) assemble(arrays map[string]array, embeddings []Embedding) ([]float32, error) {
 	widths, err := widthsOf(arrays)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func (n *network) assemble(arrays map[string]array) ([]float32, error) {
 	if err := checkProblem(n.problem); err != nil || n.problem.NumOutputs() != widths[last] {
 		return nil, damaged("%d outputs for a %s task", widths[last], n.problem.Task)
 	}
-	s, err := newShape(widths[0], widths[1:last], widths[last], n.norm)
+	s, err := newShape(widths[0]-embedded(0, embeddings), widths[1:last], widths[last], extras{n.norm, embeddings})
 	if err != nil {
 		return nil, damaged("%v", err)
 	}
@@ -116,6 +119,9 @@ func (s shape) fill(flat []float32, arrays map[string]array) error {
 			}
 		}
 		copy(want.values, a.values) // of all but the weights, which are packed
+	}
+	for i, t := range s.tables {
+		t.pack(flat, arrays[tableName(i)].values)
 	}
 	for i, l := range s.layers {
 		l.Pack(s.weights(flat, i), arrays[weightName(i)].values)

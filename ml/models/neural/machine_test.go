@@ -120,6 +120,7 @@ func TestAStepAllocatesNothing(t *testing.T) {
 		c.Activation = a
 		if a == SiLU {
 			c.Hidden, c.Norm, c.Residual = []int{32, 32}, LayerNorm, true
+			c.Embeddings = []Embedding{{Feature: 1, Codes: 9, Size: 3}}
 		}
 		e, err := New(c, twoClasses)
 		require.NoError(t, err)

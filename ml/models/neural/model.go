@@ -38,7 +38,7 @@ func newModel(n network, target standard, weights []float32) (*Model, error) {
 func (m *Model) Problem() models.Problem { return m.network.problem }
 
 // NumFeatures is the width of the rows that Predict takes.
-func (m *Model) NumFeatures() int { return m.network.layers[0].In }
+func (m *Model) NumFeatures() int { return m.network.numFeatures }
 
 // Predict writes the predictions of x, of shape (rows, features), to out, of
 // shape (rows, outputs). Errors, of kind Invalid: shapes that do not fit, and a
@@ -81,15 +81,16 @@ const (
 	activationKey = "activation"
 	meanKey       = "target_mean"
 	stdKey        = "target_std"
-	normKey       = "norm"     // absent when there is none
-	residualKey   = "residual" // true, or absent
+	normKey       = "norm"       // absent when there is none
+	embeddingsKey = "embeddings" // of which features, or absent
+	residualKey   = "residual"   // true, or absent
 	checksumKey   = "checksum"
 )
 
 // MarshalBinary writes the model as a safetensors file: for each layer N, from
 // 0, layers.N.weight of shape (outputs, inputs) and layers.N.bias, and for each
-// that is normalised norms.N.weight and norms.N.bias, as PyTorch has them, and as
-// metadata what else the model is. Equal models give equal
+// that is normalised norms.N.weight and norms.N.bias, and embeddings.N.weight, as
+// PyTorch has them, and as metadata what else the model is. Equal models give equal
 // bytes.
 func (m *Model) MarshalBinary() ([]byte, error) {
 	metadata := map[string]string{
@@ -100,6 +101,9 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 	}
 	if m.network.norm != NoNorm {
 		metadata[normKey] = string(m.network.norm)
+	}
+	if len(m.network.tables) > 0 {
+		metadata[embeddingsKey] = m.network.embeddedFeatures()
 	}
 	if m.network.residual {
 		metadata[residualKey] = "true"
@@ -132,6 +136,9 @@ func (s shape) arrays(flat []float32) (arrays []array) {
 				array{name: shiftName(i), shape: []int{l.Out}, values: s.shift(flat, i)[:l.Out]})
 		}
 	}
+	for i, t := range s.tables {
+		arrays = append(arrays, array{name: tableName(i), shape: []int{t.Codes, t.Size}, values: t.plainTable(flat)})
+	}
 	return arrays
 }
 
@@ -160,7 +167,13 @@ func Load(b []byte) (m *Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	weights, err := n.assemble(arrays)
+	var embeddings []Embedding
+	if list, ok := metadata[embeddingsKey]; ok {
+		if embeddings, err = embeddingsOf(list, arrays); err != nil {
+			return nil, err
+		}
+	}
+	weights, err := n.assemble(arrays, embeddings)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 func someModel(t *testing.T, p models.Problem, a Activation, widths ...int) *Model {
 	t.Helper()
 	last := len(widths) - 1
-	s, err := newShape(widths[0], widths[1:last], widths[last], NoNorm)
+	s, err := newShape(widths[0], widths[1:last], widths[last], extras{})
 	require.NoError(t, err)
 	target := standard{std: 1}
 	if p.Task == metrics.Regression {
@@ -31,10 +31,10 @@ func someModel(t *testing.T, p models.Problem, a Activation, widths ...int) *Mod
 	return m
 }
 
-// richModel is one with norms and residual blocks.
+// richModel is one with norms, residual blocks and embeddings.
 func richModel(t *testing.T) *Model {
 	t.Helper()
-	s, err := newShape(7, []int{20, 20}, 3, LayerNorm)
+	s, err := newShape(7, []int{20, 20}, 3, extras{LayerNorm, []Embedding{{1, 5, 4}, {6, 3, 18}}})
 	require.NoError(t, err)
 	m, err := newModel(network{shape: s, activation: GELU, residual: true, problem: three}, standard{std: 1}, s.initial(3))
 	require.NoError(t, err)

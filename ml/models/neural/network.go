@@ -28,7 +28,7 @@ func (n network) joins(i int) bool {
 type nodes struct {
 	*G.ExprGraph
 	x          *G.Node
-	parameters []*G.Node // weights, then bias, of each layer; then scale and shift of each hidden one, if it has them
+	parameters []*G.Node // weights, then bias, of each layer; then scale and shift of each hidden one, if it has them; then the embeddings' tables
 }
 
 // parameter is the place of a parameter in flat vectors.
@@ -52,6 +52,9 @@ func (n network) parameters() (all []parameter) {
 				parameter{fmt.Sprintf("shift%d", i), biasShape(l.Dense), func(flat []float32) []float32 { return n.shift(flat, i) }})
 		}
 	}
+	for i, t := range n.tables {
+		all = append(all, parameter{fmt.Sprintf("table%d", i), t.shape(), t.of})
+	}
 	return all
 }
 
@@ -73,6 +76,12 @@ func (n network) inputs(b *builder, x kernels.Matrix, flat []float32) nodes {
 // layer, may be nil where no gradient is wanted.
 func (n network) outputs(b *builder, g nodes, drop kernels.Dropout, transposed [][]float32) (*G.Node, error) {
 	y := g.x
+	if first := len(g.parameters) - len(n.tables); len(n.tables) > 0 {
+		var err error
+		if y, err = newEmbed(b, n.shape).node(g.x, g.parameters[first:]); err != nil {
+			return nil, err
+		}
+	}
 	for i, l := range n.layers {
 		d := &dense{builder: b, Dense: l.Dense}
 		if transposed != nil {
@@ -156,6 +165,7 @@ func (n network) newTrainer(flat []float32, transposed [][]float32, drop kernels
 		}
 		outputs = append(outputs, grads[2*i], grads[2*i+1])
 	}
+	outputs = append(outputs, grads[len(grads)-len(n.tables):]...)
 	t.machine, err = newMachine(g.ExprGraph, outputs, memory)
 	return t, err
 }
@@ -167,7 +177,7 @@ func (n network) gradient(flat []float32, transposed [][]float32, drop kernels.D
 ) {
 	t = &trainer{
 		pass:    &pass{scale: 1},
-		x:       kernels.NewMatrix(n.rows, n.layers[0].In),
+		x:       kernels.NewMatrix(n.rows, n.numFeatures),
 		targets: make([]float32, n.rows),
 		grad:    kernels.Aligned(n.numParams),
 	}
@@ -202,7 +212,7 @@ func (n network) newPredictor(flat []float32) (*predictor, error) {
 	building.Lock()
 	defer building.Unlock()
 	outputs := n.problem.NumOutputs()
-	p := &predictor{pass: &pass{}, x: kernels.NewMatrix(n.rows, n.layers[0].In), y: kernels.NewMatrix(n.rows, outputs)}
+	p := &predictor{pass: &pass{}, x: kernels.NewMatrix(n.rows, n.numFeatures), y: kernels.NewMatrix(n.rows, outputs)}
 	b := &builder{pass: p.pass, full: n.rows}
 	g := n.inputs(b, p.x, flat)
 	y, err := n.outputs(b, g, kernels.Dropout{}, nil)

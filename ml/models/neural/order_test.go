@@ -125,7 +125,7 @@ func TestOrderFavoursNoPlace(t *testing.T) {
 
 func TestNewWeightsAreThoseOfPyTorchsLinear(t *testing.T) {
 	t.Parallel()
-	s, err := newShape(25, []int{1000}, 3, NoNorm)
+	s, err := newShape(25, []int{1000}, 3, extras{})
 	require.NoError(t, err)
 	flat := s.initial(1)
 	assert.Equal(t, flat, s.initial(1))
@@ -164,20 +164,20 @@ func TestShardsDependOnTheShapeAlone(t *testing.T) {
 		{5000, nil, 1024, 128},
 		{10, []int{64, 32}, MaxBatchSize, 512},
 	} {
-		s, err := newShape(c.features, c.hidden, 2, NoNorm)
+		s, err := newShape(c.features, c.hidden, 2, extras{})
 		require.NoError(t, err)
 		s.limit(c.batch)
 		assert.Equal(t, c.rows, s.rows, "%+v", c)
 		assert.LessOrEqual(t, (c.batch+s.rows-1)/s.rows, maxShards)
 	}
-	_, err := newShape(MaxWidth, []int{MaxWidth}, 2, NoNorm)
+	_, err := newShape(MaxWidth, []int{MaxWidth}, 2, extras{})
 	require.ErrorContains(t, err, "make its layers narrower")
-	_, err = newShape(MaxWidth+1, nil, 2, NoNorm)
+	_, err = newShape(MaxWidth+1, nil, 2, extras{})
 	require.ErrorContains(t, err, "65537 features")
-	s, err := newShape(3, []int{20, 40}, 2, NoNorm)
+	s, err := newShape(3, []int{20, 40}, 2, extras{})
 	require.NoError(t, err)
 	for i, l := range s.layers {
-		assert.Equal(t, i, s.layerOf(l.first))
-		assert.Equal(t, i, s.layerOf(l.first+l.WeightLen()+l.BiasLen()-1))
+		assert.Equal(t, s.part(i).name, s.partOf(l.first))
+		assert.Equal(t, s.part(i).name, s.partOf(l.first+l.WeightLen()+l.BiasLen()-1))
 	}
 }

@@ -22,7 +22,7 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, DefaultConfig().Validate(twoClasses))
 	c := Config{
-		Hidden: []int{5, 0}, Activation: "elu", Norm: "group", Residual: true, Dropout: 1, Epochs: 0, BatchSize: -1,
+		Hidden: []int{5, 0}, Activation: "elu", Norm: "group", Residual: true, Embeddings: []Embedding{{Feature: 3, Codes: 1, Size: 2000}, {Feature: 3, Codes: 2, Size: 1}}, Dropout: 1, Epochs: 0, BatchSize: -1,
 		Optimizer:     Optimizer{Type: Adam, LearningRate: math.NaN(), WeightDecay: -1, Beta1: 1, Beta2: 2, Epsilon: 1e-60, ClipNorm: 1, ClipValue: 1},
 		Scheduler:     Scheduler{Type: "cyclic", WarmupStart: 2, WarmupEpochs: 1, WarmupIterations: 1},
 		EarlyStopping: &EarlyStopping{Metric: "r2", Patience: 0, MinDelta: -1},
@@ -31,7 +31,7 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, fault.Invalid, fault.Of(err))
 	for _, want := range []string{
-		"hidden layer 1 has width 0", `norm "group"`, "residual with hidden layers of [5 0]", `"elu"`, "dropout 1", "0 epochs", "batches of -1 rows", "learning rate NaN", "weight decay -1",
+		"hidden layer 1 has width 0", "embedding 0 of 1 codes", "embedding 0 of size 2000", "embedding 1 is of feature 3", `norm "group"`, "residual with hidden layers of [5 0]", `"elu"`, "dropout 1", "0 epochs", "batches of -1 rows", "learning rate NaN", "weight decay -1",
 		"beta1 1", "beta2 2", "epsilon 1e-60", `scheduler "cyclic"`, "warm-up from 2", "by iterations and by epochs", "by norm and by value", `by "r2"`, "patience 0", "least change of -1", "binary task of 3 classes",
 	} {
 		assert.ErrorContains(t, err, want)

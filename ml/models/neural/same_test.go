@@ -44,6 +44,8 @@ func trials() []trial {
 	silu.Activation, silu.Hidden, silu.BatchSize = SiLU, []int{40, 20}, 600
 	normed := base
 	normed.Norm, normed.Residual, normed.Hidden, normed.BatchSize, normed.Dropout = LayerNorm, true, []int{20, 20, 20}, 600, 0.1
+	embedding := normed
+	embedding.Embeddings = []Embedding{{Feature: 2, Codes: 9, Size: 5}, {Feature: 4, Codes: 5, Size: 17}}
 	flat := base
 	flat.Hidden, flat.BatchSize = nil, 513
 	wide := base
@@ -68,6 +70,7 @@ func trials() []trial {
 		{"regression with gelu", gelu, regression, linear(1, 1500), linear(2, 800)},
 		{"three classes with silu", silu, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"layer norm and residual blocks", normed, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
+		{"embeddings", embedding, three, coded(1, 1500), coded(2, 301)},
 		{"batches of one shard", single, twoClasses, xor(1, 900), xor(2, 300)},
 		{"wide, updated by all threads", wide, three, blobs(1, 500, 5, 3), blobs(2, 50, 5, 3)},
 		{"nesterov, cosine and clipping", nesterov, twoClasses, xor(1, 2000), xor(2, 700)},

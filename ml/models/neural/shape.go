@@ -15,10 +15,12 @@ import (
 // layer that is normalised the scale and shift of that; what is padding is zero
 // in all of them and stays so.
 type shape struct {
-	layers    []layer
-	norm      Norm // of the hidden layers
-	numParams int  // floats of the flat vector, padding included
-	rows      int  // of a shard
+	layers      []layer
+	tables      []table // of the embeddings, after the layers
+	norm        Norm    // of the hidden layers
+	numFeatures int     // of the table
+	numParams   int     // floats of the flat vector, padding included
+	rows        int     // of a shard
 }
 
 // layer is one layer of a shape.
@@ -36,26 +38,60 @@ func (l layer) end() int {
 	return l.first + l.WeightLen() + l.BiasLen()
 }
 
+// extras is what a network has beyond dense layers.
+type extras struct {
+	norm       Norm
+	embeddings []Embedding
+}
+
+// part is a run of a flat vector that is reported by a name of its own.
+type part struct {
+	first, end int
+	name       string
+}
+
+// numParts is how many there are.
+func (s shape) numParts() int { return len(s.layers) + len(s.tables) }
+
+// part returns part i: those of the layers, then those of the embeddings.
+func (s shape) part(i int) part {
+	if i < len(s.layers) {
+		return part{s.layers[i].first, s.layers[i].end(), fmt.Sprintf("layer %d", i)}
+	}
+	i -= len(s.layers)
+	return part{s.tables[i].first, s.tables[i].end(), fmt.Sprintf("embedding %d", i)}
+}
+
 // maxParams bounds the flat vector: 4 GiB of weights, and as much again for
 // each of the four or so vectors of its length that training keeps.
 const maxParams = 1 << 30
 
-func newShape(numFeatures int, hidden []int, numOutputs int, norm Norm) (shape, error) {
-	widths := slices.Concat([]int{numFeatures}, hidden, []int{numOutputs})
+func newShape(numFeatures int, hidden []int, numOutputs int, x extras) (shape, error) {
+	widths := slices.Concat([]int{embedded(numFeatures, x.embeddings)}, hidden, []int{numOutputs})
 	if numFeatures < 1 || slices.Max(widths) > MaxWidth {
 		return shape{}, fault.New(fault.Invalid,
 			"neural: %d features, hidden layers of %v and %d outputs, expected 1 to %d of each", numFeatures, hidden, numOutputs, MaxWidth)
 	}
-	s := shape{norm: norm}
+	s := shape{numFeatures: numFeatures, norm: x.norm}
 	for i, in := range widths[:len(widths)-1] {
 		d := kernels.Dense{In: in, Out: widths[i+1]}
 		if float64(s.numParams)+float64(d.In)*float64(kernels.PadCols(d.Out)) > maxParams {
 			return shape{}, fault.New(fault.Invalid,
 				"neural: a network %v has more than %d weights: make its layers narrower", widths, maxParams)
 		}
-		l := layer{Dense: d, first: s.numParams, norm: norm != NoNorm && i < len(hidden)}
+		l := layer{Dense: d, first: s.numParams, norm: x.norm != NoNorm && i < len(hidden)}
 		s.layers = append(s.layers, l)
 		s.numParams = l.end()
+	}
+	if n := len(x.embeddings); n > 0 && x.embeddings[n-1].Feature >= numFeatures {
+		return shape{}, fault.New(fault.Invalid, "neural: an embedding of feature %d of %d", x.embeddings[n-1].Feature, numFeatures)
+	}
+	for _, e := range x.embeddings {
+		t := table{Embedding: e, first: s.numParams}
+		if t.end() > maxParams {
+			return shape{}, fault.New(fault.Invalid, "neural: an embedding of %d codes and size %d makes more than %d weights: make it smaller", e.Codes, e.Size, maxParams)
+		}
+		s.tables, s.numParams = append(s.tables, t), t.end()
 	}
 	s.rows = shardRows(s.numParams)
 	return s, nil
@@ -98,13 +134,14 @@ func (s shape) normed(flat []float32, i, k int) []float32 {
 	return flat[first : first+l.BiasLen() : first+l.BiasLen()]
 }
 
-// layerOf returns the layer that place at of the flat vector belongs to.
-func (s shape) layerOf(at int) int {
-	i, found := slices.BinarySearchFunc(s.layers, at, func(l layer, at int) int { return l.first - at })
-	if found {
-		return i
+// partOf returns the name of the part that place at of the flat vector is in.
+func (s shape) partOf(at int) string {
+	for i := range s.numParts() {
+		if p := s.part(i); at < p.end {
+			return p.name
+		}
 	}
-	return i - 1
+	return "no layer"
 }
 
 // initial returns a new network's parameters: weights and biases uniform in
@@ -127,6 +164,7 @@ func (s shape) initial(seed uint64) []float32 {
 			}
 		}
 	}
+	s.drawTables(flat, seed)
 	return flat
 }
 

@@ -146,9 +146,9 @@ func (f *fit) reduceSums(ctx context.Context, numRows int) error {
 	if rest[badLossAt] > 0 {
 		return f.lossDiverged()
 	}
-	for i := range f.network.layers {
-		if rest[badLayerAt+i] > 0 {
-			return f.diverged(fmt.Sprintf("the gradient of layer %d is no number or beyond %d", i, maxGrad))
+	for i := range f.network.numParts() {
+		if rest[badPartAt+i] > 0 {
+			return f.diverged(fmt.Sprintf("the gradient of %s is no number or beyond %d", f.network.part(i).name, maxGrad))
 		}
 	}
 	if rest[rowsAt] != int64(numRows) {

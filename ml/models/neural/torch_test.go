@@ -2,6 +2,7 @@ package neural
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"testing"
 
@@ -20,6 +21,7 @@ type golden struct {
 	Activation Activation
 	Norm       Norm
 	Residual   bool
+	Embeddings []Embedding
 
 	Features, Classes    int
 	X                    []float32
@@ -38,6 +40,7 @@ type tensorOf struct {
 func (g *golden) config() Config {
 	c := DefaultConfig()
 	c.Hidden, c.Activation = g.Hidden, g.Activation
+	c.Embeddings = g.Embeddings
 	c.Norm, c.Residual = g.Norm, g.Residual
 	return c
 }
@@ -50,7 +53,9 @@ func (g *golden) assertNear(t *testing.T, s shape, flat []float32, want map[stri
 		if w, ok := want[a.name]; ok {
 			found++
 			assert.Equal(t, w.Shape, a.shape, "%s: %s", what, a.name)
-			assert.InDeltaSlice(t, w.Values, a.values, 1e-5, "%s: %s", what, a.name)
+			for i, v := range w.Values {
+				assert.InDelta(t, v, a.values[i], 1e-5*max(1, math.Abs(float64(v))), "%s: %s: %d", what, a.name, i)
+			}
 		}
 	}
 	assert.Len(t, want, found, what)
@@ -108,7 +113,7 @@ func (f *fit) startFrom(t *testing.T, start map[string]tensorOf) {
 		arrays[name] = array{name, v.Shape, v.Values}
 	}
 	n := f.network
-	flat, err := n.assemble(arrays)
+	flat, err := n.assemble(arrays, f.config.Embeddings)
 	require.NoError(t, err)
 	require.Equal(t, f.network.shape, n.shape)
 	copy(f.weights, flat)

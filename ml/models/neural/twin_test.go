@@ -25,7 +25,7 @@ type twin struct {
 
 func newTwin(c Config, p models.Problem, numFeatures int) *twin {
 	w := &twin{config: c, problem: p, widths: append(append([]int{numFeatures}, c.Hidden...), p.NumOutputs())}
-	s, err := newShape(numFeatures, c.Hidden, p.NumOutputs(), NoNorm)
+	s, err := newShape(numFeatures, c.Hidden, p.NumOutputs(), extras{})
 	if err != nil {
 		panic(err)
 	}

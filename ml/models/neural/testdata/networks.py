@@ -13,7 +13,11 @@ ACT = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU,
 class Net(nn.Module):
     def __init__(self, case):
         super().__init__()
-        widths = [FEATURES] + case["hidden"] + [CLASSES]
+        tables = case.get("embeddings", [])
+        if tables:
+            self.embeddings = nn.ModuleList(nn.Embedding(t["codes"], t["size"]) for t in tables)
+        self.plain = [i for i in range(FEATURES) if i not in [t["feature"] for t in tables]]
+        widths = [len(self.plain) + sum(t["size"] for t in tables)] + case["hidden"] + [CLASSES]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
         self.act = ACT[case["activation"]]()
         self.case = case
@@ -22,6 +26,9 @@ class Net(nn.Module):
             self.norms = nn.ModuleList(norm(n) for n in case["hidden"])
 
     def forward(self, x):
+        if hasattr(self, "embeddings"):
+            rows = [e(x[:, t["feature"]].long()) for e, t in zip(self.embeddings, self.case["embeddings"])]
+            x = torch.cat([x[:, self.plain]] + rows, 1)
         for i, layer in enumerate(self.layers[:-1]):
             h = layer(x)
             if hasattr(self, "norms"):
@@ -47,8 +54,12 @@ for case in [
     {"name": "layer norm", "hidden": [7, 6], "activation": "relu", "norm": "layer"},
     {"name": "residual", "hidden": [5, 5, 6, 6], "activation": "tanh", "residual": True},
     {"name": "layer norm and residual", "hidden": [6, 6, 6, 4], "activation": "gelu", "norm": "layer", "residual": True},
+    {"name": "embeddings", "hidden": [6], "activation": "silu",
+     "embeddings": [{"feature": 1, "codes": 5, "size": 3}, {"feature": 4, "codes": 40, "size": 2}]},
 ]:
     x = torch.randn(ROWS, FEATURES).double()
+    for t in case.get("embeddings", []):
+        x[:, t["feature"]] = torch.randint(t["codes"], (ROWS,)).double()
     y = torch.randint(CLASSES, (ROWS,))
     net = Net(case)
     with torch.no_grad():
