@@ -7,11 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
+	"github.com/troupe-ml/troupe/cmd/troupe/internal/mlruns"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/registry/runs"
 )
 
 func (a *app) runsCommand() *cobra.Command {
-	return group("runs", "Look at the records of jobs", a.runsList(), a.runsShow(), a.runsCompare(), a.runsDelete(), a.runsRestore())
+	return group("runs", "Look at the records of jobs", a.runsList(), a.runsShow(), a.runsCompare(), a.runsDelete(), a.runsRestore(), a.runsExport())
 }
 
 // question is which runs the flags of a verb ask for.
@@ -132,4 +135,45 @@ func (a *app) each(ctx context.Context, ids []string, do func(b backend.Backend,
 		}
 		return a.result(list)
 	})
+}
+
+// exportedRuns is what came of an export.
+type exportedRuns struct {
+	Folder string `json:"folder"`
+	Runs   int    `json:"runs"`
+}
+
+func (a *app) runsExport() *cobra.Command {
+	var q question
+	var dir string
+	c := a.verb("export --mlflow DIR", "Write runs with their artifacts to a folder, as MLflow's file store has them", cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		if dir == "" {
+			return fault.New(fault.Invalid, "runs export: name the folder: --mlflow DIR")
+		}
+		folder, err := mlruns.Open(dir)
+		if err != nil {
+			return err
+		}
+		return a.with(func(b backend.Backend) error {
+			all, err := b.SearchRuns(ctx, q.search())
+			if err != nil {
+				return err
+			}
+			for _, found := range all {
+				r, err := b.Run(ctx, string(found.ID))
+				if err != nil {
+					return err
+				}
+				if err := folder.Write(r, func(path string) ([]byte, error) {
+					return b.Artifact(ctx, registry.URI{Run: r.ID, Path: path}.String())
+				}); err != nil {
+					return err
+				}
+			}
+			return a.result(exportedRuns{dir, len(all)})
+		})
+	})
+	c.Flags().StringVar(&dir, "mlflow", "", "the folder, which must be new or empty")
+	q.flags(c)
+	return c
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,6 +69,10 @@ func lookAndAct(t *testing.T, p *place) {
 	require.Len(t, found, 1)
 	assert.Equal(t, two["run"], found.([]any)[0].(map[string]any)["id"])
 	assert.Equal(t, 2, p.run("runs", "list", "--filter", "speed > 1").code)
+	assert.InDelta(t, 1, p.ok("runs", "export", "--mlflow", "mlruns", "--filter", "params.epochs = '2'")["runs"], 0)
+	written, err := filepath.Glob(filepath.Join(p.dir, "mlruns", "*", two["run"].(string), "artifacts", "model"))
+	require.NoError(t, err)
+	assert.Len(t, written, 1)
 	p.ok("runs", "delete", failed["id"].(string))
 	assert.Len(t, p.ok("runs", "list", "--deleted")[""], 1)
 	p.ok("runs", "restore", failed["id"].(string)[:12])
