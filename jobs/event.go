@@ -17,6 +17,7 @@ const (
 	CancelRequested                  // somebody wants the job to stop
 	Concluded                        // the planner said that the job is done, with Result
 	Rejected                         // the planner said that the job cannot go on, with Failure
+	TaskRegrouped                    // the gang that runs Task as Attempt goes on as Members, as the next attempt
 )
 
 // Event is one thing that happened to a job, as its log keeps it. Which fields

@@ -104,6 +104,7 @@ type Task struct {
 	Phase      Phase
 	Attempt    int        // 1-based; 0 before the first assignment. A gang's attempt is its generation
 	Members    []MemberID // who runs it: one, or a gang's ranks in order
+	Former     []MemberID // Gang only, while Pending: those of the attempt before
 	Failures   int        // attempts that ended in a retryable error
 	Losses     int        // attempts that ended with their member
 	Checkpoint string     // Gang only: digest of the newest checkpoint

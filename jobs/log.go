@@ -67,7 +67,7 @@ func (j *Job) Relevant(e Event) bool {
 	case TaskAssigned:
 		t := j.byID[e.Task]
 		return t != nil && j.Phase == Running && t.Phase == Pending && e.Attempt == t.Attempt+1
-	case TaskDone, TaskFailed, TaskLost, TaskCheckpoint:
+	case TaskDone, TaskFailed, TaskLost, TaskCheckpoint, TaskRegrouped:
 		t := j.byID[e.Task]
 		return t != nil && j.Phase == Running && t.Phase == Running && e.Attempt == t.Attempt
 	case Submitted:

@@ -35,7 +35,7 @@ func (j *Job) Step(e Event) ([]Effect, error) {
 		return j.submitted(e)
 	case StagePlanned:
 		return j.stagePlanned(e)
-	case TaskAssigned, TaskDone, TaskFailed, TaskLost, TaskCheckpoint:
+	case TaskAssigned, TaskDone, TaskFailed, TaskLost, TaskCheckpoint, TaskRegrouped:
 		return j.taskEvent(e)
 	case CancelRequested:
 		return j.end(Cancelled, e, &Failure{Kind: fault.Canceled, Message: reason(e)}), nil
@@ -112,10 +112,12 @@ func (j *Job) taskEvent(e Event) ([]Effect, error) {
 	}
 	switch e.Kind {
 	case TaskCheckpoint:
-		if e.Result != nil {
-			t.Checkpoint = e.Result.Output
+		if e.Result != nil && e.Result.Output != t.Checkpoint {
+			t.Checkpoint, t.Losses = e.Result.Output, 0 // it gets on: the losses so far were not its fault
 		}
 		return nil, nil
+	case TaskRegrouped:
+		return j.regrouped(t, e)
 	case TaskDone:
 		return j.done(t, e)
 	case TaskLost:
@@ -129,8 +131,23 @@ func (j *Job) assigned(t *Task, e Event) ([]Effect, error) {
 	if t.Phase != Pending || e.Attempt != t.Attempt+1 || len(e.Members) == 0 {
 		return nil, nil // an assignment of somebody who has been overtaken
 	}
-	t.Phase, t.Attempt, t.Members = Running, e.Attempt, slices.Clone(e.Members)
+	t.Phase, t.Attempt, t.Members, t.Former = Running, e.Attempt, slices.Clone(e.Members), nil
 	return []Effect{{Kind: Start, Task: t.ID, Attempt: t.Attempt, Members: t.Members}}, nil
+}
+
+// regrouped begins a gang's next attempt with other members. Those that stay go
+// over to it by themselves; those that leave are told to stop.
+func (j *Job) regrouped(t *Task, e Event) ([]Effect, error) {
+	if j.Stages[t.Stage].Shape != Gang || len(e.Members) == 0 {
+		return nil, j.outOfOrder(e)
+	}
+	var effects []Effect
+	leave := slices.DeleteFunc(slices.Clone(t.Members), func(m MemberID) bool { return slices.Contains(e.Members, m) })
+	if len(leave) > 0 {
+		effects = append(effects, Effect{Kind: Stop, Task: t.ID, Attempt: t.Attempt, Members: leave})
+	}
+	t.Attempt, t.Members = t.Attempt+1, slices.Clone(e.Members)
+	return append(effects, Effect{Kind: Start, Task: t.ID, Attempt: t.Attempt, Members: t.Members}), nil
 }
 
 func (j *Job) done(t *Task, e Event) ([]Effect, error) {
@@ -177,6 +194,9 @@ func (j *Job) failed(t *Task, e Event) []Effect {
 // number of the next assignment fences off whatever they still send.
 func (j *Job) again(t *Task) []Effect {
 	stop := Effect{Kind: Stop, Task: t.ID, Attempt: t.Attempt, Members: t.Members}
+	if j.Stages[t.Stage].Shape == Gang {
+		t.Former = t.Members
+	}
 	t.Phase, t.Members = Pending, nil
 	return []Effect{stop, {Kind: Place, Task: t.ID, Backoff: t.Failures}}
 }

@@ -135,6 +135,7 @@ type tracked struct {
 	sent      map[jobs.TaskID]time.Time // when the current attempt was ordered last
 	unfit     time.Time                 // since when no member could ever take its tasks; zero when one could
 	broken    map[jobs.TaskID]broken    // gangs whose ranks complain of their links
+	gangs     map[jobs.TaskID]*gang     // of the current stage
 }
 
 // broken is an attempt whose links broke, and when that was heard of first.
@@ -213,7 +214,7 @@ func (c *Core) adopt(ctx context.Context, id jobs.ID) error {
 		if err != nil {
 			return fmt.Errorf("coordinator: take over %s: %w", id, err)
 		}
-		t := &tracked{job: j, tasks: newIndex(j), records: n + 1, notBefore: map[jobs.TaskID]time.Time{}, sent: map[jobs.TaskID]time.Time{}, broken: map[jobs.TaskID]broken{}}
+		t := &tracked{job: j, tasks: newIndex(j), records: n + 1, notBefore: map[jobs.TaskID]time.Time{}, sent: map[jobs.TaskID]time.Time{}, broken: map[jobs.TaskID]broken{}, gangs: map[jobs.TaskID]*gang{}}
 		t.effects = j.Resume()
 		c.jobs[id] = t
 		c.order = append(c.order, id)

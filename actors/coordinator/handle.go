@@ -25,6 +25,10 @@ func (c *Core) Report(ctx context.Context, r jobs.Report) error {
 		}
 		t = c.jobs[r.Ref.Job]
 	}
+	if t != nil && t.isJoining(r.Member, r.Ref) {
+		c.joined(t, r)
+		t = nil
+	}
 	if t != nil && r.Lost && c.early(t, r.Ref) {
 		return c.settle(ctx) // the member says it again
 	}
@@ -67,6 +71,9 @@ func reportEvent(r jobs.Report) jobs.Event {
 // Checkpoint takes in that a gang has saved its state.
 func (c *Core) Checkpoint(ctx context.Context, k jobs.Checkpoint) error {
 	if t := c.jobs[k.Ref.Job]; t != nil {
+		if c.wanted(t, k.Ref) {
+			t.gangOf(k.Ref.Task).saved = k.Ref.Attempt
+		}
 		c.emit(t, jobs.Event{Kind: jobs.TaskCheckpoint, Task: k.Ref.Task, Attempt: k.Ref.Attempt, Result: &jobs.Result{Output: k.Output}})
 	}
 	return c.settle(ctx)
@@ -121,7 +128,7 @@ func (c *Core) settle(ctx context.Context) error {
 			}
 			again = again || len(effects) > 0
 		}
-		if !again && !c.place() {
+		if !again && !c.place() && !c.regroup() {
 			return nil
 		}
 	}
@@ -202,17 +209,7 @@ func (c *Core) planNext(t *tracked) {
 // start orders every rank of a task's current attempt.
 func (c *Core) start(t *tracked, id jobs.TaskID, members []jobs.MemberID) {
 	task := t.job.Task(id)
-	o := jobs.Order{
-		Epoch: c.epoch, Job: t.job.ID, Task: id, Attempt: task.Attempt, Stage: t.job.Stages[task.Stage], Index: task.Index,
-		Kind: t.job.Kind, Spec: t.job.Spec, Members: task.Members, Checkpoint: task.Checkpoint,
-	}
-	for _, m := range task.Members {
-		if mem := c.members[m]; mem != nil {
-			o.Peers = append(o.Peers, mem.hello.DataAddr)
-		} else {
-			o.Peers = append(o.Peers, "")
-		}
-	}
+	o := c.orderOf(t, task)
 	t.sent[id] = c.clock.Now()
 	for rank, m := range task.Members {
 		if slices.Contains(members, m) {
@@ -220,6 +217,22 @@ func (c *Core) start(t *tracked, id jobs.TaskID, members []jobs.MemberID) {
 			c.out.Start(m, o)
 		}
 	}
+}
+
+// orderOf is the order for a task's current attempt, of rank 0.
+func (c *Core) orderOf(t *tracked, task *jobs.Task) jobs.Order {
+	o := jobs.Order{
+		Epoch: c.epoch, Job: t.job.ID, Task: task.ID, Attempt: task.Attempt, Stage: t.job.Stages[task.Stage], Index: task.Index,
+		Kind: t.job.Kind, Spec: t.job.Spec, Members: task.Members, Checkpoint: task.Checkpoint,
+	}
+	for _, m := range task.Members {
+		address := ""
+		if mem := c.members[m]; mem != nil {
+			address = mem.hello.DataAddr
+		}
+		o.Peers = append(o.Peers, address)
+	}
+	return o
 }
 
 // finish makes a job's end known. Members that still run a part of it have been
@@ -315,7 +328,7 @@ func (c *Core) waiting(now time.Time, most int) []place.Want {
 				break
 			}
 			if task.Phase == jobs.Pending && !now.Before(t.notBefore[task.ID]) {
-				wants = append(wants, place.Want{Job: id, Task: task.ID, Bytes: stage.MaxBytes, Gang: stage.Shape == jobs.Gang, MinRanks: stage.MinRanks, MaxRanks: stage.MaxRanks})
+				wants = append(wants, place.Want{Job: id, Task: task.ID, Bytes: stage.MaxBytes, Gang: stage.Shape == jobs.Gang, MinRanks: stage.MinRanks, MaxRanks: stage.MaxRanks, Former: task.Former})
 				found++
 			}
 		}

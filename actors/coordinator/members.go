@@ -36,6 +36,12 @@ func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 		if t != nil && len(t.pending) > 0 {
 			continue // what is not durable yet stops nobody
 		}
+		if t != nil && t.isJoining(h.Member, r) {
+			if g := t.gangOf(r.Task); g.joining[h.Member] == nil { // a predecessor has asked it
+				g.joining[h.Member] = &joiner{attempt: r.Attempt, sent: now}
+			}
+			continue
+		}
 		if t == nil || !c.wanted(t, r) || !slices.Contains(t.job.Task(r.Task).Members, h.Member) {
 			r.Epoch = c.epoch
 			c.out.Stop(h.Member, r)
@@ -50,7 +56,25 @@ func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 			}
 		}
 	}
+	c.askAgain(h.Member, running, now)
 	return c.settle(ctx)
+}
+
+// askAgain repeats the orders to prepare that a member does not mention.
+func (c *Core) askAgain(m jobs.MemberID, running map[jobs.Ref]bool, now time.Time) {
+	for _, id := range c.order {
+		t := c.jobs[id]
+		for _, task := range t.tasks.running {
+			g := t.gangs[task.ID]
+			if g == nil || g.joining[m] == nil || g.joining[m].ready {
+				continue
+			}
+			j := g.joining[m]
+			if !running[jobs.Ref{Job: id, Task: task.ID, Attempt: j.attempt}] && now.Sub(j.sent) >= c.cfg.ResendAfter {
+				c.ask(t, task, m, j)
+			}
+		}
+	}
 }
 
 // reborn returns the members that a replayed job counts on, that never reported
@@ -149,6 +173,14 @@ func (c *Core) room(now time.Time) []place.Member {
 				if p := free[m]; p != nil {
 					p.FreeSlots--
 					p.FreeBytes -= stage.MaxBytes
+				}
+			}
+			if g := t.gangs[task.ID]; g != nil {
+				for m := range g.joining {
+					if p := free[m]; p != nil {
+						p.FreeSlots--
+						p.FreeBytes -= stage.MaxBytes
+					}
 				}
 			}
 		}

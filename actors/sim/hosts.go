@@ -180,6 +180,18 @@ func (h *workerHost) kill() {
 	h.core.Close()
 }
 
+// drain lets the process take no new tasks, and ends it when it has none.
+func (h *workerHost) drain() {
+	if !h.alive {
+		return
+	}
+	if !h.frozenUntil.After(h.w.now) && h.core.Drain() == 0 {
+		h.kill()
+		return
+	}
+	h.w.at(time.Second, h.drain)
+}
+
 func (h *workerHost) beat() {
 	if !h.alive {
 		return

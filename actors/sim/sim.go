@@ -147,7 +147,7 @@ func (w *World) fault() {
 	away := time.Duration(w.rand.Int64N(int64(12 * time.Second)))
 	coord := w.coords[w.rand.IntN(len(w.coords))]
 	worker := w.anyWorker()
-	switch w.rand.IntN(6) {
+	switch w.rand.IntN(8) {
 	case 0:
 		w.note("kill coordinator %s for %v", coord.name, away)
 		coord.kill()
@@ -165,6 +165,13 @@ func (w *World) fault() {
 	case 4:
 		w.note("cut off worker %s for %v", worker.id, away)
 		w.isolate(string(worker.id), away)
+	case 5:
+		w.note("drain worker %s, another comes after %v", worker.id, away)
+		worker.drain()
+		w.at(away, func() { w.startWorker() })
+	case 6:
+		w.note("a worker comes")
+		w.startWorker()
 	default:
 		w.note("freeze worker %s for %v", worker.id, away)
 		worker.frozenUntil = w.now.Add(away)

@@ -29,6 +29,9 @@ func (h *workerHost) run(ctx context.Context, o jobs.Order, r worker.Reporter) (
 	if err := ctx.Err(); err != nil {
 		return jobs.Result{}, err
 	}
+	if o.Rank == jobs.Joining {
+		return jobs.Result{}, nil // ready for the next generation
+	}
 	if len(o.Members) > 1 && h.gangBroken(o.Members) {
 		return jobs.Result{}, fault.Wrap(fault.Unavailable, worker.ErrGangBroken)
 	}

@@ -44,7 +44,7 @@ func (s *Server) historyRoute() {
 
 var eventNames = map[jobs.EventKind]string{
 	jobs.Submitted: "submitted", jobs.StagePlanned: "stage planned", jobs.TaskAssigned: "task assigned", jobs.TaskDone: "task done",
-	jobs.TaskFailed: "task failed", jobs.TaskLost: "task lost", jobs.TaskCheckpoint: "checkpoint", jobs.CancelRequested: "cancelled",
+	jobs.TaskFailed: "task failed", jobs.TaskLost: "task lost", jobs.TaskRegrouped: "gang regrouped", jobs.TaskCheckpoint: "checkpoint", jobs.CancelRequested: "cancelled",
 	jobs.Concluded: "succeeded", jobs.Rejected: "failed",
 }
 

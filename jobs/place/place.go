@@ -25,6 +25,9 @@ type Want struct {
 	Gang     bool
 	MinRanks int // Gang only: with fewer members it waits
 	MaxRanks int // Gang only: it takes no more members
+	// Former are the ranks that the gang had. When enough of them have room it is
+	// formed of them alone, since they have all that it needs; others join it later.
+	Former []jobs.MemberID
 }
 
 // Assignment gives a task to members; a gang's are its ranks in order.
@@ -46,6 +49,9 @@ func Assign(wants []Want, members []Member) []Assignment {
 			ranks = max(w.MinRanks, 1)
 		}
 		fit := fitting(room, w.Bytes)
+		if former := among(room, fit, w.Former); len(former) >= ranks {
+			fit = former
+		}
 		if len(fit) < ranks {
 			continue
 		}
@@ -60,6 +66,17 @@ func Assign(wants []Want, members []Member) []Assignment {
 			a.Members = append(a.Members, room[i].ID)
 		}
 		out = append(out, a)
+	}
+	return out
+}
+
+// among returns those places of fit that are of the former members, in their order.
+func among(room []Member, fit []int, former []jobs.MemberID) []int {
+	var out []int
+	for _, m := range former {
+		if i := slices.IndexFunc(fit, func(i int) bool { return room[i].ID == m }); i >= 0 {
+			out = append(out, fit[i])
+		}
 	}
 	return out
 }
