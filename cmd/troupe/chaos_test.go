@@ -29,16 +29,20 @@ const (
 )
 
 // mishap is one fault: when a job reaches a stage, somebody is killed with -9
-// and started again, or stopped for ten seconds.
+// and started again, stopped for ten seconds, or told to leave and started again.
 type mishap struct {
 	kind   string // of the job
 	stage  string // the first letters of the stage's name
 	victim victimOf
 	freeze bool
+	leave  bool
 }
 
 func (m mishap) String() string {
 	what := "kill -9"
+	if m.leave {
+		what = "SIGTERM"
+	}
 	if m.freeze {
 		what = "SIGSTOP for 10 s"
 	}
@@ -59,6 +63,7 @@ var mustHappen = map[string][]mishap{
 		{stage: "train", victim: anyWorker}, {stage: "train", victim: anyWorker, freeze: true}, {stage: "train", victim: anyServer, freeze: true},
 		{stage: "order", victim: anyWorker}, {stage: "observe", victim: anyWorker}, {stage: "bundle", victim: anyWorker},
 		{stage: "train", victim: rankZero, freeze: true}, {stage: "train", victim: coordinator, freeze: true},
+		{stage: "train", victim: rankZero, leave: true}, {stage: "train", victim: anyWorker, leave: true},
 	},
 	"predict": {
 		{stage: "score", victim: anyWorker}, {stage: "score", victim: coordinator}, {stage: "manifest", victim: anyWorker}, {stage: "score", victim: anyWorker, freeze: true},
@@ -86,6 +91,7 @@ func chaosOf(seed uint64) (nodes, servers int, mishaps []mishap) {
 				m.victim = []victimOf{anyWorker, coordinator, anyServer}[r.IntN(3)]
 			}
 			m.freeze = r.IntN(4) == 0
+			m.leave = m.leave && !m.freeze
 		}
 		m.kind = kind
 		mishaps = append(mishaps, m)
@@ -207,7 +213,11 @@ func (c *chaosRun) happen(m mishap, job string) {
 		}
 		return
 	}
-	if err := c.Signal(v, syscall.SIGKILL); err != nil {
+	how := syscall.SIGKILL
+	if m.leave {
+		how = syscall.SIGTERM
+	}
+	if err := c.Signal(v, how); err != nil {
 		c.t.Error(err)
 	}
 	if err := c.Restart(ctx, v); err != nil {

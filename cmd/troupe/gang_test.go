@@ -16,7 +16,7 @@ import (
 )
 
 // A gang that has lost a rank goes on soon, since the death is noticed at once,
-// its table is at hand, and its last checkpoint is a second old.
+// and the survivors have their tables and their state.
 func TestAGangGoesOnSoonAfterARankWasKilled(t *testing.T) {
 	t.Parallel()
 	const epochs = 40
@@ -42,7 +42,7 @@ func TestAGangGoesOnSoonAfterARankWasKilled(t *testing.T) {
 	lost := slices.IndexFunc(lines, func(l api.LogLine) bool { return l.Event == "task lost" && strings.HasPrefix(l.Task, "train") })
 	require.GreaterOrEqual(t, lost, 0, "the killed node was in the gang")
 	again := slices.IndexFunc(lines, func(l api.LogLine) bool { return l.Event == "checkpoint" && l.Attempt > 1 })
-	require.GreaterOrEqual(t, again, 0, "the new generation has made steps")
+	require.GreaterOrEqual(t, again, 0, "the new generation is at work")
 	t.Logf("kill -9, %v later noticed, %v later the first checkpoint of the new generation", lines[lost].At.Sub(killed), lines[again].At.Sub(killed))
 	require.Less(t, lines[again].At.Sub(killed), 5*time.Second)
 }
