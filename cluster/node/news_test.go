@@ -88,6 +88,17 @@ func abandoned(t *testing.T, n *Node) jobs.ID {
 	}
 	var r runs.Run
 	call(t, n, http.MethodGet, "/v1/runs/"+string(runs.IDOf(string(id))), nil, http.StatusOK, &r)
+	var tracked struct {
+		Run struct {
+			Info struct {
+				Status string `json:"status"`
+			} `json:"info"`
+		} `json:"run"`
+	}
+	call(t, n, http.MethodGet, "/api/2.0/mlflow/runs/get?run_id="+string(r.ID), nil, http.StatusOK, &tracked)
+	if tracked.Run.Info.Status != r.Status.Word() {
+		t.Errorf("MLflow's clients see %q, the run has %s", tracked.Run.Info.Status, r.Status)
+	}
 	require.Equal(t, runs.Cancelled, r.Status)
 	require.Equal(t, "not wanted", r.Error)
 	return id
