@@ -228,7 +228,12 @@ type estimator interface {
 func estimatorOf(t *spec.Train, p *prepared) (estimator, error) {
 	problem := problemOf(t, p)
 	if t.Model.Type != spec.Linear {
-		return neural.New(configOf(t, p), problem)
+		c := configOf(t, p)
+		var err error
+		if c.Loss, err = lossOf(t, p.Target.Classes()); err != nil {
+			return nil, err
+		}
+		return neural.New(c, problem)
 	}
 	c := neural.DefaultLinearConfig()
 	c.L2 = *t.Model.L2

@@ -124,6 +124,7 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 	d.needsValidation(t, n)
 	d.checkOptimizer(t.Optimizer, n)
 	d.checkScheduler(t, n)
+	d.checkWeights(t, n)
 	d.checkColumns(t.Columns, n.lookup("columns"))
 	d.checkSlices(t, n.lookup("slices"))
 	if contains(t.Columns.Include, t.Target) {

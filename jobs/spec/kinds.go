@@ -17,27 +17,29 @@ type Features struct {
 
 // Train is a job that fits a model.
 type Train struct {
-	Experiment    string         `json:"experiment" default:"default" doc:"the group of runs that this one is compared with"`
-	Input         string         `json:"input" spec:"required,path,where=where,explode=explode" doc:"the rows to learn from: the output of a features job, or raw Parquet files"`
-	Where         Where          `json:"where,omitempty" doc:"which rows of the input count, such as amount > 100 and country in ('DE', 'FR'); all by default"`
-	Explode       string         `json:"explode,omitempty" doc:"a list of the input, by its name: there is a row for each of its elements"`
-	Features      *FeatureSource `json:"features,omitempty" doc:"features to compute on the way: the path of a features spec, or a list of features; they are fitted on the training rows only"`
-	Entity        Entity         `json:"entity,omitempty" doc:"with a list of features: the column that says whom lags and windows belong to, or a list of columns that say it together"`
-	Timestamp     string         `json:"timestamp,omitempty" doc:"with a list of features: the column that orders the rows of an entity"`
-	Columns       Columns        `json:"columns" doc:"which columns the model learns from; by default all features, or all columns of raw data but target, split column, entity, timestamps and dates"`
-	Target        string         `json:"target" spec:"required" doc:"the column to predict"`
-	Task          Task           `json:"task" spec:"required,enum=binary|multiclass|regression" doc:"what is predicted: binary, multiclass or regression"`
-	Split         Split          `json:"split" doc:"which rows train, which validate and which test"`
-	Slices        []string       `json:"slices,omitempty" spec:"least=1,most=4" doc:"columns of the input; the model is measured for each of their values, too"`
-	Model         Model          `json:"model" spec:"required" doc:"the model and its hyper-parameters"`
-	Optimizer     Optimizer      `json:"optimizer" doc:"how the weights follow the gradient"`
-	Scheduler     Scheduler      `json:"scheduler" doc:"how the learning rate changes"`
-	Epochs        int            `json:"epochs" spec:"min=1,max=100000" default:"20" doc:"the most passes over the training rows"`
-	BatchSize     int            `json:"batch_size" spec:"min=1,max=1048576" default:"1024" doc:"rows per update, over all workers together"`
-	EarlyStopping *EarlyStopping `json:"early_stopping,omitempty" doc:"when to stop before the last epoch"`
-	Seed          uint64         `json:"seed" default:"42" doc:"the seed of weights, shuffling, dropout and the folds of target_encode"`
-	Workers       Workers        `json:"workers" spec:"effort" doc:"how many workers may train together"`
-	Threads       int            `json:"threads" spec:"min=0,max=1024,effort" default:"0" doc:"threads of each worker; 0 means one per core"`
+	Experiment     string         `json:"experiment" default:"default" doc:"the group of runs that this one is compared with"`
+	Input          string         `json:"input" spec:"required,path,where=where,explode=explode" doc:"the rows to learn from: the output of a features job, or raw Parquet files"`
+	Where          Where          `json:"where,omitempty" doc:"which rows of the input count, such as amount > 100 and country in ('DE', 'FR'); all by default"`
+	Explode        string         `json:"explode,omitempty" doc:"a list of the input, by its name: there is a row for each of its elements"`
+	Features       *FeatureSource `json:"features,omitempty" doc:"features to compute on the way: the path of a features spec, or a list of features; they are fitted on the training rows only"`
+	Entity         Entity         `json:"entity,omitempty" doc:"with a list of features: the column that says whom lags and windows belong to, or a list of columns that say it together"`
+	Timestamp      string         `json:"timestamp,omitempty" doc:"with a list of features: the column that orders the rows of an entity"`
+	Columns        Columns        `json:"columns" doc:"which columns the model learns from; by default all features, or all columns of raw data but target, split column, entity, timestamps and dates"`
+	Target         string         `json:"target" spec:"required" doc:"the column to predict"`
+	Task           Task           `json:"task" spec:"required,enum=binary|multiclass|regression" doc:"what is predicted: binary, multiclass or regression"`
+	Split          Split          `json:"split" doc:"which rows train, which validate and which test"`
+	Slices         []string       `json:"slices,omitempty" spec:"least=1,most=4" doc:"columns of the input; the model is measured for each of their values, too"`
+	Model          Model          `json:"model" spec:"required" doc:"the model and its hyper-parameters"`
+	Optimizer      Optimizer      `json:"optimizer" doc:"how the weights follow the gradient"`
+	Scheduler      Scheduler      `json:"scheduler" doc:"how the learning rate changes"`
+	Epochs         int            `json:"epochs" spec:"min=1,max=100000" default:"20" doc:"the most passes over the training rows"`
+	BatchSize      int            `json:"batch_size" spec:"min=1,max=1048576" default:"1024" doc:"rows per update, over all workers together"`
+	ClassWeights   *ClassWeights  `json:"class_weights,omitempty" doc:"how much the rows of each class count in the loss: balanced, in inverse proportion to their number; or a mapping of class to weight, 1 where none is given"`
+	LabelSmoothing float64        `json:"label_smoothing,omitempty" spec:"min=0,below=1" doc:"the share of each row's label that is spread over all classes alike"`
+	EarlyStopping  *EarlyStopping `json:"early_stopping,omitempty" doc:"when to stop before the last epoch"`
+	Seed           uint64         `json:"seed" default:"42" doc:"the seed of weights, shuffling, dropout and the folds of target_encode"`
+	Workers        Workers        `json:"workers" spec:"effort" doc:"how many workers may train together"`
+	Threads        int            `json:"threads" spec:"min=0,max=1024,effort" default:"0" doc:"threads of each worker; 0 means one per core"`
 }
 
 // Predict is a job that applies a model to rows.

@@ -41,6 +41,7 @@ type Config struct {
 	Scheduler     Scheduler
 	Epochs        int            // the most passes over the training rows
 	BatchSize     int            // rows of an update, over all ranks together
+	Loss          Loss           `json:",omitzero"`
 	EarlyStopping *EarlyStopping // nil: never; the best epoch's weights are kept all the same
 	Seed          uint64         // of weights, the order of rows, and dropout
 }
@@ -95,6 +96,7 @@ func (c Config) Validate(p models.Problem) error {
 	must(c.BatchSize >= 1 && c.BatchSize <= MaxBatchSize, "batches of %d rows, expected 1 to %d", c.BatchSize, MaxBatchSize)
 	c.Optimizer.validate(must)
 	c.Scheduler.validate(must)
+	c.Loss.validate(p, must)
 	c.EarlyStopping.validate(p.Task, must)
 	if err := checkProblem(p); err != nil {
 		faults = append(faults, err)
@@ -153,6 +155,7 @@ func New(c Config, p models.Problem) (*Estimator, error) {
 		p.NumClasses = 0
 	}
 	c.Hidden, c.Embeddings = slices.Clone(c.Hidden), slices.Clone(c.Embeddings)
+	c.Loss.ClassWeights = slices.Clone(c.Loss.ClassWeights)
 	if c.EarlyStopping != nil {
 		e := *c.EarlyStopping
 		c.EarlyStopping = &e

@@ -19,11 +19,14 @@ const (
 
 	lossScale = 1 << 24 // likewise for the sum of a shard's losses
 	maxLoss   = 1 << 26
+
+	weightScale = 1 << 24 // and for that of what its rows weigh
 )
 
 // What follows the gradient in the vector of sums.
 const (
 	lossAt    = iota // of the rows
+	weightAt         // of the rows
 	rowsAt           // as a check
 	badLossAt        // shards whose loss is no number or too large
 	badPartAt        // and for each layer and embedding, shards whose gradient is
@@ -45,6 +48,7 @@ func (e *executor) shard(n *network) error {
 		return err
 	}
 	rest := e.sums[n.numParams:]
+	rest[weightAt] += fixedWeight(t.head.weight)
 	rest[rowsAt] += int64(t.rows)
 	if loss, ok := fixedLoss(t.head.loss); ok {
 		rest[lossAt] += loss
@@ -71,6 +75,18 @@ func fixedLoss(loss float64) (int64, bool) {
 		return 0, false
 	}
 	return int64(math.RoundToEven(loss * lossScale)), true
+}
+
+// fixedWeight returns what rows weigh in weightScale.
+func fixedWeight(w float64) int64 { return int64(math.RoundToEven(w * weightScale)) }
+
+// inverse returns what a sum over rows of this weight is multiplied by to make
+// their mean: nothing is left of rows that weigh nothing.
+func inverse(weight float64) float32 {
+	if weight == 0 {
+		return 0
+	}
+	return 1 / float32(weight)
 }
 
 // piece is how many floats of the flat vector are updated at a time: few enough

@@ -107,6 +107,9 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 		network: network{shape: s, activation: e.config.Activation, residual: e.config.Residual, problem: e.problem},
 		order:   newOrder(train.NumRows, e.config.BatchSize),
 	}
+	if f.network.objective, err = newObjective(e.config.Loss, e.problem.NumClasses, train); err != nil {
+		return nil, err
+	}
 	if f.print, err = e.fingerprint(train, validation); err != nil {
 		return nil, err
 	}
@@ -217,7 +220,7 @@ func (f *fit) report(ctx context.Context, middle bool) error {
 	rows := min(f.batch*f.config.BatchSize, f.train.NumRows)
 	if f.options.Progress != nil {
 		all := int64(f.train.NumRows)
-		f.options.Progress(int64(f.epoch)*all+int64(rows), int64(f.config.Epochs)*all, f.meanLoss(rows))
+		f.options.Progress(int64(f.epoch)*all+int64(rows), int64(f.config.Epochs)*all, f.meanLoss())
 	}
 	if k := int64(f.options.CheckpointEvery); middle && k > 0 && f.iteration%k == 0 {
 		return f.checkpoint(ctx)
@@ -225,9 +228,13 @@ func (f *fit) report(ctx context.Context, middle bool) error {
 	return nil
 }
 
-// meanLoss is that of the epoch's first rows, in the unit of the target.
-func (f *fit) meanLoss(rows int) float64 {
-	return float64(f.loss) / lossScale / float64(rows) * f.target.std * f.target.std
+// meanLoss is that of the epoch so far, by what rows weigh, in the unit of the
+// target; 0 while they weigh nothing.
+func (f *fit) meanLoss() float64 {
+	if f.weight == 0 {
+		return 0
+	}
+	return float64(f.loss) / lossScale / (float64(f.weight) / weightScale) * f.target.std * f.target.std
 }
 
 func (f *fit) checkpoint(ctx context.Context) error {
@@ -251,7 +258,7 @@ func (f *fit) endEpoch(ctx context.Context) error {
 			return f.diverged(fmt.Sprintf("a weight of %s is %v", f.network.partOf(i), w))
 		}
 	}
-	e := models.Epoch{Number: f.epoch + 1, Loss: f.meanLoss(f.train.NumRows), LearningRate: f.rates.at(f.learningRate, f.iteration-1)}
+	e := models.Epoch{Number: f.epoch + 1, Loss: f.meanLoss(), LearningRate: f.rates.at(f.learningRate, f.iteration-1)}
 	if f.validation.NumRows > 0 {
 		evaluator, err := f.evaluate(ctx)
 		if err != nil {
@@ -262,7 +269,7 @@ func (f *fit) endEpoch(ctx context.Context) error {
 		}
 	}
 	f.history = append(f.history, e)
-	f.epoch, f.batch, f.loss = f.epoch+1, 0, 0
+	f.epoch, f.batch, f.loss, f.weight = f.epoch+1, 0, 0, 0
 	if f.options.Epoch != nil && f.comm.Rank() == 0 {
 		f.options.Epoch(e)
 	}

@@ -153,7 +153,7 @@ func (r *minimum) write(flat []float32, at []float64, original bool) {
 // pass sums the gradient of all rows on all ranks; their loss is in the state.
 func (r *minimum) pass() ([]float64, error) {
 	sums := make([]float64, r.network.numParams)
-	r.loss = 0
+	r.loss, r.weight = 0, 0
 	for first := 0; first < r.train.NumRows; first += len(r.rows) {
 		rows := r.rows[:min(len(r.rows), r.train.NumRows-first)]
 		for i := range rows {

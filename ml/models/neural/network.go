@@ -17,6 +17,7 @@ type network struct {
 	activation Activation
 	residual   bool
 	problem    models.Problem
+	objective  *objective // nil: the plain loss
 }
 
 // joins reports whether the input of hidden layer i is added to its output.
@@ -189,7 +190,7 @@ func (n network) gradient(flat []float32, transposed [][]float32, drop kernels.D
 	}
 	targets := G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName("targets"), G.WithShape(n.rows, 1),
 		G.WithValue(newTensor(tensor.Shape{n.rows, 1}, t.targets)))
-	t.head = &head{builder: b, outputs: n.problem.NumOutputs(), classes: n.problem.Task != metrics.Regression}
+	t.head = &head{builder: b, outputs: n.problem.NumOutputs(), classes: n.problem.Task != metrics.Regression, objective: n.objective}
 	if cost, err = t.head.node(y, targets); err != nil {
 		return nil, g, nil, nil, err
 	}

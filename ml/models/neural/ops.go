@@ -15,6 +15,7 @@ type pass struct {
 	firstRow  uint64  // the number of the first one in its batch, for dropout
 	iteration uint64  // likewise
 	scale     float32 // of the gradient
+	mean      bool    // whether it is divided by what the rows weigh
 }
 
 // builder makes the nodes of one graph of full blocks of so many rows.
@@ -192,6 +193,10 @@ type head struct {
 	losses  []float32 // of each row
 	slope   []float32 // of the loss of each row with respect to the outputs
 	loss    float64   // the sum of losses, in the order of rows
+	weight  float64   // what the rows weigh together
+
+	objective *objective // nil: the plain loss
+	behind    []float64  // scratch of it
 }
 
 // node returns the loss of outputs for targets: cross entropy of the class's
@@ -199,16 +204,22 @@ type head struct {
 func (h *head) node(outputs, targets *G.Node) (*G.Node, error) {
 	h.labels, h.losses = make([]int32, h.full), make([]float32, h.full)
 	h.slope = kernels.Aligned(h.of(h.outputs).TotalSize())
+	h.behind = make([]float64, h.full)
 	o := &op{name: "loss", active: 1, diff: h.gradient}
 	o.run = func(out []float32, in [][]float32) {
 		copy(h.slope, in[0][:h.rows*kernels.Stride(h.outputs)])
 		z := h.matrix(h.slope, h.outputs)
 		losses := h.losses[:h.rows]
+		h.weight = float64(h.rows)
 		if h.classes {
 			for i, t := range in[1][:h.rows] {
 				h.labels[i] = int32(t)
 			}
-			kernels.CrossEntropy(z, h.labels[:h.rows], 1, losses)
+			if h.objective == nil {
+				kernels.CrossEntropy(z, h.labels[:h.rows], 1, losses)
+			} else {
+				h.weight = h.objective.crossEntropy(z, h.labels[:h.rows], losses, h.behind)
+			}
 		} else {
 			kernels.SquaredError(z, kernels.Matrix{Data: in[1], Rows: h.rows, Cols: 1, Stride: 1}, 1, losses)
 		}
@@ -227,6 +238,9 @@ func (h *head) gradient(_ G.Nodes, loss, gy *G.Node) (G.Nodes, error) {
 	o := &op{name: "loss-dz", shape: h.of(h.outputs), scalars: 2}
 	o.run = func(out []float32, in [][]float32) {
 		scale := in[1][0] * h.scale
+		if h.mean {
+			scale *= inverse(h.weight)
+		}
 		for i, v := range h.slope[:h.rows*kernels.Stride(h.outputs)] {
 			out[i] = v * scale
 		}

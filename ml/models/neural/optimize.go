@@ -143,8 +143,13 @@ func (f *fit) squares(*executor) error {
 	}
 }
 
-// mean makes the mean gradient of sums over the batch's rows, and zero of them.
+// mean makes the mean gradient of sums over the batch's rows, as much as they
+// weigh, and zero of the sums.
 func (f *fit) mean(grad []float32, sums []int64) {
-	kernels.FromFixed(grad, sums, 1/(gradScale*float64(len(f.current.rows))))
+	scale := 0.0
+	if f.current.weight > 0 { // nothing is left of rows that weigh nothing
+		scale = 1 / (gradScale * f.current.weight)
+	}
+	kernels.FromFixed(grad, sums, scale)
 	clear(sums)
 }

@@ -50,12 +50,19 @@ func TestOptimizersAndSchedulersNameTheirFaults(t *testing.T) {
 		"least learning rate -1":    func(c *Config) { c.Scheduler.Type, c.Scheduler.MinLearningRate = Cosine, -1 },
 		"steps every 0":             func(c *Config) { c.Scheduler.Type, c.Scheduler.Every = Step, 0 },
 		"factor 1,":                 func(c *Config) { c.Scheduler.Type, c.Scheduler.Factor = Exponential, 1 },
+		"label smoothing 1,":        func(c *Config) { c.Loss.LabelSmoothing = 1 },
+		"class 1 weighs -1,":        func(c *Config) { c.Loss.ClassWeights = []float64{1, -1} },
+		"3 class weights":           func(c *Config) { c.Loss.ClassWeights = []float64{1, 1, 1} },
+		"balanced classes and":      func(c *Config) { c.Loss.Balanced, c.Loss.ClassWeights = true, []float64{1, 1} },
 		"warm-up of -1 iterations":  func(c *Config) { c.Scheduler.WarmupIterations = -1 },
 	} {
 		c := DefaultConfig()
 		change(&c)
 		require.ErrorContains(t, c.Validate(twoClasses), want)
 	}
+	c := DefaultConfig()
+	c.Loss.Balanced = true
+	require.ErrorContains(t, c.Validate(regression), "in a regression")
 }
 
 // refused fits on two ranks and two threads and returns the error, which must

@@ -62,6 +62,10 @@ func trials() []trial {
 	bounded.Optimizer.ClipValue = 0.001
 	clipped := wide
 	clipped.Optimizer.ClipNorm = 0.1
+	weighed := base
+	weighed.BatchSize, weighed.Loss = 600, Loss{ClassWeights: []float64{1, 0.3, 7}, LabelSmoothing: 0.1}
+	balanced := single
+	balanced.Loss = Loss{Balanced: true}
 	three := models.Problem{Task: metrics.Multiclass, NumClasses: 3}
 	return []trial{
 		{"two classes with dropout", dropout, twoClasses, xor(1, 2000), xor(2, 700)},
@@ -71,6 +75,8 @@ func trials() []trial {
 		{"three classes with silu", silu, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"layer norm and residual blocks", normed, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"embeddings", embedding, three, coded(1, 1500), coded(2, 301)},
+		{"class weights and label smoothing", weighed, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
+		{"balanced classes in batches of one shard", balanced, twoClasses, xor(1, 900), xor(2, 300)},
 		{"batches of one shard", single, twoClasses, xor(1, 900), xor(2, 300)},
 		{"wide, updated by all threads", wide, three, blobs(1, 500, 5, 3), blobs(2, 50, 5, 3)},
 		{"nesterov, cosine and clipping", nesterov, twoClasses, xor(1, 2000), xor(2, 700)},

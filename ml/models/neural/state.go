@@ -20,6 +20,7 @@ type state struct {
 	batch     int   // batches of the next one that are
 	iteration int64 // updates so far
 	loss      int64 // the sum over the rows of the epoch so far, in lossScale
+	weight    int64 // what those rows weigh together, in weightScale
 	schedule
 	history []models.Epoch
 
@@ -29,7 +30,7 @@ type state struct {
 }
 
 const (
-	stateVersion = 2
+	stateVersion = 3
 	stateMagic   = "TRNN"
 )
 
@@ -97,7 +98,7 @@ func (s *state) numbers() []number {
 		return number{func() uint64 { return math.Float64bits(*p) }, func(v uint64) { *p = math.Float64frombits(v) }}
 	}
 	return []number{
-		whole(&s.epoch), whole(&s.batch), long(&s.iteration), long(&s.loss),
+		whole(&s.epoch), whole(&s.batch), long(&s.iteration), long(&s.loss), long(&s.weight),
 		float(&s.learningRate), float(&s.plateauBest), whole(&s.plateauBad),
 		float(&s.best), whole(&s.bestEpoch), whole(&s.bad),
 	}

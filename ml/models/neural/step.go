@@ -15,6 +15,7 @@ type batch struct {
 	ctx    context.Context //nolint:containedctx // that of the call which waits for the executors
 	rows   []uint32
 	shards int
+	weight float64      // what the rows weigh together
 	next   atomic.Int64 // of this rank's shards
 }
 
@@ -74,7 +75,7 @@ func (f *fit) alone(e *executor) error {
 	if err := f.load(e.trainer, 0); err != nil {
 		return err
 	}
-	e.trainer.scale = 1 / float32(e.trainer.rows)
+	e.trainer.mean = true
 	if err := e.trainer.machine.RunAll(); err != nil {
 		return err
 	}
@@ -82,7 +83,8 @@ func (f *fit) alone(e *executor) error {
 	if !ok {
 		return f.lossDiverged()
 	}
-	f.loss += loss
+	f.current.weight = e.trainer.head.weight
+	f.loss, f.weight = f.loss+loss, f.weight+fixedWeight(f.current.weight)
 	return nil
 }
 
@@ -100,7 +102,7 @@ func (f *fit) shards(e *executor) error {
 		if err := f.load(e.trainer, i); err != nil {
 			return err
 		}
-		e.trainer.scale = 1
+		e.trainer.mean = false
 		if err := e.shard(&f.network); err != nil {
 			return err
 		}
@@ -154,7 +156,8 @@ func (f *fit) reduceSums(ctx context.Context, numRows int) error {
 	if rest[rowsAt] != int64(numRows) {
 		return fault.New(fault.Internal, "neural: the ranks computed %d rows of a batch of %d", rest[rowsAt], numRows)
 	}
-	f.loss += rest[lossAt]
+	f.current.weight = float64(rest[weightAt]) / weightScale
+	f.loss, f.weight = f.loss+rest[lossAt], f.weight+rest[weightAt]
 	clear(rest)
 	return nil
 }
