@@ -83,6 +83,34 @@ func simulate(seed uint64) (w *World, err error) {
 	return w, err
 }
 
+// The seeds are of use only if gangs change while they run.
+func TestSimulatedGangsShrinkAndGrow(t *testing.T) {
+	t.Parallel()
+	grown, shrunk := 0, 0
+	for seed := uint64(1); seed <= 40; seed++ {
+		w, err := simulate(seed)
+		require.NoError(t, err)
+		ranks := 0
+		for _, record := range w.store.logs[joblog.Name("job1")] {
+			_, events, err := jobs.DecodeRecord(record)
+			require.NoError(t, err)
+			for _, e := range events {
+				if e.Kind == jobs.TaskRegrouped && len(e.Members) > ranks {
+					grown++
+				} else if e.Kind == jobs.TaskRegrouped {
+					shrunk++
+				}
+				if len(e.Members) > 0 && e.Kind != jobs.TaskLost {
+					ranks = len(e.Members)
+				}
+			}
+		}
+	}
+	t.Logf("grown %d times, shrunk %d times", grown, shrunk)
+	require.Positive(t, grown)
+	require.Positive(t, shrunk)
+}
+
 // A seed is a whole history: it ends with the same logs, record by record. Else
 // a failure could not be seen again.
 func TestASeedIsAWholeHistory(t *testing.T) {
