@@ -79,3 +79,12 @@ func TestNoMemberIsEverOverbooked(t *testing.T) {
 		}
 	})
 }
+
+func TestABrokenGangFormsOfItsSurvivorsAlone(t *testing.T) {
+	t.Parallel()
+	members := []Member{{ID: "m1", FreeSlots: 3}, {ID: "m2", FreeSlots: 1}, {ID: "m3", FreeSlots: 1}}
+	w := Want{Task: "g", Gang: true, MinRanks: 1, MaxRanks: 4, Former: []jobs.MemberID{"m3", "gone", "m2"}}
+	require.Equal(t, []jobs.MemberID{"m3", "m2"}, Assign([]Want{w}, members)[0].Members)
+	w.MinRanks = 3
+	require.Equal(t, []jobs.MemberID{"m1", "m2", "m3"}, Assign([]Want{w}, members)[0].Members, "they are too few")
+}
