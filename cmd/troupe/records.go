@@ -37,7 +37,7 @@ func (a *app) modelsCommand() *cobra.Command {
 			return fault.New(fault.NotFound, "there is no model %q; there is %s", args[0], orNone(names))
 		})
 	})
-	return group("models", "Look at named models, and name their versions", list, show, a.exportCommand(), a.aliasCommand())
+	return group("models", "Look at named models, and name their versions", list, show, a.exportCommand(), a.importWeightsCommand(), a.aliasCommand())
 }
 
 func orNone(names []string) string {

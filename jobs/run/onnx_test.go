@@ -1,0 +1,173 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/ml/bundle"
+	"github.com/troupe-ml/troupe/store"
+)
+
+// onnxInput is a tensor for testdata/onnx.mjs.
+type onnxInput struct {
+	Type   string `json:"type"`
+	Width  int    `json:"width"`
+	Values []any  `json:"values"`
+}
+
+// onnxCase is a model to run, and what it should say.
+type onnxCase struct {
+	Model  string               `json:"model"`
+	Inputs map[string]onnxInput `json:"inputs"`
+	want   *bundle.Prediction
+}
+
+// columnInputs are the columns of a batch that a model of a whole bundle takes.
+func columnInputs(b *bundle.Bundle, rows *data.Batch) map[string]onnxInput {
+	out := map[string]onnxInput{}
+	for _, f := range b.Signature.Fields {
+		c, in := rows.Column(f.Name), onnxInput{Type: "float64", Width: 1}
+		for i := range rows.NumRows {
+			var v any
+			switch {
+			case c.Type == data.String:
+				in.Type = "string"
+				if v = ""; c.Valid.Get(i) {
+					v = c.Dict[c.Codes[i]]
+				}
+			case !c.Valid.Get(i):
+			case c.Type == data.Float64:
+				v = c.Float64s[i]
+			case c.Type == data.Int64:
+				v = c.Int64s[i]
+			}
+			in.Values = append(in.Values, v)
+		}
+		out[f.Name] = in
+	}
+	return out
+}
+
+// newONNXCase exports a trained model, whole or without what is before it.
+func newONNXCase(t *testing.T, w *workbench, uri string, rows *data.Batch, modelOnly bool) onnxCase {
+	t.Helper()
+	b, err := w.env.load(t.Context(), store.Digest(uri))
+	require.NoError(t, err)
+	text, err := b.ONNX(modelOnly)
+	require.NoError(t, err)
+	again, err := b.ONNX(modelOnly)
+	require.NoError(t, err)
+	require.Equal(t, text, again)
+	c := onnxCase{Model: filepath.Join(t.TempDir(), "model.onnx")}
+	require.NoError(t, os.WriteFile(c.Model, text, 0o600))
+	c.want, err = b.Predict(rows)
+	require.NoError(t, err)
+	if !modelOnly {
+		c.Inputs = columnInputs(b, rows)
+		return c
+	}
+	seen := rows
+	if b.Pipeline != nil {
+		seen, err = b.Pipeline.Apply(rows)
+		require.NoError(t, err)
+	}
+	x := make([]float32, rows.NumRows*b.Encoder.NumFeatures())
+	require.NoError(t, b.Encoder.Encode(seen, x))
+	in := onnxInput{Type: "float32", Width: b.Encoder.NumFeatures()}
+	for _, v := range x {
+		in.Values = append(in.Values, v)
+	}
+	c.Inputs = map[string]onnxInput{"features": in}
+	return c
+}
+
+// onnxRuntime returns a folder with ONNX Runtime for node, or skips.
+func onnxRuntime(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: ONNX Runtime is not fetched, so no exported model is run")
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	npm := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, "onnxruntime-web@1.20.1")
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Skipf("npm does not get ONNX Runtime, so no exported model is run: %v: %.300s", err, out)
+	}
+	script, err := os.ReadFile("testdata/onnx.mjs")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "onnx.mjs"), script, 0o600))
+	return dir
+}
+
+// Exported models are run by ONNX Runtime, and predict what troupe predicts.
+func TestExportedModelsPredictTheSameInONNXRuntime(t *testing.T) {
+	t.Parallel()
+	dir := onnxRuntime(t)
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 1, 600, 0)
+	w := bench(t, folder)
+	rows := sale(99, 200, 0)
+	head := "kind: train\nname: m\ninput: in\nepochs: 3\nbatch_size: 64\ncolumns: {exclude: [ts]}\n"
+	var cases []onnxCase
+	for _, text := range []string{
+		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16, 8], activation: relu}\n",
+		head + "target: kind\ntask: multiclass\nmodel: {type: mlp, hidden: [16], activation: gelu}\n",
+		head + "target: count\ntask: regression\nmodel: {type: mlp, hidden: [16], activation: silu}\n",
+		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16], activation: tanh}\n",
+		head + "target: count\ntask: multiclass\nmodel: {type: mlp, hidden: [16], activation: sigmoid}\n",
+		head + "target: count\ntask: regression\nmodel: {type: mlp, hidden: []}\n",
+	} {
+		digest := w.succeed(text).Digest
+		cases = append(cases, newONNXCase(t, w, digest, rows, false), newONNXCase(t, w, digest, rows, true))
+	}
+	cases = append(cases, newONNXCase(t, w, w.succeed(trainSpec).Digest, rows, true))
+
+	list, err := json.Marshal(cases)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "cases.json"), list, 0o600))
+	node := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "onnx.mjs"), filepath.Join(dir, "cases.json"))
+	node.Stderr = os.Stderr
+	raw, err := node.Output()
+	require.NoError(t, err)
+	var got []struct {
+		Prediction    []any     `json:"prediction"`
+		Probabilities []float64 `json:"probabilities"`
+	}
+	require.NoError(t, json.Unmarshal(raw, &got))
+	require.Len(t, got, len(cases))
+	for k, c := range cases {
+		require.Len(t, got[k].Prediction, rows.NumRows)
+		require.Len(t, got[k].Probabilities, len(c.want.Probabilities))
+		for i, p := range c.want.Probabilities {
+			require.InDelta(t, p, got[k].Probabilities[i], 1e-5)
+		}
+		for i, said := range got[k].Prediction {
+			want, _, _ := c.want.Row(i)
+			if text, ok := want.(string); ok {
+				require.Equal(t, text, said)
+			} else {
+				assert.InEpsilon(t, 1+toFloat(want), 1+toFloat(said), 1e-5)
+			}
+		}
+	}
+}
+
+func toFloat(v any) float64 {
+	switch v := v.(type) {
+	case int64:
+		return float64(v)
+	case float64:
+		return v
+	}
+	return -1e9
+}
