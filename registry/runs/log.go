@@ -88,8 +88,11 @@ func (b *Book) Log(ctx context.Context, id ID, batch Batch) error {
 		return err
 	}
 	run, err := b.runs.Load(ctx, string(id))
+	if err != nil && fault.Of(err) == fault.NotFound {
+		return fault.New(fault.NotFound, "there is no run %s", id)
+	}
 	if err != nil {
-		return fault.New(fault.Of(err), "there is no run %s: %w", id, err)
+		return err
 	}
 	if err := run.take(batch); err != nil {
 		return err
