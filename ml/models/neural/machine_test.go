@@ -121,6 +121,7 @@ func TestAStepAllocatesNothing(t *testing.T) {
 		if a == SiLU {
 			c.Hidden, c.Norm, c.Residual = []int{32, 32}, LayerNorm, true
 			c.Embeddings = []Embedding{{Feature: 1, Codes: 9, Size: 3}}
+			c.Loss = Loss{Balanced: true, LabelSmoothing: 0.1}
 		}
 		e, err := New(c, twoClasses)
 		require.NoError(t, err)
