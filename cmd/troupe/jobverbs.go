@@ -35,6 +35,9 @@ func (a *app) runCommand() *cobra.Command {
 func (a *app) kindVerb(use, short string, kind spec.Kind, needsFile bool) (*cobra.Command, *submission) {
 	s := &submission{}
 	c := a.verb(use, short, nil, func(ctx context.Context, args []string) error {
+		if s.again != nil && *s.again != "" && len(args)+len(s.files) == 0 {
+			return a.runAgain(ctx, s)
+		}
 		if needsFile && len(args)+len(s.files) == 0 {
 			return fault.New(fault.Invalid, "%s: name a spec file: -f FILE", kind)
 		}
@@ -60,6 +63,8 @@ func (a *app) featuresCommand() *cobra.Command {
 func (a *app) trainCommand() *cobra.Command {
 	c, s := a.kindVerb("train [FILE...]", "Train a model", spec.KindTrain, true)
 	s.field(c, "input", "input", "the rows to learn from", true)
+	s.field(c, "resume", "resume", "a train run whose last checkpoint to go on from; without a file, by that run's spec", false)
+	s.again = s.fields[len(s.fields)-1].value
 	s.field(c, "experiment", "experiment", "the group of runs to compare with", false)
 	return c
 }

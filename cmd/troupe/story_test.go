@@ -96,6 +96,8 @@ func (p *place) looksBack(m map[string]any) {
 	t := p.t
 	t.Helper()
 	second := p.ok("train", "-f", "train.yaml", "--set", "epochs=1")
+	on := p.ok("train", "--resume", second["run"].(string)[:8], "--set", "epochs=2")
+	assert.Equal(t, p.ok("train", "-f", "train.yaml", "--set", "epochs=2")["digest"], on["digest"])
 	p.ok("deploy", "--model-uri", second["model_uri"].(string))
 	back := p.ok("rollback", "fraud@production")
 	assert.InDelta(t, 1, back["version"], 0)

@@ -26,6 +26,7 @@ type submission struct {
 	detach  bool
 	timeout time.Duration
 	fields  []field
+	again   *string // the run whose spec counts when no file is named; nil where there is no such flag
 }
 
 // field is a flag of its own for a field of the spec.
@@ -112,6 +113,27 @@ func (a *app) specs(s *submission, files []string, kind spec.Kind) ([]spec.Spec,
 		}
 	}
 	return specs, nil
+}
+
+// runAgain submits the spec of a run, changed as the flags say.
+func (a *app) runAgain(ctx context.Context, s *submission) error {
+	sets, err := s.overrides()
+	if err != nil {
+		return err
+	}
+	var specs []spec.Spec
+	err = a.with(func(b backend.Backend) error {
+		r, err := b.Run(ctx, *s.again)
+		if err != nil {
+			return err
+		}
+		specs, err = spec.Parse("the spec of run "+string(r.ID), r.Spec, sets...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.submit(ctx, s, specs)
 }
 
 // submit runs jobs one after the other, shows how they go on and writes what

@@ -21,6 +21,7 @@ type keeper struct {
 	last time.Time     // that one was begun; of whoever holds busy
 	err  error         // likewise: of the last one, unless it may pass
 	wg   sync.WaitGroup
+	left []byte // the last state, if it was not kept
 }
 
 func newKeeper(w *work) *keeper { return &keeper{work: w, busy: make(chan struct{}, 1)} }
@@ -28,6 +29,7 @@ func newKeeper(w *work) *keeper { return &keeper{work: w, busy: make(chan struct
 // keep takes over a state and returns at once. A store that is away for a while
 // does not stop training; any other error of an earlier call does.
 func (k *keeper) keep(ctx context.Context, state []byte) error {
+	k.left = state
 	select {
 	case k.busy <- struct{}{}:
 	default:
@@ -38,19 +40,29 @@ func (k *keeper) keep(ctx context.Context, state []byte) error {
 		<-k.busy
 		return err
 	}
-	k.last = now
+	k.last, k.left = now, nil
 	k.wg.Go(func() {
 		defer func() { <-k.busy }()
-		d, err := k.work.Store.Blobs.Put(ctx, state)
-		switch {
-		case err == nil:
-			k.work.report.Checkpoint(string(d))
-		case !fault.Of(err).Retryable():
+		if err := k.store(ctx, state); err != nil && !fault.Of(err).Retryable() {
 			k.err = fmt.Errorf("checkpoint: %w", err)
 		}
 	})
 	return nil
 }
 
-// close waits until nothing is on its way.
-func (k *keeper) close() { k.wg.Wait() }
+func (k *keeper) store(ctx context.Context, state []byte) error {
+	d, err := k.work.Store.Blobs.Put(ctx, state)
+	if err == nil {
+		k.work.report.Checkpoint(string(d))
+	}
+	return err
+}
+
+// close waits until nothing is on its way, and keeps the last state of all, from
+// which another run may go on. That it cannot be kept is no reason to fail.
+func (k *keeper) close() {
+	k.wg.Wait()
+	if k.left != nil && k.work.ctx.Err() == nil {
+		_ = k.store(k.work.ctx, k.left) //nolint:errcheck // the run has its model all the same
+	}
+}

@@ -195,10 +195,14 @@ func (w *work) agree(comm collective.Comm, own []byte) ([]byte, error) {
 	return slices.Clip(theirs), nil
 }
 
-// checkpoint returns the state that the gang has stored last, nil if it has none.
+// checkpoint returns the state that the gang has stored last, or else that of the
+// run which the job resumes; nil if there is neither.
 func (w *work) checkpoint() ([]byte, error) {
 	if w.task.Checkpoint == "" {
-		return nil, nil
+		if w.spec.Train.Resume == "" {
+			return nil, nil
+		}
+		return w.resumed(w.spec.Train.Resume)
 	}
 	b, err := w.Store.Blobs.Get(w.ctx, store.Digest(w.task.Checkpoint))
 	if err != nil {

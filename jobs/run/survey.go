@@ -71,6 +71,9 @@ func (w *work) look() (*Survey, plan.Facts, error) {
 	case spec.KindTrain:
 		if s.Input, err = w.open(k.Train.Input, k.Train.Explode, k.Train.Where, ""); err == nil {
 			facts.Passes, err = trainPasses(k.Train, s.Input)
+			if err == nil && k.Train.Resume != "" {
+				err = w.mayResume(k.Train.Resume, s.Input)
+			}
 		}
 	case spec.KindPredict:
 		err = w.lookPredict(s, k.Predict)

@@ -38,6 +38,7 @@ type Train struct {
 	LabelSmoothing float64        `json:"label_smoothing,omitempty" spec:"min=0,below=1" doc:"the share of each row's label that is spread over all classes alike"`
 	EarlyStopping  *EarlyStopping `json:"early_stopping,omitempty" doc:"when to stop before the last epoch"`
 	Seed           uint64         `json:"seed" default:"42" doc:"the seed of weights, shuffling, dropout and the folds of target_encode"`
+	Resume         string         `json:"resume,omitempty" spec:"effort" doc:"a train run, by its id, whose last checkpoint training goes on from; the result is that of training from the start"`
 	Workers        Workers        `json:"workers" spec:"effort" doc:"how many workers may train together"`
 	Threads        int            `json:"threads" spec:"min=0,max=1024,effort" default:"0" doc:"threads of each worker; 0 means one per core"`
 }
