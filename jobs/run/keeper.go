@@ -64,5 +64,6 @@ func (k *keeper) close() {
 	k.wg.Wait()
 	if k.left != nil && k.work.ctx.Err() == nil {
 		_ = k.store(k.work.ctx, k.left) //nolint:errcheck // the run has its model all the same
+		k.left = nil
 	}
 }

@@ -64,7 +64,7 @@ func TestCheckpointsAreKeptBesideTraining(t *testing.T) {
 	st := memory.New()
 	words, r, clk := make(chan error, 1), &told{}, &setClock{now: time.Unix(0, 0)}
 	st.Blobs = gate{st.Blobs, words}
-	k := newKeeper(&work{Env: &Env{Store: st, Clock: clk}, report: r})
+	k := newKeeper(&work{Env: &Env{Store: st, Clock: clk}, ctx: t.Context(), report: r})
 	idle := func() { // waits for what is on its way
 		k.busy <- struct{}{}
 		<-k.busy
@@ -94,5 +94,9 @@ func TestCheckpointsAreKeptBesideTraining(t *testing.T) {
 	words <- fault.New(fault.Invalid, "no permission")
 	idle()
 	require.ErrorContains(t, keep("g"), "no permission")
+	words <- nil
 	k.close()
+	require.Equal(t, string(store.DigestOf([]byte("g"))), r.kept[2], "the last state of all is kept")
+	k.close()
+	require.Len(t, r.kept, 3, "once")
 }
