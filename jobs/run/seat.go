@@ -69,6 +69,7 @@ func (s *seats) take(ctx context.Context, k seatKey) (*seat, error) {
 		if still {
 			return st, nil
 		}
+		<-st.taken // whoever else waits for it is to look again, too
 	}
 }
 
