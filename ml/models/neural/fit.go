@@ -301,9 +301,11 @@ func (f *fit) judge(evaluator *metrics.Evaluator, e *models.Epoch) error {
 	return nil
 }
 
+var errDiverged = errors.New("training diverged")
+
 // diverged is the error of a training that cannot go on.
 func (f *fit) diverged(how string) error {
 	return fault.New(fault.Invalid,
-		"neural: training diverged in epoch %d, iteration %d: %s: lower the learning rate (now %v), or look for extreme values in the features",
-		f.epoch+1, f.iteration+1, how, f.rates.at(f.learningRate, f.iteration))
+		"neural: %w in epoch %d, iteration %d: %s: lower the learning rate (now %v), or look for extreme values in the features",
+		errDiverged, f.epoch+1, f.iteration+1, how, f.rates.at(f.learningRate, f.iteration))
 }

@@ -161,3 +161,20 @@ func TestSettingsOfALinearModelThatMakeNoSense(t *testing.T) {
 		require.Equal(t, fault.Invalid, fault.Of(err))
 	}
 }
+
+func TestAFirstStepThatIsFarTooLongIsHalved(t *testing.T) {
+	t.Parallel()
+	const numRows, numFeatures = 300, 700
+	train := models.Table{NumRows: numRows, NumFeatures: numFeatures}
+	for i := range numRows {
+		v := float32(i%7) - 3
+		for range numFeatures { // all of them say the same, so each takes the whole way
+			train.X = append(train.X, v)
+		}
+		train.Y = append(train.Y, 2*v+1)
+	}
+	m := fitLinear(t, DefaultLinearConfig(), models.Problem{Task: metrics.Regression}, train, models.Table{NumFeatures: numFeatures}, 2, 1, nil)
+	out := make([]float32, 7)
+	require.NoError(t, m.Predict(train.X[:7*numFeatures], 7, out))
+	assert.InDeltaSlice(t, train.Y[:7], out, 0.01)
+}

@@ -2,6 +2,8 @@ package neural
 
 import (
 	"context"
+	"errors"
+	"math"
 
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
@@ -33,7 +35,7 @@ func (r *minimum) run(c LinearConfig, o models.Options) error {
 	for i := 1; ; i++ {
 		done := i == c.Iterations || largest(gradient) <= c.Tolerance
 		if !done {
-			at, v, g, moved, err := d.step(r.at, value, gradient, r.evaluate)
+			at, v, g, moved, err := d.step(r.at, value, gradient, r.try)
 			if err != nil {
 				return err
 			}
@@ -96,6 +98,17 @@ func (r *minimum) diagonal() []float64 {
 		}
 	}
 	return out
+}
+
+// try is evaluate at a point that may be too far away for sums in fixed point, on
+// all ranks alike: its value is infinite then, and the step to it is made shorter.
+func (r *minimum) try(at []float64) (float64, []float64, error) {
+	value, gradient, err := r.evaluate(at)
+	if errors.Is(err, errDiverged) {
+		clear(r.crew.members[0].sums)
+		return math.Inf(1), nil, nil
+	}
+	return value, gradient, err
 }
 
 // evaluate returns the mean loss of the rows with the penalty, and its gradient.
