@@ -170,6 +170,29 @@ func TestRowsWhoseTargetIsNaNAreLeftOut(t *testing.T) {
 	assert.Equal(t, s.RowsIn, s.RowsOut+s.RowsRejected)
 }
 
+// Whoever names a file as the output's folder has made a mistake, and keeps the file.
+func TestAFailedJobRemovesNoFileOfTheUser(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 2, 100, 0)
+	w := bench(t, folder)
+	var id jobs.ID
+	body := w.env.Body
+	w.body = func(ctx context.Context, task Task, r Reporter) (jobs.Result, error) {
+		id = task.Job
+		return body(ctx, task, r)
+	}
+	file := filepath.Join(folder, "out", "features")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte("dear"), 0o644))
+	w.fails(featuresSpec)
+	j, err := joblog.Load(t.Context(), w.store, id)
+	require.NoError(t, err)
+	err = RecordEnd(t.Context(), w.env.Registry.Runs, w.store, nil, "test", j)
+	require.FileExists(t, file)
+	require.NoError(t, err)
+}
+
 func TestAFailedJobLeavesNothingStaged(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -285,6 +286,9 @@ func (o output) unstage(ctx context.Context) error {
 			return err
 		}
 		return b.clean(ctx, stagingName+"/"+o.job+"/")
+	}
+	if info, err := os.Stat(o.dir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
+		return nil // there was never a folder to stage in, and what is there is the user's
 	}
 	err := os.RemoveAll(o.staging())
 	for _, dir := range []string{o.stagingRoot(), o.dir} {
