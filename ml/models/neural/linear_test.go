@@ -178,3 +178,28 @@ func TestAFirstStepThatIsFarTooLongIsHalved(t *testing.T) {
 	require.NoError(t, m.Predict(train.X[:7*numFeatures], 7, out))
 	assert.InDeltaSlice(t, train.Y[:7], out, 0.01)
 }
+
+// A first guess of the curve that is far too flat leads far too far: the way is
+// halved until it leads down, and the end is found all the same.
+func TestAStepThatIsTooLongIsHalved(t *testing.T) {
+	t.Parallel()
+	value := func(at []float64) (float64, []float64, error) {
+		a, b := at[0]-3, at[1]+1
+		return a*a*a*a + 5*b*b, []float64{4 * a * a * a, 10 * b}, nil
+	}
+	d := descent{scale: []float64{1e4, 1e4}}
+	at := []float64{0, 0}
+	v, g, err := value(at)
+	require.NoError(t, err)
+	for range 60 {
+		next, lower, slope, moved, err := d.step(at, v, g, value)
+		require.NoError(t, err)
+		if !moved {
+			break
+		}
+		require.Less(t, lower, v*(1+rounding))
+		at, v, g = next, lower, slope
+	}
+	require.InDelta(t, 3, at[0], 0.02)
+	require.InDelta(t, -1, at[1], 1e-4)
+}

@@ -1,6 +1,7 @@
 package neural
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"os"
@@ -8,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/models"
 )
 
 // optimizers is PyTorch's optimizers and schedulers, and what they do:
@@ -69,5 +73,25 @@ func TestCosPiIsTheCosine(t *testing.T) {
 	for i := range 1001 {
 		x := float64(i) / 1000
 		assert.InDelta(t, math.Cos(math.Pi*x), cosPi(x), 1e-15)
+	}
+}
+
+// A cosine reaches its end with the last epoch, so a checkpoint of it is of that
+// many; others may go on longer.
+func TestCheckpointsKnowTheEpochsOfACosine(t *testing.T) {
+	t.Parallel()
+	for scheduler, want := range map[SchedulerType]bool{Cosine: false, Step: true, Constant: true} {
+		c := DefaultConfig()
+		c.Hidden, c.Epochs, c.Scheduler.Type = []int{4}, 2, scheduler
+		var last []byte
+		fitSolo(t, c, twoClasses, xor(1, 100), models.Table{}, models.Options{Checkpoint: func(_ context.Context, b []byte) error {
+			last = b
+			return nil
+		}})
+		c.Epochs = 3
+		e, err := New(c, twoClasses)
+		require.NoError(t, err)
+		_, err = e.Fit(t.Context(), collective.Solo{}, xor(1, 100), models.Table{}, models.Options{Resume: last})
+		assert.Equal(t, want, err == nil, "%s: %v", scheduler, err)
 	}
 }
