@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/troupe-ml/troupe/ml/kernels"
 )
 
 // contender is a process that measures what it is asked: a JSON object a line
@@ -33,10 +35,14 @@ func start(name string, threads int, dir string, argv ...string) (*contender, er
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
 	for _, kv := range os.Environ() {
-		// Some machines pin an old kernel of OpenBLAS: a peer shall run at its best.
 		if !strings.HasPrefix(kv, "OPENBLAS_") {
 			cmd.Env = append(cmd.Env, kv)
 		}
+	}
+	// OpenBLAS takes processors that it does not know for old ones, and is five times
+	// as slow then: a peer shall run at its best.
+	if kernel := map[kernels.Variant]string{kernels.AVX512: "SKYLAKEX", kernels.AVX2: "HASWELL"}[kernels.Active()]; kernel != "" {
+		cmd.Env = append(cmd.Env, "OPENBLAS_CORETYPE="+kernel)
 	}
 	n := strconv.Itoa(threads)
 	for _, k := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "GOMAXPROCS", "BENCH_THREADS"} {
