@@ -84,14 +84,15 @@ type pair struct {
 	Value string `json:"value"`
 }
 
-// decode reads a request: its body, or else the query of its URL. Fields that
+// decode reads a request: its body, or else the query of its URL, as also when the
+// body is null, which some clients send for none. Fields that
 // nobody knows are left aside, as newer clients have more of them.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		return fault.New(fault.Invalid, "the body cannot be read, or has more than %d bytes: %w", maxBody, err)
 	}
-	if len(bytes.TrimSpace(body)) == 0 {
+	if body = bytes.TrimSpace(body); len(body) == 0 || string(body) == "null" {
 		fields := map[string]any{}
 		for key, values := range r.URL.Query() {
 			if fields[key] = any(values); len(values) == 1 {
