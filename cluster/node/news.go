@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -54,7 +55,12 @@ func (s *news) ended(j *jobs.Job, told func()) {
 	}
 	at := time.UnixMilli(j.EndedAt).UTC()
 	record := func(ctx context.Context) error {
-		return run.RecordEnd(ctx, s.node.registry.Runs, s.node.store, s.node.env.Files, s.node.cfg.Version, j)
+		err := run.RecordEnd(ctx, s.node.registry.Runs, s.node.store, s.node.env.Files, s.node.cfg.Version, j)
+		if errors.Is(err, run.ErrStaged) { // the folder may be gone for good, and other news wait
+			s.node.cfg.Log.Error("a job's parts could not be removed", slog.String("job", string(j.ID)), slog.Any("err", err))
+			return nil
+		}
+		return err
 	}
 	end := note{subject: "job." + word(j.Kind) + "." + summary.Status, before: record, after: told, event: bus.Event{
 		ID: string(j.ID) + "." + summary.Status, Source: "troupe/jobs", Type: "troupe.job." + summary.Status, Subject: string(j.ID), Time: at, Data: data,
@@ -165,13 +171,16 @@ func (s *news) publish(ctx context.Context, events **bus.Events, e note) (err er
 	if e.subject == "" {
 		return nil
 	}
-	limit, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
 	if e.before != nil {
-		if err := e.before(limit); err != nil {
+		limit, cancel := context.WithTimeout(ctx, publishTimeout)
+		err := e.before(limit)
+		cancel()
+		if err != nil {
 			return err
 		}
 	}
+	limit, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
 	if *events == nil {
 		if *events, err = bus.OpenEvents(limit, s.node.bus, s.node.cfg.Servers); err != nil {
 			return err

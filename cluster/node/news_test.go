@@ -72,7 +72,9 @@ func abandoned(t *testing.T, n *Node) jobs.ID {
 	t.Helper()
 	awaitEvents(t, n, 4)
 	const id jobs.ID = "abandoned"
-	require.NoError(t, joblog.Submit(soon(t), n.store, id, "train", "fraud", []byte(`{"kind":"train","name":"fraud"}`), 1000))
+	folder := strings.Repeat("x", 300) // of which no file system has one: nothing can be removed there
+	unclean := []byte(`{"kind":"features","name":"fraud","input":"in","output":"/tmp/` + folder + `","features":[{"name":"f","op":"log1p","of":"a"}]}`)
+	require.NoError(t, joblog.Submit(soon(t), n.store, id, "features", "fraud", unclean, 1000))
 	record, err := jobs.EncodeRecord(0, []jobs.Event{{Kind: jobs.CancelRequested, At: 2000, Failure: &jobs.Failure{Message: "not wanted"}}})
 	require.NoError(t, err)
 	require.NoError(t, n.store.Logs.Append(soon(t), joblog.Name(id), 1, record))

@@ -150,7 +150,7 @@ func TestANode(t *testing.T) {
 	untold := abandoned(t, n)
 	drained(t, n)
 	told := heard(t, n)
-	require.Equal(t, []string{"node.joined", "job.train.succeeded", "model.registered", "model.deployed", "job.train.cancelled", "node.draining", "node.left"}, subjects(told))
+	require.Equal(t, []string{"node.joined", "job.train.succeeded", "model.registered", "model.deployed", "job.features.cancelled", "node.draining", "node.left"}, subjects(told))
 	require.Equal(t, summary.Job, told[1].Subject)
 	require.Equal(t, string(untold), told[4].Subject)
 	n.Close()

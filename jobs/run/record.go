@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,11 +17,15 @@ import (
 	"github.com/troupe-ml/troupe/store"
 )
 
+// ErrStaged is that parts which nobody will publish could not be removed.
+var ErrStaged = errors.New("parts stay in the output's folder")
+
 // RecordEnd makes a job that has failed or was cancelled a run of the registry,
 // with the reason; one that has succeeded has recorded itself. code is the
 // version of the program. What is recorded already stands, so it may be called
 // again, and by others. What only the job's own tasks had a use for is removed:
-// blobs, and what they have staged in the output's folder.
+// blobs, and what they have staged in the output's folder. The latter may not
+// succeed ever, so the error is ErrStaged then: all the rest is done.
 func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, fs *files.Files, code string, j *jobs.Job) error {
 	status := map[jobs.Phase]runs.Status{jobs.Failed: runs.Failed, jobs.Cancelled: runs.Cancelled}[j.Phase]
 	if status == "" {
@@ -33,12 +38,9 @@ func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, fs *files.F
 	if j.Failure != nil {
 		run.Error = j.Failure.Message
 	}
-	var unstaged error
+	dir := ""
 	if s, err := spec.Decode(j.Spec); err == nil {
-		run.Experiment = experimentOf(s)
-		if dir := outputOf(s); dir != "" {
-			unstaged = output{dir: dir, job: string(j.ID), files: fs}.unstage(ctx)
-		}
+		run.Experiment, dir = experimentOf(s), outputOf(s)
 	}
 	if s := surveyOf(ctx, st.Blobs, j); s != nil {
 		run.Data = datasets(s)
@@ -47,8 +49,11 @@ func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, fs *files.F
 	if _, err := book.Record(ctx, run); err != nil {
 		return fmt.Errorf("record the end of job %s: %w", j.ID, err)
 	}
-	if unstaged != nil {
-		return fmt.Errorf("the parts of job %s that nobody will publish: %w", j.ID, unstaged)
+	if dir == "" {
+		return nil
+	}
+	if err := (output{dir: dir, job: string(j.ID), files: fs}).unstage(ctx); err != nil {
+		return fmt.Errorf("%w: of job %s: %w", ErrStaged, j.ID, err)
 	}
 	return nil
 }
