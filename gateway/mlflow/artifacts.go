@@ -129,11 +129,12 @@ func (s *Server) listFolder(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) download(w http.ResponseWriter, r *http.Request) {
-	at, bytesOf, err := s.artifact(r)
+	at, bytesOf, release, err := s.artifact(r)
 	if err != nil {
 		answerError(w, err)
 		return
 	}
+	defer release()
 	// What somebody has uploaded is never shown as a page of ours.
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -141,24 +142,42 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(bytesOf))
 }
 
-func (s *Server) artifact(r *http.Request) (at string, b []byte, err error) {
+// hold waits for room for so many bytes of artifacts, or for all there is when their
+// number is not known.
+func (s *Server) hold(ctx context.Context, n int64) (release func(), err error) {
+	if n < 0 || n > s.cfg.MaxArtifactBytes {
+		n = s.cfg.MaxArtifactBytes
+	}
+	if err := s.room.Acquire(ctx, n); err != nil {
+		return nil, fault.New(fault.Canceled, "waiting for room: %w", err)
+	}
+	return func() { s.room.Release(n) }, nil
+}
+
+// artifact returns the artifact of a request, in memory until it is released.
+func (s *Server) artifact(r *http.Request) (at string, b []byte, release func(), err error) {
 	id, at, err := place(r.PathValue("path"))
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	run, err := s.run(r.Context(), id)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	a, ok := run.Artifacts[at]
 	if !ok {
-		return "", nil, fault.New(fault.NotFound, "run %s has no artifact %q", id, at)
+		return "", nil, nil, fault.New(fault.NotFound, "run %s has no artifact %q", id, at)
 	}
 	if a.Bytes > s.cfg.MaxArtifactBytes {
-		return "", nil, fault.New(fault.Invalid, "artifact %q has %d bytes: at most %d are sent this way; `troupe models export` writes a model", at, a.Bytes, s.cfg.MaxArtifactBytes)
+		return "", nil, nil, fault.New(fault.Invalid, "artifact %q has %d bytes: at most %d are sent this way; `troupe models export` writes a model", at, a.Bytes, s.cfg.MaxArtifactBytes)
 	}
-	b, err = s.cfg.Blobs.Get(r.Context(), a.Digest)
-	return at, b, err
+	if release, err = s.hold(r.Context(), a.Bytes); err != nil {
+		return "", nil, nil, err
+	}
+	if b, err = s.cfg.Blobs.Get(r.Context(), a.Digest); err != nil {
+		release()
+	}
+	return at, b, release, err
 }
 
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
@@ -177,6 +196,11 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.run(r.Context(), id); err != nil { // before the bytes come
 		return err
 	}
+	release, err := s.hold(r.Context(), r.ContentLength)
+	if err != nil {
+		return err
+	}
+	defer release()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxArtifactBytes))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -33,7 +35,7 @@ type Config struct {
 	Refresh func()
 	Clock   clock.Clock
 	// MaxArtifactBytes bounds one artifact, which is held in memory while it is
-	// uploaded or downloaded. Default 512 MiB.
+	// uploaded or downloaded, and all that are at once: others wait. Default 512 MiB.
 	MaxArtifactBytes int64
 }
 
@@ -42,6 +44,7 @@ type Server struct {
 	cfg   Config
 	mux   *http.ServeMux
 	roles map[string]api.Role // by pattern of the mux
+	room  *semaphore.Weighted // bytes of artifacts in memory, over all requests
 }
 
 // prefixes are where the API is served; the second is that of MLflow's pages.
@@ -52,7 +55,7 @@ func New(cfg Config) *Server {
 	if cfg.MaxArtifactBytes == 0 {
 		cfg.MaxArtifactBytes = 512 << 20
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), roles: map[string]api.Role{}}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), roles: map[string]api.Role{}, room: semaphore.NewWeighted(cfg.MaxArtifactBytes)}
 	s.experimentRoutes()
 	s.runRoutes()
 	s.logRoutes()
