@@ -190,24 +190,3 @@ func (c Collection[T]) Keys(ctx context.Context) ([]string, error) {
 	}
 	return keys, nil
 }
-
-// All returns every document, in the order of Keys. One that vanishes while
-// they are read is left out.
-func (c Collection[T]) All(ctx context.Context) ([]T, error) {
-	keys, err := c.Keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	docs := make([]T, 0, len(keys))
-	for _, key := range keys {
-		doc, err := c.Load(ctx, key)
-		if fault.Of(err) == fault.NotFound && err != nil {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		docs = append(docs, doc)
-	}
-	return docs, nil
-}

@@ -28,7 +28,7 @@ func (s *Shelf) Create(ctx context.Context, want Model) (Model, error) {
 		if exists && m.Deleted.IsZero() {
 			return fault.New(fault.Conflict, "the model %q exists already", want.Name)
 		}
-		m.revive(want.Name, want.Created.UTC().Truncate(time.Microsecond))
+		m.revive(want.Name, stamp(want.Created))
 		m.Owner, m.Description, m.Tags = want.Owner, want.Description, want.Tags
 		return nil
 	})

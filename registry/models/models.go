@@ -81,11 +81,12 @@ func (m *Model) Live() []Version {
 
 // Latest returns the newest version, or the zero version when there is none.
 func (m *Model) Latest() Version {
-	live := m.Live()
-	if len(live) == 0 {
-		return Version{}
+	for _, v := range slices.Backward(m.Versions) {
+		if v.Deleted.IsZero() {
+			return v
+		}
 	}
-	return live[len(live)-1]
+	return Version{}
 }
 
 // Version returns the version of a number, or NotFound.
@@ -120,7 +121,7 @@ func (s *Shelf) Register(ctx context.Context, name string, v Version) (Version, 
 	if v.Digest == "" || v.Created.IsZero() {
 		return Version{}, fault.New(fault.Invalid, "register %s: digest or time of the version is missing", name)
 	}
-	v.Created = v.Created.UTC().Truncate(time.Microsecond)
+	v.Created = stamp(v.Created)
 	_, err := s.models.Update(ctx, name, func(m *Model, _ bool) error {
 		m.revive(name, v.Created)
 		for _, old := range m.Versions {
@@ -209,7 +210,7 @@ func (a *Alias) before() int {
 }
 
 func (m *Model) move(alias string, move Move) {
-	move.Time = move.Time.UTC().Truncate(time.Microsecond)
+	move.Time = stamp(move.Time)
 	a := m.Alias(alias)
 	if a == nil {
 		m.Aliases = append(m.Aliases, Alias{Name: alias})
@@ -264,11 +265,7 @@ func (s *Shelf) Version(ctx context.Context, name string, number int) (Version, 
 	if err != nil {
 		return Version{}, err
 	}
-	v, err := m.version(number)
-	if err != nil {
-		return Version{}, err
-	}
-	return *v, nil
+	return m.Version(number)
 }
 
 // Aliased returns the version that an alias names, or NotFound.

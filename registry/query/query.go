@@ -123,11 +123,6 @@ func (f Filter) Match(s Subject) bool {
 	return true
 }
 
-// Asks reports whether the filter compares a field.
-func (f Filter) Asks(field Field) bool {
-	return slices.ContainsFunc(f.terms, func(t term) bool { return t.field == field })
-}
-
 func (t *term) match(s Subject) bool {
 	if t.isNum {
 		v, ok := s.Number(t.field)
@@ -236,11 +231,6 @@ func (g Grammar) ParseOrder(clauses ...string) (Order, error) {
 		o.keys = append(o.keys, key)
 	}
 	return o, nil
-}
-
-// Asks reports whether the order looks at a field.
-func (o Order) Asks(field Field) bool {
-	return slices.ContainsFunc(o.keys, func(k orderKey) bool { return k.field == field })
 }
 
 // Sort sorts stably. Whatever the direction, subjects whose value is not a

@@ -28,11 +28,6 @@ func (p Point) newer(o Point) bool {
 	return cmp.Or(cmp.Compare(p.Step, o.Step), cmp.Compare(p.Time, o.Time), cmp.Compare(p.Value, o.Value)) > 0
 }
 
-// same reports whether two points are one that was logged twice.
-func (p Point) same(o Point) bool {
-	return p.Step == o.Step && p.Time == o.Time && cmp.Compare(p.Value, o.Value) == 0
-}
-
 // Value is a metric's value. Other than a float64 it survives JSON when it is
 // NaN or infinite, as the loss of a run that diverged is.
 type Value float64
