@@ -183,7 +183,7 @@ func (s *Server) searchExperiments(ctx context.Context, in *searchExperiments) (
 			chosen = append(chosen, &all[i])
 		}
 	}
-	page, next, err := choose(runs.GroupGrammar, chosen, in.Filter, in.Order, in.Page, most)
+	page, next, err := query.Choose(runs.GroupGrammar, chosen, in.Filter, in.Order, in.Page, most)
 	if err != nil {
 		return nil, err
 	}
@@ -192,24 +192,4 @@ func (s *Server) searchExperiments(ctx context.Context, in *searchExperiments) (
 		out.Experiments = append(out.Experiments, experimentOf(*x))
 	}
 	return out, nil
-}
-
-// choose filters, sorts and cuts a page.
-func choose[S query.Subject](g query.Grammar, all []S, filter string, order []string, page string, most int) ([]S, string, error) {
-	f, err := g.Parse(filter)
-	if err != nil {
-		return nil, "", err
-	}
-	o, err := g.ParseOrder(order...)
-	if err != nil {
-		return nil, "", err
-	}
-	from, err := runs.PageStart(page)
-	if err != nil {
-		return nil, "", err
-	}
-	all = slices.DeleteFunc(all, func(s S) bool { return !f.Match(s) })
-	query.Sort(o, all)
-	cut, next := runs.Page(all, from, most)
-	return cut, next, nil
 }

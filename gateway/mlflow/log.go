@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/registry/query"
 	"github.com/troupe-ml/troupe/registry/runs"
 )
 
@@ -171,7 +172,7 @@ func (s *Server) history(ctx context.Context, in *struct {
 	if in.Key == "" {
 		return nil, missing("metric_key")
 	}
-	from, err := runs.PageStart(in.Page)
+	from, err := query.PageStart(in.Page)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func (s *Server) history(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	page, next := runs.Page(points, from, int(max(0, in.Max)))
+	page, next := query.Page(points, from, int(max(0, in.Max)))
 	out := &historyAnswer{Next: next}
 	for _, p := range page {
 		out.Metrics = append(out.Metrics, metricOf(&r, in.Key, p))

@@ -194,7 +194,7 @@ func (s *Server) searchModels(ctx context.Context, in *searchRequest) (*foundMod
 	for i := range all {
 		subjects[i] = &modelSubject{modelOf(&all[i]), all[i].Tags}
 	}
-	page, next, err := choose(modelGrammar, subjects, in.Filter, in.Order, in.Page, most)
+	page, next, err := query.Choose(modelGrammar, subjects, in.Filter, in.Order, in.Page, most)
 	if err != nil {
 		return nil, err
 	}

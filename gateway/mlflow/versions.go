@@ -246,7 +246,7 @@ func (s *Server) searchVersions(ctx context.Context, in *searchRequest) (*versio
 		}
 	}
 	order := append(in.Order, "last_updated_timestamp DESC", "name", "version_number DESC")
-	page, next, err := choose(versionGrammar, subjects, in.Filter, order, in.Page, most)
+	page, next, err := query.Choose(versionGrammar, subjects, in.Filter, order, in.Page, most)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,6 @@ package runs
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -203,30 +201,20 @@ type Found struct {
 // has ended if nothing has changed in between. Errors of what is asked are of
 // kind Invalid.
 func (b *Book) Search(ctx context.Context, s Search) (Found, error) {
-	filter, err := Grammar.Parse(s.Filter)
-	if err != nil {
-		return Found{}, err
-	}
-	order, err := Grammar.ParseOrder(s.Order...)
-	if err != nil {
-		return Found{}, err
-	}
-	from, err := PageStart(s.Page)
-	if err != nil {
-		return Found{}, err
-	}
 	all, err := b.all(ctx)
 	if err != nil {
 		return Found{}, err
 	}
 	chosen := make([]*placed, 0, len(all))
 	for _, p := range all {
-		if (s.Groups == nil || slices.Contains(s.Groups, p.Group)) && s.View.Shows(p.deleted()) && filter.Match(p) {
+		if (s.Groups == nil || slices.Contains(s.Groups, p.Group)) && s.View.Shows(p.deleted()) {
 			chosen = append(chosen, p)
 		}
 	}
-	query.Sort(order, chosen)
-	page, next := Page(chosen, from, s.Limit)
+	page, next, err := query.Choose(Grammar, chosen, s.Filter, s.Order, s.Page, s.Limit)
+	if err != nil {
+		return Found{}, err
+	}
 	found := Found{Runs: make([]Run, len(page)), Next: next}
 	for i, p := range page {
 		found.Runs[i] = p.Run
@@ -235,40 +223,6 @@ func (b *Book) Search(ctx context.Context, s Search) (Found, error) {
 		}
 	}
 	return found, nil
-}
-
-// Page returns the items from a place, at most limit if that is not 0, and the
-// token of the place behind them, which is empty at the end.
-func Page[T any](all []T, from, limit int) (page []T, next string) {
-	all = all[min(from, len(all)):]
-	if limit <= 0 || len(all) <= limit {
-		return all, ""
-	}
-	token, err := json.Marshal(pageToken{from + limit})
-	if err != nil {
-		return all, "" // a number always encodes
-	}
-	return all[:limit], base64.StdEncoding.EncodeToString(token)
-}
-
-type pageToken struct {
-	Offset int `json:"offset"`
-}
-
-// PageStart reads a token of Page; the empty one is the start.
-func PageStart(token string) (int, error) {
-	var t pageToken
-	if token == "" {
-		return 0, nil
-	}
-	b, err := base64.StdEncoding.DecodeString(token)
-	if err == nil {
-		err = json.Unmarshal(b, &t)
-	}
-	if err != nil || t.Offset < 0 {
-		return 0, fault.New(fault.Invalid, "the page token %.40q is none that was given out", token)
-	}
-	return t.Offset, nil
 }
 
 // Grammar is what runs can be searched by.
