@@ -85,11 +85,7 @@ func (s *Server) listArtifacts(ctx context.Context, in *struct {
 			return nil, err
 		}
 	}
-	answer, err := s.runAnswer(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.run(ctx, id)
+	r, err := s.grouped(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +93,7 @@ func (s *Server) listArtifacts(ctx context.Context, in *struct {
 	for i := range files {
 		files[i].Path = path.Join(at, files[i].Path)
 	}
-	return &listAnswer{Root: answer.Run.Info.Artifacts, Files: files}, nil
+	return &listAnswer{Root: r.ArtifactURI(), Files: files}, nil
 }
 
 // place reads where an artifact is: EXPERIMENT/RUN/artifacts/PATH, as artifact

@@ -109,6 +109,18 @@ func checkTag(t pair) error {
 	return runs.CheckKey("tag", t.Key)
 }
 
+// tagsOf makes tags of a list; of two with the same key the later wins.
+func tagsOf(list []pair) (map[string]string, error) {
+	tags := make(map[string]string, len(list))
+	for _, t := range list {
+		if err := checkTag(t); err != nil {
+			return nil, err
+		}
+		tags[t.Key] = t.Value
+	}
+	return tags, nil
+}
+
 type createExperiment struct {
 	Name     string `json:"name"`
 	Location string `json:"artifact_location"`
@@ -122,15 +134,12 @@ func (s *Server) createExperiment(ctx context.Context, in *createExperiment) (*e
 	if in.Location != "" {
 		return nil, fault.New(fault.Invalid, "artifact_location is %q: artifacts are kept in the cluster's own store, so leave it out", in.Location)
 	}
-	now := s.cfg.Clock.Now().UTC()
-	x := runs.Experiment{Name: in.Name, Created: now, Changed: now, Tags: map[string]string{}}
-	for _, t := range in.Tags {
-		if err := checkTag(t); err != nil {
-			return nil, err
-		}
-		x.Tags[t.Key] = t.Value
+	tags, err := tagsOf(in.Tags)
+	if err != nil {
+		return nil, err
 	}
-	x, err := s.cfg.Registry.Runs.Experiments.Create(ctx, x)
+	now := s.cfg.Clock.Now().UTC()
+	x, err := s.cfg.Registry.Runs.Experiments.Create(ctx, runs.Experiment{Name: in.Name, Created: now, Changed: now, Tags: tags})
 	return &experimentID{x.ID}, exists(err)
 }
 

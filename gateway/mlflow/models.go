@@ -158,14 +158,11 @@ func (s *Server) createModel(ctx context.Context, in *createModel) (*modelAnswer
 	if in.Name == "" {
 		return nil, missing("name")
 	}
-	now := s.cfg.Clock.Now()
-	m := models.Model{Name: in.Name, Created: now, Description: in.Description, Tags: map[string]string{}}
-	for _, t := range in.Tags {
-		if err := retag(m.Tags, t, false); err != nil {
-			return nil, err
-		}
+	tags, err := tagsOf(in.Tags)
+	if err != nil {
+		return nil, err
 	}
-	m, err := s.cfg.Registry.Models.Create(ctx, m)
+	m, err := s.cfg.Registry.Models.Create(ctx, models.Model{Name: in.Name, Created: s.cfg.Clock.Now(), Description: in.Description, Tags: tags})
 	return &modelAnswer{modelOf(&m)}, exists(err)
 }
 

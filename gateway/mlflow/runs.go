@@ -3,7 +3,6 @@ package mlflow
 import (
 	"context"
 	"maps"
-	"slices"
 
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -80,15 +79,12 @@ func (in runID) id() (runs.ID, error) {
 	return in.ID, nil
 }
 
-// runOf is a run as clients see it. Metrics of a job that have no time are of
-// its end.
-func runOf(r runs.Run, group string) run {
+// runOf is a run, of which the experiment is known, as clients see it.
+func runOf(r runs.Run) run {
 	out := run{Info: runInfo{
-		ID: r.ID, UUID: r.ID, Name: r.Name, Experiment: group, User: r.Owner, Status: r.Status.Word(),
-		Start: millis(r.Started), End: millis(r.Ended), Lifecycle: lifecycle(!r.Deleted.IsZero()),
+		ID: r.ID, UUID: r.ID, Name: r.Name, Experiment: r.Group, User: r.Owner, Status: r.Status.Word(),
+		Start: millis(r.Started), End: millis(r.Ended), Artifacts: r.ArtifactURI(), Lifecycle: lifecycle(!r.Deleted.IsZero()),
 	}}
-	r.Group = group
-	out.Info.Artifacts = r.ArtifactURI()
 	for _, name := range r.MetricNames() {
 		if p, ok := r.Metric(name); ok {
 			out.Data.Metrics = append(out.Data.Metrics, metricOf(&r, name, p))
@@ -101,6 +97,8 @@ func runOf(r runs.Run, group string) run {
 	return out
 }
 
+// metricOf is a point as clients see it. One of a job that has no time is of the
+// job's end.
 func metricOf(r *runs.Run, name string, p runs.Point) metric {
 	at := integer(p.Time)
 	if at == 0 && r.Job != "" {
@@ -163,16 +161,23 @@ func (s *Server) run(ctx context.Context, id runs.ID) (runs.Run, error) {
 	return r, err
 }
 
-func (s *Server) runAnswer(ctx context.Context, id runs.ID) (*runAnswer, error) {
+// grouped loads a run by its whole id, with its experiment, whose deletion is
+// the run's, too.
+func (s *Server) grouped(ctx context.Context, id runs.ID) (runs.Run, error) {
 	r, err := s.run(ctx, id)
 	if err != nil {
-		return nil, err
+		return runs.Run{}, err
 	}
 	x, err := s.cfg.Registry.Runs.ExperimentOf(ctx, r)
-	if r.Deleted.IsZero() {
+	if r.Group = x.ID; r.Deleted.IsZero() {
 		r.Deleted = x.Deleted
 	}
-	return &runAnswer{runOf(r, x.ID)}, err
+	return r, err
+}
+
+func (s *Server) runAnswer(ctx context.Context, id runs.ID) (*runAnswer, error) {
+	r, err := s.grouped(ctx, id)
+	return &runAnswer{runOf(r)}, err
 }
 
 type createRun struct {
@@ -184,18 +189,16 @@ type createRun struct {
 }
 
 func (s *Server) createRun(ctx context.Context, in *createRun) (*runAnswer, error) {
-	r := runs.Run{Group: in.Experiment, Owner: in.User, Name: in.Name, Started: in.Start.time(), Status: runs.Running, Tags: map[string]string{}}
+	tags, err := tagsOf(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	r := runs.Run{Group: in.Experiment, Owner: in.User, Name: in.Name, Started: in.Start.time(), Status: runs.Running, Tags: tags}
 	if r.Group == "" {
 		r.Group = runs.DefaultGroup
 	}
 	if r.Started.IsZero() {
 		r.Started = s.cfg.Clock.Now()
-	}
-	for _, t := range in.Tags {
-		if err := checkTag(t); err != nil {
-			return nil, err
-		}
-		r.Tags[t.Key] = t.Value
 	}
 	if tag := r.Tags[runs.NameTag]; tag != "" {
 		if r.Name != "" && r.Name != tag {
@@ -206,8 +209,8 @@ func (s *Server) createRun(ctx context.Context, in *createRun) (*runAnswer, erro
 	if r.Owner == "" {
 		r.Owner = r.Tags["mlflow.user"]
 	}
-	r, err := s.cfg.Registry.Runs.Create(ctx, r)
-	return &runAnswer{runOf(r, r.Group)}, err
+	r, err = s.cfg.Registry.Runs.Create(ctx, r)
+	return &runAnswer{runOf(r)}, err
 }
 
 type updateRun struct {
@@ -234,13 +237,13 @@ func (s *Server) updateRun(ctx context.Context, in *updateRun) (*struct {
 	if _, err := s.cfg.Registry.Runs.Set(ctx, id, c); err != nil {
 		return nil, err
 	}
-	answer, err := s.runAnswer(ctx, id)
+	r, err := s.grouped(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	return &struct {
 		Info runInfo `json:"run_info"`
-	}{answer.Run.Info}, nil
+	}{runOf(r).Info}, nil
 }
 
 type searchRuns struct {
@@ -267,14 +270,14 @@ func (s *Server) searchRuns(ctx context.Context, in *searchRuns) (*foundRuns, er
 		return nil, err
 	}
 	found, err := s.cfg.Registry.Runs.Search(ctx, runs.Search{
-		Groups: slices.Clone(in.Experiments), Filter: in.Filter, Order: in.Order, View: view, Limit: most, Page: in.Page,
+		Groups: in.Experiments, Filter: in.Filter, Order: in.Order, View: view, Limit: most, Page: in.Page,
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := &foundRuns{Next: found.Next}
 	for _, r := range found.Runs {
-		out.Runs = append(out.Runs, runOf(r, r.Group))
+		out.Runs = append(out.Runs, runOf(r))
 	}
 	return out, nil
 }

@@ -168,16 +168,15 @@ func (s *Server) createVersion(ctx context.Context, in *createVersion) (*version
 	case in.Source == "":
 		return nil, missing("source")
 	}
-	v := models.Version{Run: in.Run, Source: in.Source, RunLink: in.RunLink, Description: in.Description, Created: s.cfg.Clock.Now(), Tags: map[string]string{}}
-	for _, t := range in.Tags {
-		if err := retag(v.Tags, t, false); err != nil {
-			return nil, err
-		}
+	tags, err := tagsOf(in.Tags)
+	if err != nil {
+		return nil, err
 	}
+	v := models.Version{Run: in.Run, Source: in.Source, RunLink: in.RunLink, Description: in.Description, Created: s.cfg.Clock.Now(), Tags: tags}
 	if err := s.resolve(ctx, &v); err != nil {
 		return nil, err
 	}
-	v, err := s.cfg.Registry.Models.AddVersion(ctx, in.Name, v)
+	v, err = s.cfg.Registry.Models.AddVersion(ctx, in.Name, v)
 	if err != nil {
 		return nil, err
 	}
@@ -221,11 +220,11 @@ func (s *Server) downloadURI(ctx context.Context, in *versionName) (*struct {
 		URI string `json:"artifact_uri"`
 	}{sourceOf(&v)}
 	if u, err := registry.ParseURI(out.URI); err == nil && u.Run != "" {
-		answer, err := s.runAnswer(ctx, u.Run)
+		r, err := s.grouped(ctx, u.Run)
 		if err != nil {
 			return nil, err
 		}
-		out.URI = answer.Run.Info.Artifacts + "/" + u.Path
+		out.URI = r.ArtifactURI() + "/" + u.Path
 	}
 	return out, nil
 }
