@@ -131,8 +131,11 @@ func (c *Core) next(stage *jobs.Stage, task *jobs.Task, g *gang) []jobs.MemberID
 // invite asks members with room to prepare, as many as the gang may still take.
 func (c *Core) invite(t *tracked, stage *jobs.Stage, task *jobs.Task, g *gang, now time.Time) {
 	free := max(stage.MaxRanks, stage.MinRanks) - len(c.staying(task)) - len(g.joining)
+	if free <= 0 {
+		return // a full gang is no reason to look at all members and tasks
+	}
 	for _, m := range c.room(now) {
-		if free <= 0 {
+		if free == 0 {
 			return
 		}
 		switch {
