@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -97,7 +98,7 @@ func runFacts(r runs.Run) (facts []render.Fact) {
 // seriesOf is the curve of a metric. Of several values at a step the last counts.
 func seriesOf(r runs.Run, name string) render.Series {
 	points := slices.Clone(r.Metrics[name])
-	slices.SortStableFunc(points, func(a, b runs.Point) int { return int(max(-1, min(1, a.Step-b.Step))) })
+	slices.SortStableFunc(points, func(a, b runs.Point) int { return cmp.Compare(a.Step, b.Step) })
 	s := render.Series{Name: string(r.ID[:min(len(r.ID), 12)]) + " " + r.Name}
 	for i, p := range points {
 		if i+1 < len(points) && points[i+1].Step == p.Step {

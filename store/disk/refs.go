@@ -172,30 +172,33 @@ func (s *refs) Since(ctx context.Context, prefix string, revision uint64, fn fun
 		return fmt.Errorf("refs since %d: %w", revision, err)
 	}
 	defer leave()
-	var changed []string
-	at := map[string]uint64{}
+	type change struct {
+		name     string
+		revision uint64
+	}
+	var changes []change
 	s.mu.RLock()
 	for name, r := range s.revision {
 		if r > revision && strings.HasPrefix(name, prefix) {
-			changed, at[name] = append(changed, name), r
+			changes = append(changes, change{name, r})
 		}
 	}
 	s.mu.RUnlock()
-	slices.SortFunc(changed, func(a, b string) int { return cmp.Compare(at[a], at[b]) })
-	for _, name := range changed {
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.revision, b.revision) })
+	for _, c := range changes {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("refs since %d: %w", revision, err)
 		}
 		s.mu.RLock()
-		value, now, err := s.read(name)
+		value, now, err := s.read(c.name)
 		s.mu.RUnlock()
 		switch {
-		case fault.Of(err) == fault.NotFound && err != nil, err == nil && now != at[name]:
+		case err != nil && fault.Of(err) == fault.NotFound, err == nil && now != c.revision:
 			continue // gone meanwhile, or for the next time
 		case err != nil:
 			return fmt.Errorf("refs since %d: %w", revision, err)
 		}
-		if err := fn(name, value, now); err != nil {
+		if err := fn(c.name, value, now); err != nil {
 			return err
 		}
 	}

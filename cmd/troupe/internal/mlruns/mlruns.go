@@ -21,7 +21,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/troupe-ml/troupe/gateway/mlflow"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -155,7 +154,7 @@ func lines(r runs.Run, points []runs.Point) []byte {
 	for _, p := range points {
 		at := p.Time
 		if at == 0 {
-			at = max(r.Started.UnixMilli(), endOf(r).UnixMilli())
+			at = max(r.Started.UnixMilli(), r.Ended.UnixMilli()) // that of no end is before all
 		}
 		b = strconv.AppendInt(b, at, 10)
 		b = append(append(b, ' '), number(float64(p.Value))...)
@@ -163,13 +162,6 @@ func lines(r runs.Run, points []runs.Point) []byte {
 		b = append(b, '\n')
 	}
 	return b
-}
-
-func endOf(r runs.Run) time.Time {
-	if r.Ended.IsZero() {
-		return r.Started
-	}
-	return r.Ended
 }
 
 // number writes a value as Python reads it.

@@ -153,8 +153,11 @@ func (s *Server) begun(ctx context.Context, group string, r runs.Run) (copied, e
 	err := s.ask(ctx, http.MethodPost, "runs/search", map[string]any{
 		"experiment_ids": []string{group}, "filter": "tags.`" + runTag + "` = '" + string(r.ID) + "'", "run_view_type": "ALL", "max_results": 1,
 	}, &found)
-	if err != nil || len(found.Runs) > 0 {
-		return slices.Concat(found.Runs, []copied{{}})[0], err
+	switch {
+	case err != nil:
+		return copied{}, err
+	case len(found.Runs) > 0:
+		return found.Runs[0], nil
 	}
 	var made struct {
 		Run copied `json:"run"`
