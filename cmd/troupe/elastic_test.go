@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-ml/troupe/cmd/troupe/internal/backend"
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/clock"
 )
@@ -24,12 +23,10 @@ func TestAGangShrinksAndGrowsWhileItRuns(t *testing.T) {
 	w := newWorkload(t, 60_000, epochs)
 	c := startCluster(t, 3, 1)
 	e := &elastic{testCluster: c, node: len(c.Records) - 1}
-	var once sync.Once
-	ends := w.runAll(t, c.client, t.TempDir(), epochs, func(kind string, u backend.Update) {
-		if kind == "train" && u.Progress != nil && strings.HasPrefix(u.Progress.Task, "train") && u.Progress.Rows > 0 {
-			once.Do(func() { e.job = u.Progress.Job; e.wg.Go(e.happen) })
-		}
-	})
+	ends := w.runAll(t, c.client, t.TempDir(), epochs, onceTraining(func(job string) {
+		e.job = job
+		e.wg.Go(e.happen)
+	}))
 	e.wg.Wait()
 	for kind, digest := range w.digests {
 		require.Equal(t, digest, ends[kind].Digest, kind)

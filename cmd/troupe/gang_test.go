@@ -23,19 +23,14 @@ func TestAGangGoesOnSoonAfterARankWasKilled(t *testing.T) {
 	w := newWorkload(t, 60_000, epochs)
 	c := startCluster(t, 3, 1)
 	victim := len(c.Records) - 1
-	var once sync.Once
 	var job string
 	var killed time.Time
-	ends := w.runAll(t, c.client, t.TempDir(), epochs, func(kind string, u backend.Update) {
-		if kind == "train" && u.Progress != nil && strings.HasPrefix(u.Progress.Task, "train") && u.Progress.Rows > 0 {
-			once.Do(func() {
-				job, killed = u.Progress.Job, clock.Real{}.Now()
-				if err := c.Signal(victim, syscall.SIGKILL); err != nil {
-					t.Error(err)
-				}
-			})
+	ends := w.runAll(t, c.client, t.TempDir(), epochs, onceTraining(func(id string) {
+		job, killed = id, clock.Real{}.Now()
+		if err := c.Signal(victim, syscall.SIGKILL); err != nil {
+			t.Error(err)
 		}
-	})
+	}))
 	require.Equal(t, w.digests["train"], ends["train"].Digest)
 	lines, err := c.client.History(t.Context(), job)
 	require.NoError(t, err)
@@ -45,4 +40,14 @@ func TestAGangGoesOnSoonAfterARankWasKilled(t *testing.T) {
 	require.GreaterOrEqual(t, again, 0, "the new generation is at work")
 	t.Logf("kill -9, %v later noticed, %v later the first checkpoint of the new generation", lines[lost].At.Sub(killed), lines[again].At.Sub(killed))
 	require.Less(t, lines[again].At.Sub(killed), 5*time.Second)
+}
+
+// onceTraining does something once a gang is at work, with the id of its job.
+func onceTraining(do func(job string)) func(kind string, u backend.Update) {
+	var once sync.Once
+	return func(kind string, u backend.Update) {
+		if kind == "train" && u.Progress != nil && strings.HasPrefix(u.Progress.Task, "train") && u.Progress.Rows > 0 {
+			once.Do(func() { do(u.Progress.Job) })
+		}
+	}
 }

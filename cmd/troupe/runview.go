@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/progress"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
@@ -78,14 +79,13 @@ func runFacts(r runs.Run) (facts []render.Fact) {
 	add("error", r.Error)
 	add("job", r.Job)
 	add("owner", r.Owner)
-	const form = "2006-01-02 15:04:05"
-	add("started", r.Started.Local().Format(form))
+	add("started", r.Started.Local().Format(time.DateTime))
 	if !r.Ended.IsZero() {
-		add("ended", r.Ended.Local().Format(form))
+		add("ended", r.Ended.Local().Format(time.DateTime))
 		add("seconds", strconv.FormatFloat(r.Ended.Sub(r.Started).Seconds(), 'f', 1, 64))
 	}
 	if !r.Deleted.IsZero() {
-		add("deleted", r.Deleted.Local().Format(form))
+		add("deleted", r.Deleted.Local().Format(time.DateTime))
 	}
 	add("digest", string(r.Digest))
 	add("code", r.Code)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/progress"
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/render"
@@ -95,15 +96,19 @@ func metricsSection(metrics map[string]map[string]float64, base *run.Baseline) r
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		row := []string{name}
 		for _, of := range columns {
-			cell := ""
-			if v, ok := of[name]; ok {
-				cell = render.Number(v).String()
-			}
-			row = append(row, cell)
+			row = append(row, metricCell(of, name))
 		}
 		s.Rows = append(s.Rows, row)
 	}
 	return s
+}
+
+// metricCell is a metric as a table has it: nothing where it was not measured.
+func metricCell(metrics map[string]float64, name string) string {
+	if v, ok := metrics[name]; ok {
+		return render.Number(v).String()
+	}
+	return ""
 }
 
 // slicesSection has a row for each slice, with the metrics that every epoch has.
@@ -119,11 +124,7 @@ func slicesSection(all []run.Slice) render.Section {
 	for _, one := range all {
 		row := []string{one.Part, one.Column, one.Value, progress.Thousands(one.Rows)}
 		for _, name := range names {
-			cell := ""
-			if v, ok := one.Metrics[name]; ok {
-				cell = render.Number(v).String()
-			}
-			row = append(row, cell)
+			row = append(row, metricCell(one.Metrics, name))
 		}
 		s.Rows = append(s.Rows, row)
 	}
@@ -196,7 +197,7 @@ func (l runList) Sections() []render.Section {
 		if r.Error != "" {
 			result = clipped(r.Error)
 		}
-		s.Rows = append(s.Rows, []string{string(r.ID), r.Kind, r.Name, r.Experiment, string(r.Status), r.Started.Local().Format("2006-01-02 15:04:05"), result})
+		s.Rows = append(s.Rows, []string{string(r.ID), r.Kind, r.Name, r.Experiment, string(r.Status), r.Started.Local().Format(time.DateTime), result})
 	}
 	return []render.Section{s}
 }

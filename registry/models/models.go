@@ -306,7 +306,7 @@ func (m *Model) version(number int) (*Version, error) {
 		return nil, fault.New(fault.NotFound, "the model %q has no version %d; it has %s", m.Name, number, m.numbers())
 	}
 	if v := &m.Versions[number-1]; !v.Deleted.IsZero() {
-		return nil, fault.New(fault.NotFound, "version %d of the model %q was deleted on %s", number, m.Name, v.Deleted.Format("2006-01-02"))
+		return nil, fault.New(fault.NotFound, "version %d of the model %q was deleted on %s", number, m.Name, v.Deleted.Format(time.DateOnly))
 	}
 	return &m.Versions[number-1], nil
 }

@@ -91,7 +91,7 @@ func gone(r *Run) error {
 	if r.Purged.IsZero() {
 		return nil
 	}
-	return fault.New(fault.NotFound, "run %s was deleted, and purged on %s", r.ID, r.Purged.Format("2006-01-02"))
+	return fault.New(fault.NotFound, "run %s was deleted, and purged on %s", r.ID, r.Purged.Format(time.DateOnly))
 }
 
 // Filter chooses runs; an empty field chooses all.
