@@ -9,8 +9,8 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/troupe-ml/troupe/actors/ring"
@@ -64,19 +64,9 @@ func benchGang(c Config) ([]Row, error) {
 	return append(out, more...), err
 }
 
-// end lets the other process end.
-func (p *pair) end() {
-	if p != nil {
-		_ = p.in.Close()
-		_ = p.cmd.Wait()
-	}
-}
-
 // pair is the other of two processes, which does what this one is asked.
 type pair struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
+	*contender
 	comm *ring.Comm
 	near *ring.Listener
 	conn net.Conn // for raw exchanges
@@ -88,20 +78,19 @@ func begin() (p *pair, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &pair{cmd: exec.Command(self, "-worker", "second")}
-	p.cmd.Stderr = os.Stderr
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
+	other, err := start("second", runtime.GOMAXPROCS(0), "", self, "-worker", "second")
 	if err != nil {
 		return nil, err
 	}
-	p.out = bufio.NewReader(out)
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
+	p = &pair{contender: other}
 	return p, p.connect()
+}
+
+// end lets the other process end, if there is one.
+func (p *pair) end() {
+	if p != nil {
+		p.stop()
+	}
 }
 
 func (p *pair) connect() (err error) {

@@ -38,7 +38,8 @@ type request struct {
 }
 
 // work answers requests until there are no more: the same protocol as the peers'.
-// role is "raw" or "alone" for one that is our own peer.
+// role is "raw", "alone" or "peak" for one that is our own peer, and "second" for
+// the other process of a pair, which is asked in another way.
 func work(in io.Reader, out io.Writer, role string) error {
 	if role == "second" {
 		return second(in, out)
@@ -83,8 +84,8 @@ func work(in io.Reader, out io.Writer, role string) error {
 	return lines.Err()
 }
 
-// trainLoop returns the samples per second of Fit: all that a user's
-// training does but the metrics of validation rows. The first epoch warms up.
+// trainLoop returns the samples per second of Fit: all that a user's training
+// does but the metrics of validation rows. The first epoch warms up.
 func trainLoop(r request, comm collective.Comm) (float64, error) {
 	rows := r.Batch * 8
 	random := rng.New(1, "bench")
