@@ -52,7 +52,7 @@ func (o AdamW) update(variant Variant, w, m, v, g []float32, t int64) {
 		x := fma(a.l2, w[i], g[i])
 		m[i] = fma(a.rest1, x-m[i], m[i])
 		v[i] = fma(v[i], a.beta2, float32(float32(x*x)*a.rest2))
-		root := fma(float32(math.Sqrt(float64(v[i]))), a.correction2, a.epsilon)
+		root := fma(sqrt32(v[i]), a.correction2, a.epsilon)
 		w[i] = fma(a.step, m[i]/root, float32(w[i]*a.decay))
 	}
 }

@@ -51,19 +51,3 @@ func scaleSlopeVector(v Variant, sum []float32, g, x Matrix, stats []float32) bo
 		i += rows
 	}
 }
-
-func addVector(v Variant, y, x Matrix) bool {
-	for i := 0; ; {
-		rows, more := y.chunk(i)
-		if !more {
-			return true
-		}
-		vectors, yStride, xStride := int64(PadCols(y.Cols)/v.width()), int64(y.Stride*floatSize), int64(x.Stride*floatSize)
-		if v == AVX512 {
-			plusRows512(&y.Data[i*y.Stride], &x.Data[i*x.Stride], int64(rows), vectors, yStride, xStride)
-		} else {
-			plusRows256(&y.Data[i*y.Stride], &x.Data[i*x.Stride], int64(rows), vectors, yStride, xStride)
-		}
-		i += rows
-	}
-}

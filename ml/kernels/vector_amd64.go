@@ -17,7 +17,8 @@ func (v Variant) width() int {
 // chunkRows returns the number of rows of m that one call may take.
 func chunkRows(m Matrix) int { return max(1, maxChunk/PadCols(m.Cols)) }
 
-// eachChunk calls f for runs of rows of m: first is the first of them.
+// chunk returns how many rows of m, from the first on, one call is to take; more is
+// false when none is left.
 func (m Matrix) chunk(first int) (rows int, more bool) {
 	rows = min(chunkRows(m), m.Rows-first)
 	return rows, rows > 0
@@ -98,6 +99,10 @@ func maskVector(v Variant, g, a Matrix, scale float32) bool {
 	}
 }
 
+// pairKernels replace the elements of a matrix by what they make of them and those
+// of another, with AVX2 and with AVX-512.
+type pairKernels [2]func(g, y *float32, rows, vectors, gStride, yStride int64)
+
 // maps and slopeMaps are the kernels of a function, with AVX2 and with AVX-512.
 var (
 	maps = [numFunctions][2]func(y *float32, rows, vectors, stride int64){
@@ -107,7 +112,7 @@ var (
 		siluFunction:    {siluRows256, siluRows512},
 		reluFunction:    {reluRows256, reluRows512},
 	}
-	slopeMaps = [numFunctions][2]func(grad, y *float32, rows, vectors, gStride, yStride int64){
+	slopeMaps = [numFunctions]pairKernels{
 		tanhFunction:    {tanhSlopes256, tanhSlopes512},
 		sigmoidFunction: {sigmoidSlopes256, sigmoidSlopes512},
 		geluFunction:    {geluSlopes256, geluSlopes512},
@@ -135,8 +140,14 @@ func mapVector(v Variant, f function, y Matrix) bool {
 	}
 }
 
-func slopeVector(v Variant, f function, g, y Matrix) bool {
-	kernel := slopeMaps[f][v.wide()]
+func slopeVector(v Variant, f function, g, y Matrix) bool { return slopeMaps[f].run(v, g, y) }
+
+func addVector(v Variant, y, x Matrix) bool {
+	return pairKernels{plusRows256, plusRows512}.run(v, y, x)
+}
+
+func (k pairKernels) run(v Variant, g, y Matrix) bool {
+	kernel := k[v.wide()]
 	for i := 0; ; {
 		rows, more := g.chunk(i)
 		if !more {

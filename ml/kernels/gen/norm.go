@@ -159,8 +159,7 @@ func (u *unit) layerSlopes() {
 	u.endNorm()
 }
 
-// scaleSlopes writes the kernel of LayerNorm.ScaleGrad, four columns of vectors
-// at once as addRows.
+// scaleSlopes writes the kernel of LayerNorm.ScaleGrad.
 func (u *unit) scaleSlopes() {
 	u.begin(u.name("scaleSlopes"), "(sum, grad, x, stats *float32, rows, vectors, gStride, xStride int64)", 64)
 	u.op("MOVQ", "sum+0(FP)", "DI")
@@ -169,19 +168,11 @@ func (u *unit) scaleSlopes() {
 	u.op("MOVQ", "vectors+40(FP)", "DX")
 	u.op("MOVQ", "gStride+48(FP)", "R8")
 	u.op("MOVQ", "xStride+56(FP)", "R9")
-	for _, n := range []int{4, 1} {
-		label := map[int]string{4: "four", 1: "one"}[n]
-		u.label(label)
-		u.op("CMPQ", "DX", imm(n))
-		u.op("JLT", label+"End")
-		u.op("MOVQ", "rows+32(FP)", "CX")
+	u.sumRows("rows+32(FP)", []string{"SI", "DI", "BX"}, func() {
 		u.op("MOVQ", "stats+24(FP)", "R13")
 		u.op("MOVQ", "SI", "AX")
 		u.op("MOVQ", "BX", "R10")
-		for i := range n {
-			u.op("VMOVUPS", at(i*u.bytes(), "DI"), u.v(i))
-		}
-		u.label(label + "Row")
+	}, func(n int) {
 		u.op("VBROADCASTSS", "(R13)", u.v(4))
 		u.op("VBROADCASTSS", "4(R13)", u.v(5))
 		for i := range n {
@@ -193,17 +184,6 @@ func (u *unit) scaleSlopes() {
 		u.op("ADDQ", "R8", "AX")
 		u.op("ADDQ", "R9", "R10")
 		u.op("ADDQ", "$8", "R13")
-		u.op("DECQ", "CX")
-		u.op("JNZ", label+"Row")
-		for i := range n {
-			u.op("VMOVUPS", u.v(i), at(i*u.bytes(), "DI"))
-		}
-		for _, p := range []string{"SI", "DI", "BX"} {
-			u.op("ADDQ", imm(n*u.bytes()), p)
-		}
-		u.op("SUBQ", imm(n), "DX")
-		u.op("JMP", label)
-		u.label(label + "End")
-	}
+	})
 	u.end()
 }

@@ -119,41 +119,53 @@ func (u *unit) maskRows() {
 	u.end()
 }
 
-// addRows writes the kernel of BiasGrad: four columns of vectors at once, so
-// that the additions of one do not wait for each other's.
+// addRows writes the kernel of BiasGrad.
 func (u *unit) addRows() {
 	u.begin(u.name("addRows"), "(sum, grad *float32, rows, vectors, stride int64)", 40)
 	u.op("MOVQ", "sum+0(FP)", "DI")
 	u.op("MOVQ", "grad+8(FP)", "SI")
 	u.op("MOVQ", "vectors+24(FP)", "DX")
 	u.op("MOVQ", "stride+32(FP)", "R8")
+	u.sumRows("rows+16(FP)", []string{"SI", "DI"}, func() {
+		u.op("MOVQ", "SI", "AX")
+	}, func(n int) {
+		for i := range n {
+			u.op("VADDPS", at(i*u.bytes(), "AX"), u.v(i), u.v(i))
+		}
+		u.op("ADDQ", "R8", "AX")
+	})
+	u.end()
+}
+
+// sumRows writes the sums over rows of columns of vectors, DX of them, to DI:
+// four columns at once while there are so many, so that the additions of one do
+// not wait for each other's. first goes to the first row, and add adds a row of n
+// columns to v(0) and so on and goes to the next; pointers move on by columns.
+func (u *unit) sumRows(rows string, pointers []string, first func(), add func(n int)) {
 	for _, n := range []int{4, 1} {
 		label := map[int]string{4: "four", 1: "one"}[n]
 		u.label(label)
 		u.op("CMPQ", "DX", imm(n))
 		u.op("JLT", label+"End")
-		u.op("MOVQ", "rows+16(FP)", "CX")
-		u.op("MOVQ", "SI", "AX")
+		u.op("MOVQ", rows, "CX")
+		first()
 		for i := range n {
 			u.op("VMOVUPS", at(i*u.bytes(), "DI"), u.v(i))
 		}
 		u.label(label + "Row")
-		for i := range n {
-			u.op("VADDPS", at(i*u.bytes(), "AX"), u.v(i), u.v(i))
-		}
-		u.op("ADDQ", "R8", "AX")
+		add(n)
 		u.op("DECQ", "CX")
 		u.op("JNZ", label+"Row")
 		for i := range n {
 			u.op("VMOVUPS", u.v(i), at(i*u.bytes(), "DI"))
 		}
-		u.op("ADDQ", imm(n*u.bytes()), "SI")
-		u.op("ADDQ", imm(n*u.bytes()), "DI")
+		for _, p := range pointers {
+			u.op("ADDQ", imm(n*u.bytes()), p)
+		}
 		u.op("SUBQ", imm(n), "DX")
 		u.op("JMP", label)
 		u.label(label + "End")
 	}
-	u.end()
 }
 
 // transpose writes the transpose of blocks of 8 by 8 floats that lie side by
