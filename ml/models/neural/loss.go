@@ -83,17 +83,9 @@ func newObjective(l Loss, numClasses int, train models.Table) (*objective, error
 
 // countClasses returns how many rows there are of each class.
 func countClasses(numClasses int, t models.Table) ([]int64, error) {
-	counts, y := make([]int64, numClasses), make([]float32, min(blockRows, t.NumRows))
-	for first := 0; first < t.NumRows; first += blockRows {
-		y = y[:min(blockRows, t.NumRows-first)]
-		if err := t.Copy(first, nil, y); err != nil {
-			return nil, err
-		}
-		for _, class := range y {
-			counts[int(class)]++
-		}
-	}
-	return counts, nil
+	counts := make([]int64, numClasses)
+	err := eachTarget(t, func(class float64) { counts[int(class)]++ })
+	return counts, err
 }
 
 // crossEntropy does to logits z what kernels.CrossEntropy with a scale of 1 does,

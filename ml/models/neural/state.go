@@ -9,6 +9,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/unpack"
 	"github.com/troupe-ml/troupe/ml/kernels"
 	"github.com/troupe-ml/troupe/ml/models"
 )
@@ -123,26 +124,30 @@ func decodeState(b []byte) (*state, xxh3.Uint128, error) {
 	print := body[len(stateMagic)+1 : head]
 	fingerprint := xxh3.Uint128{Hi: binary.BigEndian.Uint64(print), Lo: binary.BigEndian.Uint64(print[8:])}
 	s := &state{}
-	r := stateReader{body[head:]}
+	r := unpack.New("neural: checkpoint", body[head:])
 	for _, n := range s.numbers() {
-		n.set(r.number())
+		n.set(r.Uint64())
 	}
-	if err := json.Unmarshal(r.take(r.number()), &s.history); err != nil {
+	if err := json.Unmarshal(r.Bytes(int(r.Uint64())), &s.history); err != nil {
 		return nil, none, fault.New(fault.Corrupt, "neural: checkpoint: history: %w", err)
 	}
 	vectors := []*[]float32{&s.weights, &s.first}
-	kinds := r.take(1)
+	kinds := r.Byte()
 	for i, more := range []*[]float32{&s.second, &s.bestWeights} {
-		if kinds != nil && kinds[0]&(1<<i) != 0 {
+		if kinds&(1<<i) != 0 {
 			vectors = append(vectors, more)
 		}
 	}
-	size, count := r.number(), len(vectors)
-	if kinds == nil || kinds[0] > 3 || size > maxParams || uint64(len(r.b)) != uint64(count)*4*size {
-		return nil, none, fault.New(fault.Corrupt, "neural: a checkpoint with %d vectors of %d in %d bytes", count, size, len(r.b))
+	size, count := r.Uint64(), len(vectors)
+	if r.Err() != nil || kinds > 3 || size > maxParams || uint64(r.Len()) != uint64(count)*4*size {
+		return nil, none, fault.New(fault.Corrupt, "neural: a checkpoint with %d vectors of %d in %d bytes", count, size, r.Len())
 	}
 	for _, to := range vectors {
-		*to = r.floats(int(size))
+		v, raw := kernels.Aligned(int(size)), r.Bytes(4*int(size))
+		for i := range v {
+			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+		*to = v
 	}
 	return s, fingerprint, nil
 }
@@ -174,34 +179,6 @@ func PlaceOf(state []byte) (Place, error) {
 	if len(state) < head+16 || string(state[:len(stateMagic)]) != stateMagic {
 		return Place{}, fault.New(fault.Corrupt, "neural: no checkpoint of a neural network: %d bytes", len(state))
 	}
-	r := stateReader{state[head:]}
-	return Place{int64(r.number()), int64(r.number())}, nil
-}
-
-// stateReader reads a body whose checksum was right; what is missing is zero.
-type stateReader struct{ b []byte }
-
-func (r *stateReader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.b = nil
-		return nil
-	}
-	part := r.b[:n]
-	r.b = r.b[n:]
-	return part
-}
-
-func (r *stateReader) number() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (r *stateReader) floats(n int) []float32 {
-	b, v := r.take(uint64(4*n)), kernels.Aligned(n)
-	for i := range v {
-		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-	}
-	return v
+	r := unpack.New("neural: checkpoint", state[head:])
+	return Place{int64(r.Uint64()), int64(r.Uint64())}, nil
 }
