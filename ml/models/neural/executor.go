@@ -55,14 +55,9 @@ func (e *executor) shard(n *network) error {
 	} else {
 		rest[badLossAt]++
 	}
-	for i, l := range n.layers {
-		if end := l.end(); !kernels.AddFixed(e.sums[l.first:end], t.grad[l.first:end], gradScale) {
+	for i := range n.numParts() {
+		if p := n.part(i); !kernels.AddFixed(e.sums[p.first:p.end], t.grad[p.first:p.end], gradScale) {
 			rest[badPartAt+i]++
-		}
-	}
-	for i, l := range n.tables {
-		if end := l.end(); !kernels.AddFixed(e.sums[l.first:end], t.grad[l.first:end], gradScale) {
-			rest[badPartAt+len(n.layers)+i]++
 		}
 	}
 	return nil

@@ -120,7 +120,7 @@ func (b *bench) differences(t *testing.T) (checked, wrong int) {
 			checked++
 			if math.Abs(numeric-float64(grad[at])) > 0.02*max(1, math.Abs(numeric)) {
 				wrong++
-				t.Logf("%s, place %d: gradient %v, difference %v", l.name, at, grad[at], numeric)
+				t.Logf("%s, place %d: gradient %v, difference %v", l.name(), at, grad[at], numeric)
 			}
 		}
 	}

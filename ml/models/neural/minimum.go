@@ -172,14 +172,8 @@ func (r *minimum) pass() ([]float64, error) {
 		for i := range rows {
 			rows[i] = uint32(first + i)
 		}
-		b := &r.current
-		b.ctx, b.rows, b.shards = r.ctx, rows, (len(rows)+r.network.rows-1)/r.network.rows
-		b.next.Store(0)
-		mine := (b.shards - r.comm.Rank() + r.comm.WorldSize() - 1) / r.comm.WorldSize()
-		if err := r.crew.run(mine, r.work.shards); err != nil {
-			return nil, err
-		}
-		if err := r.reduceSums(r.ctx, len(rows)); err != nil {
+		r.deal(r.ctx, rows)
+		if err := r.sum(r.ctx); err != nil {
 			return nil, err
 		}
 		fixed := r.crew.members[0].sums[:len(sums)]

@@ -177,7 +177,7 @@ func TestShardsDependOnTheShapeAlone(t *testing.T) {
 	s, err := newShape(3, []int{20, 40}, 2, extras{})
 	require.NoError(t, err)
 	for i, l := range s.layers {
-		assert.Equal(t, s.part(i).name, s.partOf(l.first))
-		assert.Equal(t, s.part(i).name, s.partOf(l.first+l.WeightLen()+l.BiasLen()-1))
+		assert.Equal(t, s.part(i).name(), s.partOf(l.first))
+		assert.Equal(t, s.part(i).name(), s.partOf(l.first+l.WeightLen()+l.BiasLen()-1))
 	}
 }

@@ -47,8 +47,11 @@ type extras struct {
 // part is a run of a flat vector that is reported by a name of its own.
 type part struct {
 	first, end int
-	name       string
+	kind       string
+	number     int
 }
+
+func (p part) name() string { return fmt.Sprintf("%s %d", p.kind, p.number) }
 
 // numParts is how many there are.
 func (s shape) numParts() int { return len(s.layers) + len(s.tables) }
@@ -56,10 +59,10 @@ func (s shape) numParts() int { return len(s.layers) + len(s.tables) }
 // part returns part i: those of the layers, then those of the embeddings.
 func (s shape) part(i int) part {
 	if i < len(s.layers) {
-		return part{s.layers[i].first, s.layers[i].end(), fmt.Sprintf("layer %d", i)}
+		return part{s.layers[i].first, s.layers[i].end(), "layer", i}
 	}
 	i -= len(s.layers)
-	return part{s.tables[i].first, s.tables[i].end(), fmt.Sprintf("embedding %d", i)}
+	return part{s.tables[i].first, s.tables[i].end(), "embedding", i}
 }
 
 // maxParams bounds the flat vector: 4 GiB of weights, and as much again for
@@ -117,18 +120,15 @@ func (s shape) weights(flat []float32, i int) []float32 {
 	return flat[l.first : l.first+l.WeightLen() : l.first+l.WeightLen()]
 }
 
-// bias returns layer i's bias in a flat vector.
-func (s shape) bias(flat []float32, i int) []float32 {
-	l := s.layers[i]
-	first := l.first + l.WeightLen()
-	return flat[first : first+l.BiasLen() : first+l.BiasLen()]
-}
+// bias returns layer i's bias in a flat vector, scale and shift those of its
+// normalisation.
+func (s shape) bias(flat []float32, i int) []float32  { return s.afterWeights(flat, i, 0) }
+func (s shape) scale(flat []float32, i int) []float32 { return s.afterWeights(flat, i, 1) }
+func (s shape) shift(flat []float32, i int) []float32 { return s.afterWeights(flat, i, 2) }
 
-// scale and shift return those of layer i's normalisation in a flat vector.
-func (s shape) scale(flat []float32, i int) []float32 { return s.normed(flat, i, 1) }
-func (s shape) shift(flat []float32, i int) []float32 { return s.normed(flat, i, 2) }
-
-func (s shape) normed(flat []float32, i, k int) []float32 {
+// afterWeights returns number k, from 0, of what follows layer i's weights, each as
+// long as its bias.
+func (s shape) afterWeights(flat []float32, i, k int) []float32 {
 	l := s.layers[i]
 	first := l.first + l.WeightLen() + k*l.BiasLen()
 	return flat[first : first+l.BiasLen() : first+l.BiasLen()]
@@ -138,7 +138,7 @@ func (s shape) normed(flat []float32, i, k int) []float32 {
 func (s shape) partOf(at int) string {
 	for i := range s.numParts() {
 		if p := s.part(i); at < p.end {
-			return p.name
+			return p.name()
 		}
 	}
 	return "no layer"

@@ -35,9 +35,7 @@ const smallUpdate = 4 * piece
 func (f *fit) step(ctx context.Context) error {
 	first := f.batch * f.config.BatchSize
 	rows := f.order.rows(first, min(first+f.config.BatchSize, f.train.NumRows))
-	b := &f.current
-	b.ctx, b.rows, b.shards = ctx, rows, (len(rows)+f.network.rows-1)/f.network.rows
-	b.next.Store(0)
+	f.deal(ctx, rows)
 	if err := f.gradient(ctx); err != nil {
 		return err
 	}
@@ -54,12 +52,24 @@ func (f *fit) step(ctx context.Context) error {
 	return nil
 }
 
+// deal makes rows the batch that executors take shards of.
+func (f *fit) deal(ctx context.Context, rows []uint32) {
+	b := &f.current
+	b.ctx, b.rows, b.shards = ctx, rows, (len(rows)+f.network.rows-1)/f.network.rows
+	b.next.Store(0)
+}
+
 // gradient computes the batch's gradient: the first executor has it in its
 // trainer if there is a single shard, else in its sums.
 func (f *fit) gradient(ctx context.Context) error {
 	if f.current.shards == 1 {
 		return f.crew.run(1, f.work.alone)
 	}
+	return f.sum(ctx)
+}
+
+// sum computes the sums of the batch over all shards of all ranks.
+func (f *fit) sum(ctx context.Context) error {
 	mine := (f.current.shards - f.comm.Rank() + f.comm.WorldSize() - 1) / f.comm.WorldSize()
 	if err := f.crew.run(mine, f.work.shards); err != nil {
 		return err
@@ -150,7 +160,7 @@ func (f *fit) reduceSums(ctx context.Context, numRows int) error {
 	}
 	for i := range f.network.numParts() {
 		if rest[badPartAt+i] > 0 {
-			return f.diverged(fmt.Sprintf("the gradient of %s is no number or beyond %d", f.network.part(i).name, maxGrad))
+			return f.diverged(fmt.Sprintf("the gradient of %s is no number or beyond %d", f.network.part(i).name(), maxGrad))
 		}
 	}
 	if rest[rowsAt] != int64(numRows) {
