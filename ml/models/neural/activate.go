@@ -50,7 +50,7 @@ func (a Activation) slope(g, x kernels.Matrix) {
 func (d *dense) activated(a Activation, x *G.Node) (*G.Node, error) {
 	o := &op{name: string(a), shape: d.of(d.Out), inPlace: true, active: 1}
 	o.run = func(out []float32, in [][]float32) {
-		d.takeOver(out, in[0])
+		d.takeOver(out, in[0], d.Out)
 		a.apply(d.matrix(out, d.Out))
 	}
 	o.diff = func(in G.Nodes, y, gy *G.Node) (G.Nodes, error) {
@@ -59,7 +59,7 @@ func (d *dense) activated(a Activation, x *G.Node) (*G.Node, error) {
 		}
 		slope := &op{name: string(a) + "-slope", shape: d.of(d.Out), inPlace: true}
 		slope.run = func(out []float32, in [][]float32) {
-			d.takeOver(out, in[0])
+			d.takeOver(out, in[0], d.Out)
 			a.slope(d.matrix(out, d.Out), d.matrix(in[1], d.Out))
 		}
 		gx, err := d.apply(slope, gy, y)

@@ -33,6 +33,13 @@ func (b *builder) matrix(data []float32, cols int) kernels.Matrix {
 // of returns the shape of the values of a node with so many columns.
 func (b *builder) of(cols int) tensor.Shape { return tensor.Shape{b.full, kernels.Stride(cols)} }
 
+// takeOver makes out what in is, of so many columns, unless they are the same memory.
+func (b *builder) takeOver(out, in []float32, cols int) {
+	if &out[0] != &in[0] {
+		copy(out, in[:b.rows*kernels.Stride(cols)])
+	}
+}
+
 // apply adds the node of an op.
 func (b *builder) apply(o *op, in ...*G.Node) (*G.Node, error) {
 	b.numOps++
@@ -76,13 +83,10 @@ func (d *dense) sums(x, w, bias *G.Node) (*G.Node, error) {
 			act = kernels.ReLU
 		}
 		d.Forward(y, d.matrix(in[0], d.In), in[1], in[2], act)
-		switch d.activation {
-		case Tanh:
-			kernels.Tanh(y)
-		case Sigmoid:
-			kernels.Sigmoid(y)
-		case ReLU:
+		if d.activation == ReLU {
 			d.drop(y) // the gradient sees it in what is 0
+		} else {
+			d.activation.apply(y)
 		}
 	}
 	return d.apply(o, x, w, bias)
@@ -106,7 +110,7 @@ func (d *dense) dropped(x *G.Node) (*G.Node, error) {
 	}
 	o := &op{name: "dropout", shape: d.of(d.Out), inPlace: true, active: 1}
 	o.run = func(out []float32, in [][]float32) {
-		d.takeOver(out, in[0])
+		d.takeOver(out, in[0], d.Out)
 		d.drop(d.matrix(out, d.Out))
 	}
 	o.diff = func(_ G.Nodes, _, gy *G.Node) (G.Nodes, error) {
@@ -114,13 +118,6 @@ func (d *dense) dropped(x *G.Node) (*G.Node, error) {
 		return G.Nodes{gx}, err
 	}
 	return d.apply(o, x)
-}
-
-// takeOver makes out what in is, unless they are the same memory.
-func (d *dense) takeOver(out, in []float32) {
-	if &out[0] != &in[0] {
-		copy(out, in[:d.rows*kernels.Stride(d.Out)])
-	}
 }
 
 // gradient returns the gradients with respect to x, the weights and the bias.
@@ -163,15 +160,12 @@ func (d *dense) slope(y, gy *G.Node) (*G.Node, error) {
 	}
 	o := &op{name: "dense-dz", shape: d.of(d.Out), inPlace: true}
 	o.run = func(out []float32, in [][]float32) {
-		d.takeOver(out, in[0])
+		d.takeOver(out, in[0], d.Out)
 		g, y := d.matrix(out, d.Out), d.matrix(in[1], d.Out)
-		switch d.activation {
-		case Tanh:
-			kernels.TanhGrad(g, y)
-		case Sigmoid:
-			kernels.SigmoidGrad(g, y)
-		default:
+		if d.activation == ReLU {
 			kernels.MaskMul(g, y, d.dropout.Scale())
+		} else {
+			d.activation.slope(g, y)
 		}
 	}
 	return d.apply(o, gy, y)
@@ -253,9 +247,7 @@ func (h *head) gradient(_ G.Nodes, loss, gy *G.Node) (G.Nodes, error) {
 func (b *builder) probabilities(x *G.Node, classes int) (*G.Node, error) {
 	o := &op{name: "softmax", shape: b.of(classes), inPlace: true}
 	o.run = func(out []float32, in [][]float32) {
-		if &out[0] != &in[0][0] {
-			copy(out, in[0][:b.rows*kernels.Stride(classes)])
-		}
+		b.takeOver(out, in[0], classes)
 		kernels.Softmax(b.matrix(out, classes))
 	}
 	return b.apply(o, x)
