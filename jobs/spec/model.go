@@ -38,12 +38,17 @@ func (d *decoder) checkModelKind(t *Train, n *node) {
 		}
 		return
 	}
-	var usual Train
-	(&decoder{}).object(reflect.ValueOf(&usual).Elem(), &node{shape: shapeMap}, "")
-	(&decoder{}).object(reflect.ValueOf(&usual.Model).Elem(), &node{shape: shapeMap}, "")
+	usual := defaults[Train]()
+	usual.Model = defaults[Model]()
 	usual.Model.Type, usual.Model.L2, usual.Model.Hidden = t.Model.Type, t.Model.L2, []int{}
 	d.onlyOfNetworks(reflect.ValueOf(t.Model), reflect.ValueOf(usual.Model), n, "model")
 	d.onlyOfNetworks(reflect.ValueOf(*t), reflect.ValueOf(usual), n)
+}
+
+// defaults returns a value whose fields are as if none of them was given.
+func defaults[T any]() (v T) {
+	(&decoder{}).object(reflect.ValueOf(&v).Elem(), &node{shape: shapeMap}, "")
+	return v
 }
 
 // onlyOfNetworks reports fields that are not as usual: all, or of a whole train spec

@@ -29,11 +29,11 @@ func (d *decoder) checkOptimizer(o Optimizer, n *node) {
 			fault(field, "is not read with type: "+o.Type, "remove it")
 		}
 	}
-	isSGD := o.Type == sgd
-	unread("beta1", isSGD && o.Beta1 != 0.9)
-	unread("beta2", isSGD && o.Beta2 != 0.999)
-	unread("epsilon", isSGD && o.Epsilon != 1e-8)
-	unread("momentum", !isSGD && o.Momentum != 0)
+	usual, isSGD := defaults[Optimizer](), o.Type == sgd
+	unread("beta1", isSGD && o.Beta1 != usual.Beta1)
+	unread("beta2", isSGD && o.Beta2 != usual.Beta2)
+	unread("epsilon", isSGD && o.Epsilon != usual.Epsilon)
+	unread("momentum", !isSGD && o.Momentum != usual.Momentum)
 	unread("nesterov", !isSGD && o.Nesterov)
 	if isSGD && o.Nesterov && o.Momentum == 0 {
 		fault("nesterov", "needs a momentum, and there is none", "give momentum, such as 0.9")
@@ -44,7 +44,7 @@ func (d *decoder) checkOptimizer(o Optimizer, n *node) {
 }
 
 func (d *decoder) checkScheduler(t *Train, n *node) {
-	s := t.Scheduler
+	s, usual := t.Scheduler, defaults[Scheduler]()
 	fault := func(field, message, hint string) {
 		d.fault(n.atField("scheduler", field), "scheduler."+field, message, hint)
 	}
@@ -54,11 +54,11 @@ func (d *decoder) checkScheduler(t *Train, n *node) {
 		}
 	}
 	still := s.Type == constant || s.Type == onPlateau
-	unread("interval", still && s.Interval != "epoch")
-	unread("every", s.Type != step && s.Every != 10)
-	unread("patience", s.Type != onPlateau && s.Patience != 10)
-	unread("factor", (s.Type == constant || s.Type == cosine) && s.Factor != 0.1)
-	unread("min_learning_rate", s.Type != onPlateau && s.Type != cosine && s.MinLearningRate != 0)
+	unread("interval", still && s.Interval != usual.Interval)
+	unread("every", s.Type != step && s.Every != usual.Every)
+	unread("patience", s.Type != onPlateau && s.Patience != usual.Patience)
+	unread("factor", (s.Type == constant || s.Type == cosine) && s.Factor != usual.Factor)
+	unread("min_learning_rate", s.Type != onPlateau && s.Type != cosine && s.MinLearningRate != usual.MinLearningRate)
 	if s.WarmupIterations > 0 && s.WarmupEpochs > 0 {
 		fault("warmup_epochs", "given beside warmup_iterations", "give one of the two")
 	}
