@@ -111,6 +111,17 @@ func without(names []string, name string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
 }
 
+// withNames returns names and those of more that are not among them.
+func withNames(names []string, more ...string) []string {
+	out := slices.Clone(names)
+	for _, n := range more {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // learner reads the rows of a train job: which part each belongs to, and what
 // the model sees of it.
 type learner struct {
@@ -168,13 +179,10 @@ func (l *learner) signature() data.Schema {
 
 // columns adds to some columns of the input those that target and split need.
 func (l *learner) columns(names []string) []string {
-	out := slices.Clone(names)
-	for _, n := range []string{l.train.Target, l.train.Split.Column} {
-		if n != "" && !slices.Contains(out, n) {
-			out = append(out, n)
-		}
+	if by := l.train.Split.Column; by != "" {
+		return withNames(names, l.train.Target, by)
 	}
-	return out
+	return withNames(names, l.train.Target)
 }
 
 // parts says which part every row of a batch belongs to.

@@ -119,7 +119,7 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 	profile := drift.NewProfile(signature)
 	slicers := newSlicers(l.train.Slices)
 	o := &observation{Rows: map[string]int64{}}
-	rows, err := w.scan(l.data, withNames(l.reads(), l.train.Slices), func(b *data.Batch, at rowNumbers) error {
+	rows, err := w.scan(l.data, withNames(l.reads(), l.train.Slices...), func(b *data.Batch, at rowNumbers) error {
 		parts, err := l.parts(b, at)
 		if err != nil {
 			return err

@@ -134,15 +134,19 @@ func (s *sliceColumn) name(code int) string {
 func joinSlices(column string, shards []shardSlice) (*sliceColumn, error) {
 	counts := map[string]int64{}
 	for _, s := range shards {
+		rows := make([]int64, 1+len(s.Values)) // by place, so that no row looks a text up
 		for _, places := range s.Places {
 			for ; len(places) > 1; places = places[2:] {
 				p := int(binary.LittleEndian.Uint16(places))
-				if p > len(s.Values) {
+				if p >= len(rows) {
 					return nil, fault.New(fault.Corrupt, "observation: slices: value %d of %d", p, len(s.Values))
 				}
-				if p > 0 {
-					counts[s.Values[p-1]]++
-				}
+				rows[p]++
+			}
+		}
+		for i, v := range s.Values {
+			if n := rows[1+i]; n > 0 {
+				counts[v] += n
 			}
 		}
 	}
@@ -190,15 +194,4 @@ func (p *prepared) slice(columns []string, shards [][]shardSlice) error {
 		p.Slices = append(p.Slices, s)
 	}
 	return nil
-}
-
-// withNames returns the names of both, each once.
-func withNames(a, b []string) []string {
-	out := slices.Clone(a)
-	for _, name := range b {
-		if !slices.Contains(out, name) {
-			out = append(out, name)
-		}
-	}
-	return out
 }

@@ -94,13 +94,7 @@ func (v *view) read(ctx context.Context, group int, piece parquet.RowSpan, colum
 		whole, err := v.conform(b, columns)
 		return whole, kept, b, err
 	}
-	wanted := slices.Clone(columns)
-	for _, c := range tests {
-		if !slices.Contains(wanted, c) {
-			wanted = append(wanted, c)
-		}
-	}
-	if b, reuse, err = v.all(ctx, group, piece, wanted, into); err != nil {
+	if b, reuse, err = v.all(ctx, group, piece, withNames(columns, tests...), into); err != nil {
 		return nil, nil, reuse, err
 	}
 	if kept, err = v.filter.Eval(b); err != nil {

@@ -1,8 +1,6 @@
 package run
 
 import (
-	"slices"
-
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -117,11 +115,5 @@ func wanted(columns []string, filter *data.Filter) []string {
 	if filter == nil || len(columns) == 0 {
 		return columns
 	}
-	out := append([]string(nil), columns...)
-	for _, c := range filter.Columns() {
-		if !slices.Contains(out, c) {
-			out = append(out, c)
-		}
-	}
-	return out
+	return withNames(columns, filter.Columns()...)
 }
