@@ -118,8 +118,8 @@ func (r *reader) column(rows int64) *column {
 		r.Fail("column %q: unknown kind %d", c.name, c.kind)
 	case c.kind == Number:
 		c.numbers = new(sketch.Quantiles)
-		if encoded := r.string(); r.Err() == nil {
-			if err := c.numbers.UnmarshalBinary([]byte(encoded)); err != nil {
+		if encoded := r.Nested(); r.Err() == nil {
+			if err := c.numbers.UnmarshalBinary(encoded); err != nil {
 				r.Fail("column %q: %w", c.name, err)
 			}
 		}

@@ -2,9 +2,6 @@ package features
 
 import "github.com/troupe-ml/troupe/data"
 
-// Cut is how far from 0 an encoder lets standardised numbers be.
-const Cut = cut
-
 // EncodedColumn is a column that an encoder reads, and what it has learned of it,
 // for programs that are to encode likewise: see Encoder.
 type EncodedColumn struct {

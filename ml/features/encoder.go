@@ -10,10 +10,10 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
-const (
-	encoderVersion = 1
-	cut            = 10 // standardised numbers are cut to -cut..cut
-)
+const encoderVersion = 1
+
+// Cut is how far from 0 an encoder lets standardised numbers be.
+const Cut = 10
 
 // EncoderConfig is how an Encoder treats texts.
 type EncoderConfig struct {
@@ -274,10 +274,10 @@ func (n encodedNum) scaled(v float64) float32 {
 	}
 	z := (v - n.Mean) / by
 	switch {
-	case z > cut:
-		return cut
-	case z < -cut:
-		return -cut
+	case z > Cut:
+		return Cut
+	case z < -Cut:
+		return -Cut
 	case z != z: // an infinity in a column of equal values
 		return 0
 	}

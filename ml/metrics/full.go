@@ -71,7 +71,7 @@ func (f *full) merge(o *full) {
 	f.absolute.Merge(&o.absolute)
 }
 
-// value returns a metric that only a full evaluator has.
+// fullValue returns a metric that only a full evaluator has.
 func (e *Evaluator) fullValue(name string) (float64, error) {
 	switch name {
 	case "brier":

@@ -37,10 +37,7 @@ func (a *AUC) AveragePrecision() (float64, error) {
 // two in the middle when their number is even. ok is false when there are none.
 func (a *AUC) median() (v float64, ok bool) {
 	a.compact()
-	var n uint64
-	for _, t := range a.ties {
-		n += t.pos + t.neg
-	}
+	n := a.numRows()
 	if n == 0 {
 		return 0, false
 	}
