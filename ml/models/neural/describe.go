@@ -1,6 +1,7 @@
 package neural
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,9 +39,9 @@ func Describe(b []byte) (*Description, error) {
 	if metadata[versionKey] != version {
 		return nil, fault.New(fault.Invalid, "neural: describe: a model of version %q, and %s is what can be described", metadata[versionKey], version)
 	}
-	for key, value := range metadata {
+	for _, key := range slices.Sorted(maps.Keys(metadata)) { // the same error each time
 		if !slices.Contains([]string{formatKey, versionKey, taskKey, activationKey, meanKey, stdKey, checksumKey}, key) {
-			return nil, fault.New(fault.Invalid, "neural: describe: the network has %s %q, which other formats than its own are not given yet", key, value)
+			return nil, fault.New(fault.Invalid, "neural: describe: the network has %s %q, which other formats than its own are not given yet", key, metadata[key])
 		}
 	}
 	m, err := Load(b)
