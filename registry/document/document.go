@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/store"
@@ -99,9 +98,10 @@ func (c Collection[T]) decode(key string, text []byte) (T, error) {
 }
 
 // Update changes the document under key, which is zero and exists false when
-// there is none yet, and returns what then stands. change may be called again
-// when another writer was faster, so it must have no other effect; when it
-// returns Unchanged or makes no difference, nothing is written.
+// there is none yet, and returns what then stands. The document is change's own,
+// with its maps and slices. change may be called again when another writer was
+// faster, so it must have no other effect; when it returns Unchanged or makes no
+// difference, nothing is written.
 //
 // Durable when it returns. An error of change is returned as it is; Conflict
 // after many lost races.
@@ -175,16 +175,15 @@ func (c Collection[T]) save(ctx context.Context, key string, text []byte, revisi
 // Keys returns the keys of all documents, in the order of their names in the
 // store.
 func (c Collection[T]) Keys(ctx context.Context) ([]string, error) {
-	prefix := c.Prefix + "."
-	names, err := c.Refs.List(ctx, prefix)
+	names, err := c.Refs.List(ctx, c.Prefix+".")
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", c.Prefix, err)
 	}
 	keys := make([]string, 0, len(names))
 	for _, name := range names {
-		key, err := unescape(strings.TrimPrefix(name, prefix))
+		key, err := c.key(name)
 		if err != nil {
-			return nil, fault.New(fault.Corrupt, "list %s: %w", c.Prefix, err)
+			return nil, err
 		}
 		keys = append(keys, key)
 	}

@@ -3,10 +3,7 @@ package document
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
-
-	"github.com/troupe-ml/troupe/internal/fault"
 )
 
 // Mirror is a collection of which this process remembers all documents, so that
@@ -82,9 +79,8 @@ func (m *Mirror[T]) catchUp(ctx context.Context) error {
 		value    []byte
 		revision uint64
 	}
-	prefix := m.Prefix + "."
 	var changes []change
-	err := m.Refs.Since(ctx, prefix, m.mark, func(name string, value []byte, revision uint64) error {
+	err := m.Refs.Since(ctx, m.Prefix+".", m.mark, func(name string, value []byte, revision uint64) error {
 		changes = append(changes, change{name, value, revision})
 		return nil
 	})
@@ -92,9 +88,9 @@ func (m *Mirror[T]) catchUp(ctx context.Context) error {
 		return fmt.Errorf("list %s: %w", m.Prefix, err)
 	}
 	for _, c := range changes {
-		key, err := unescape(strings.TrimPrefix(c.name, prefix))
+		key, err := m.key(c.name)
 		if err != nil {
-			return fault.New(fault.Corrupt, "list %s: %w", m.Prefix, err)
+			return err
 		}
 		if m.known[key].revision < c.revision { // else it is our own change
 			doc, err := m.read(ctx, key, c.value)

@@ -4,9 +4,20 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"github.com/troupe-ml/troupe/internal/fault"
 )
 
 func (c Collection[T]) name(key string) string { return c.Prefix + "." + escape(key) }
+
+// key returns the key of a ref's name.
+func (c Collection[T]) key(name string) (string, error) {
+	key, err := unescape(strings.TrimPrefix(name, c.Prefix+"."))
+	if err != nil {
+		return "", fault.New(fault.Corrupt, "list %s: %w", c.Prefix, err)
+	}
+	return key, nil
+}
 
 // escape writes any key as one word of a ref's name: letters, digits and dashes
 // stand for themselves, every other byte is an underscore and two hexadecimal
