@@ -133,7 +133,7 @@ func (s *Server) refresh() {
 	}
 }
 
-// retag sets or removes a tag in a map of which the caller has a copy.
+// retag sets or removes a tag.
 func retag(tags map[string]string, t pair, remove bool) error {
 	if !remove {
 		tags[t.Key] = t.Value

@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -39,7 +38,6 @@ func (s *Shelf) Create(ctx context.Context, want Model) (Model, error) {
 func (s *Shelf) Edit(ctx context.Context, name string, at time.Time, edit func(*Model) error) (Model, error) {
 	return s.update(ctx, name, func(m *Model) error {
 		next := *m
-		next.Tags = maps.Clone(m.Tags)
 		if next.Tags == nil {
 			next.Tags = map[string]string{}
 		}
@@ -76,7 +74,6 @@ func (s *Shelf) EditVersion(ctx context.Context, name string, number int, at tim
 			return err
 		}
 		next := *v
-		next.Tags = maps.Clone(v.Tags)
 		if next.Tags == nil {
 			next.Tags = map[string]string{}
 		}

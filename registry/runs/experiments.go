@@ -2,7 +2,6 @@ package runs
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -246,7 +245,7 @@ func (e *Experiments) Restore(ctx context.Context, id string, at time.Time) erro
 // Tag sets a tag of an experiment.
 func (e *Experiments) Tag(ctx context.Context, id, key, value string, at time.Time) error {
 	return e.change(ctx, id, at, func(_ *catalogue, x *Experiment) error {
-		x.Tags = merged(x.Tags, map[string]string{key: value})
+		put(&x.Tags, key, value)
 		return nil
 	})
 }
@@ -257,7 +256,6 @@ func (e *Experiments) Untag(ctx context.Context, id, key string, at time.Time) e
 		if _, ok := x.Tags[key]; !ok {
 			return fault.New(fault.NotFound, "experiment %s has no tag %q", id, key)
 		}
-		x.Tags = maps.Clone(x.Tags)
 		delete(x.Tags, key)
 		return nil
 	})

@@ -61,8 +61,7 @@ func (b *Book) Whole(ctx context.Context, id ID) (Run, error) {
 	return run, err
 }
 
-// Hide is Delete of the run of an id or of the only one that begins so, and
-// Unhide its restoration; both return the run.
+// Hide is Delete of the run of an id or of the only one that begins so.
 func (b *Book) Hide(ctx context.Context, id ID, at time.Time) (Run, error) {
 	run, err := b.Show(ctx, id)
 	if err == nil {

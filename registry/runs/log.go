@@ -104,36 +104,28 @@ func (b *Book) Log(ctx context.Context, id ID, batch Batch) error {
 	return err
 }
 
-// take puts a batch into the document.
+// take puts a batch into the document, some of it when it fails.
 func (r *Run) take(batch Batch) error {
 	if err := active(r); err != nil {
 		return err
 	}
-	params, tags, latest := merged(r.Params, nil), merged(r.Tags, nil), maps.Clone(r.Latest)
 	for _, p := range batch.Params {
-		if params == nil {
-			params = map[string]string{}
-		}
-		if old, ok := params[p.Key]; ok && old != p.Value {
+		if old, ok := r.Params[p.Key]; ok && old != p.Value {
 			return fault.New(fault.Invalid, "params do not change: %q of run %s was logged as %q, and now as %q", p.Key, r.ID, old, p.Value)
 		}
-		params[p.Key] = p.Value
+		put(&r.Params, p.Key, p.Value)
 	}
 	for _, t := range batch.Tags {
 		if t.Key == NameTag {
 			r.Name = t.Value
 		}
-		tags = merged(tags, map[string]string{t.Key: t.Value})
+		put(&r.Tags, t.Key, t.Value)
 	}
 	for _, m := range batch.Metrics {
-		if latest == nil {
-			latest = map[string]Point{}
-		}
-		if old, ok := latest[m.Metric]; !ok || m.newer(old) {
-			latest[m.Metric] = m.Point
+		if old, ok := r.Latest[m.Metric]; !ok || m.newer(old) {
+			put(&r.Latest, m.Metric, m.Point)
 		}
 	}
-	r.Params, r.Tags, r.Latest = params, tags, latest
 	return nil
 }
 
@@ -205,7 +197,6 @@ func (b *Book) Untag(ctx context.Context, id ID, key string) error {
 		if _, ok := r.Tags[key]; !ok {
 			return fault.New(fault.NotFound, "run %s has no tag %q", id, key)
 		}
-		r.Tags = merged(r.Tags, nil)
 		delete(r.Tags, key)
 		return active(r)
 	})
@@ -219,7 +210,7 @@ func (b *Book) Retag(ctx context.Context, id ID, key string, next func(old strin
 			return err
 		}
 		value, err := next(r.Tags[key])
-		r.Tags = merged(r.Tags, map[string]string{key: value})
+		put(&r.Tags, key, value)
 		return err
 	})
 	return err
@@ -287,16 +278,14 @@ func (b *Book) AddInputs(ctx context.Context, id ID, inputs []Input) error {
 		if err := active(r); err != nil {
 			return err
 		}
-		all := slices.Clone(r.Inputs)
 		for _, in := range inputs {
-			i := slices.IndexFunc(all, func(old Input) bool { return old.Name == in.Name && old.Digest == in.Digest })
+			i := slices.IndexFunc(r.Inputs, func(old Input) bool { return old.Name == in.Name && old.Digest == in.Digest })
 			if i < 0 {
-				all = append(all, in)
+				r.Inputs = append(r.Inputs, in)
 			} else {
-				all[i].Tags = merged(all[i].Tags, in.Tags)
+				r.Inputs[i].Tags = merged(r.Inputs[i].Tags, in.Tags)
 			}
 		}
-		r.Inputs = all
 		return nil
 	})
 	return err
@@ -332,12 +321,7 @@ func (b *Book) PutArtifact(ctx context.Context, id ID, at string, a Artifact) er
 				return fault.New(fault.Conflict, "%q cannot be an artifact of run %s beside %q: one would be a file and a folder", at, id, other)
 			}
 		}
-		all := maps.Clone(r.Artifacts)
-		if all == nil {
-			all = map[string]Artifact{}
-		}
-		all[at] = a
-		r.Artifacts = all
+		put(&r.Artifacts, at, a)
 		return nil
 	})
 	return err
@@ -350,15 +334,14 @@ func (b *Book) DropArtifacts(ctx context.Context, id ID, at string) error {
 		if err := active(r); err != nil {
 			return err
 		}
-		all := maps.Clone(r.Artifacts)
-		maps.DeleteFunc(all, func(p string, _ Artifact) bool { return at == "" || p == at || strings.HasPrefix(p, at+"/") })
+		before := len(r.Artifacts)
+		maps.DeleteFunc(r.Artifacts, func(p string, _ Artifact) bool { return at == "" || p == at || strings.HasPrefix(p, at+"/") })
 		switch {
-		case len(all) == len(r.Artifacts):
+		case len(r.Artifacts) == before:
 			return fault.New(fault.NotFound, "run %s has no artifact %q", id, at)
 		case r.Job != "":
 			return fault.New(fault.Conflict, "the artifacts of run %s were made by job %s, and stay: delete the run", id, r.Job)
 		}
-		r.Artifacts = all
 		return nil
 	})
 	return err
