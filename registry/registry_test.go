@@ -48,9 +48,9 @@ func TestTheEndOfAJobIsRecordedOnce(t *testing.T) {
 	assert.Equal(t, first.Ended, second.Ended, "the first record of an end stands")
 	assert.Equal(t, runs.Succeeded, second.Status)
 	assert.Equal(t, 2, s.sets, "one of the experiment, one of the run")
-	all, err := r.Runs.List(t.Context(), runs.Filter{})
+	all, err := r.Runs.Search(t.Context(), runs.Search{})
 	require.NoError(t, err)
-	assert.Len(t, all, 1)
+	assert.Len(t, all.Runs, 1)
 }
 
 func TestTwoCoordinatorsThatRecordAtOnceLeaveOneRun(t *testing.T) {
@@ -155,18 +155,18 @@ func TestRunsAreListedTheNewestFirst(t *testing.T) {
 		_, err := r.Runs.Record(t.Context(), run)
 		require.NoError(t, err)
 	}
-	jobs := func(f runs.Filter) (names []string) {
-		all, err := r.Runs.List(t.Context(), f)
+	jobs := func(s runs.Search) (names []string) {
+		all, err := r.Runs.Search(t.Context(), s)
 		require.NoError(t, err)
-		for _, run := range all {
+		for _, run := range all.Runs {
 			names = append(names, run.Job)
 		}
 		return names
 	}
-	assert.Equal(t, []string{"c", "b", "a"}, jobs(runs.Filter{}))
-	assert.Equal(t, []string{"c", "b"}, jobs(runs.Filter{Limit: 2}))
-	assert.Equal(t, []string{"b"}, jobs(runs.Filter{Status: runs.Failed}))
-	assert.Empty(t, jobs(runs.Filter{Experiment: "other"}))
+	assert.Equal(t, []string{"c", "b", "a"}, jobs(runs.Search{}))
+	assert.Equal(t, []string{"c", "b"}, jobs(runs.Search{Limit: 2}))
+	assert.Equal(t, []string{"b"}, jobs(runs.Search{Filter: "status = 'FAILED'"}))
+	assert.Empty(t, jobs(runs.Search{Filter: "experiment = 'other'"}))
 }
 
 func register(t *testing.T, r *registry.Registry, name string, bundles ...string) {

@@ -80,9 +80,9 @@ func TestAFailedRunGoesOnFromItsLastCheckpoint(t *testing.T) {
 // runOfJob returns the id of a job's run.
 func runOfJob(t *testing.T, w *workbench, id jobs.ID) string {
 	t.Helper()
-	all, err := w.env.Registry.Runs.List(t.Context(), runs.Filter{})
+	all, err := w.env.Registry.Runs.Search(t.Context(), runs.Search{})
 	require.NoError(t, err)
-	for _, r := range all {
+	for _, r := range all.Runs {
 		if r.Job == string(id) {
 			return string(r.ID)
 		}

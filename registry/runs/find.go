@@ -93,37 +93,6 @@ func gone(r *Run) error {
 	return fault.New(fault.NotFound, "run %s was deleted, and purged on %s", r.ID, r.Purged.Format(time.DateOnly))
 }
 
-// Filter chooses runs; an empty field chooses all.
-type Filter struct {
-	Kind       string
-	Name       string
-	Experiment string
-	Status     Status
-	Limit      int // the newest so many; 0 for all
-}
-
-// List returns the runs that the filter chooses and that are not deleted, the
-// newest first, those of one instant by id. Of each metric they have the newest
-// point alone, and they have no spec: Show returns a run whole.
-func (b *Book) List(ctx context.Context, f Filter) ([]Run, error) {
-	all, err := b.all(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := []Run{}
-	for _, r := range all {
-		if f.Kind != "" && r.Kind != f.Kind || f.Name != "" && r.Name != f.Name || r.deleted() ||
-			f.Experiment != "" && r.Experiment != f.Experiment || f.Status != "" && r.Status != f.Status {
-			continue
-		}
-		out = append(out, r.Run)
-		if len(out) == f.Limit {
-			break
-		}
-	}
-	return out, nil
-}
-
 // placed is a run and the experiment that it is in.
 type placed struct {
 	Run
@@ -192,13 +161,13 @@ type Search struct {
 
 // Found is a page of an answer.
 type Found struct {
-	Runs []Run  // as of List
+	Runs []Run  // with the newest point alone of each metric, and without spec: Show returns a run whole
 	Next string // asks for the next page; empty at the end
 }
 
-// Search returns the runs that are asked for. A page begins where the one before
-// has ended if nothing has changed in between. Errors of what is asked are of
-// kind Invalid.
+// Search returns the runs that are asked for, those of one instant by id. A page
+// begins where the one before has ended if nothing has changed in between. Errors
+// of what is asked are of kind Invalid.
 func (b *Book) Search(ctx context.Context, s Search) (Found, error) {
 	all, err := b.all(ctx)
 	if err != nil {

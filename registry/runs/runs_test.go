@@ -111,11 +111,8 @@ func TestADeletedRunIsHiddenAndUnchangedUntilItIsRestored(t *testing.T) {
 	require.NoError(t, b.Delete(t.Context(), r.ID, noon))
 	require.NoError(t, b.Delete(t.Context(), r.ID, noon.Add(time.Hour)))
 	assert.Equal(t, []int{0, 1, 1}, []int{found(runs.Active), found(runs.OnlyDeleted), found(runs.Everything)})
-	list, err := b.List(t.Context(), runs.Filter{})
-	require.NoError(t, err)
-	assert.Empty(t, list)
 	assert.Equal(t, fault.Invalid, fault.Of(b.Log(t.Context(), r.ID, runs.Batch{Tags: []runs.Pair{{Key: "a", Value: "b"}}})))
-	_, err = b.Set(t.Context(), r.ID, runs.Change{Name: "x"})
+	_, err := b.Set(t.Context(), r.ID, runs.Change{Name: "x"})
 	assert.Equal(t, fault.Invalid, fault.Of(err))
 	got, err := b.Show(t.Context(), r.ID)
 	require.NoError(t, err)
@@ -220,9 +217,8 @@ func TestASearchReadsOnlyWhatHasChanged(t *testing.T) {
 	reader := runs.Open(st)
 	search := func() int {
 		before := refs.told
-		f, err := reader.Search(ctx, runs.Search{Filter: "tags.x = '1'"})
+		_, err := reader.Search(ctx, runs.Search{Filter: "tags.x = '1'"})
 		require.NoError(t, err)
-		_ = f
 		return refs.told - before
 	}
 	assert.Equal(t, 20, search())
