@@ -39,12 +39,12 @@ func pack(b []byte, v []int64) []byte {
 
 // width is how many bytes each number of a group needs: none if all are zero.
 func width(group []int64) int {
-	var any, magnitude uint64
+	var used, magnitude uint64 // every bit that is set somewhere
 	for _, x := range group {
-		any |= uint64(x)
+		used |= uint64(x)
 		magnitude |= uint64(x ^ x>>63)
 	}
-	if any == 0 {
+	if used == 0 {
 		return 0
 	}
 	return bits.Len64(magnitude)/8 + 1 // a bit is for the sign

@@ -35,11 +35,11 @@ func (q *question) flags(c *cobra.Command) {
 
 func (q *question) search() runs.Search {
 	s := q.Search
-	for field, value := range map[string]string{"kind": q.kind, "experiment": q.experiment} {
-		if value == "" {
+	for _, want := range [][2]string{{"experiment", q.experiment}, {"kind", q.kind}} {
+		if want[1] == "" {
 			continue
 		}
-		term := field + " = '" + strings.ReplaceAll(value, "'", "''") + "'"
+		term := want[0] + " = '" + strings.ReplaceAll(want[1], "'", "''") + "'"
 		if strings.TrimSpace(s.Filter) != "" {
 			term += " AND " + s.Filter
 		}
