@@ -34,16 +34,6 @@ func (c Codec) String() string {
 	return fmt.Sprintf("codec(%d)", uint8(c))
 }
 
-// ParseCodec returns the codec of that name.
-func ParseCodec(name string) (Codec, error) {
-	for i, n := range codecNames {
-		if n == name {
-			return Codec(i), nil
-		}
-	}
-	return 0, fault.New(fault.Invalid, "parquet: codec %q is not known; use zstd, snappy or none", name)
-}
-
 // WriterConfig says how files are written. All but Workers shape the bytes.
 type WriterConfig struct {
 	Codec Codec

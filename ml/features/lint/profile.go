@@ -114,10 +114,6 @@ func (p *Profile) Columns() []string {
 	return out
 }
 
-// Rows returns how many rows have been seen that have a target, or at all when
-// there is none.
-func (p *Profile) Rows() int64 { return p.rows }
-
 // Observe adds the rows of a batch, whose numbers in the table are given. Rows
 // without a target are passed over, as no model learns from them.
 func (p *Profile) Observe(b *data.Batch, numbers []int64) error {
