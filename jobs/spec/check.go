@@ -19,22 +19,18 @@ func (d *decoder) fill(s *Spec, n *node) {
 		}
 	case s.Train != nil:
 		fillSplit(s.Train, n)
-		fillOptimizer(&s.Train.Optimizer, n.lookup("optimizer"))
-		s.Train.Model.fill(n.lookup("model"))
+		fillOptimizer(&s.Train.Optimizer, n)
+		fillModel(&s.Train.Model, n)
 	}
 }
 
 func fillSplit(t *Train, n *node) {
-	given := func(field string) bool {
-		split := n.lookup("split")
-		return split != nil && split.shape == shapeMap && split.lookup(field) != nil
-	}
-	if !given("seed") && (t.Split.By == ByHash || t.Split.By == ByRandom) {
+	if !n.gives("split", "seed") && (t.Split.By == ByHash || t.Split.By == ByRandom) {
 		t.Split.Seed = t.Seed
 	}
 	if t.Split.By == ByColumn {
 		for field, share := range map[string]*float64{"validation": &t.Split.Validation, "test": &t.Split.Test} {
-			if !given(field) {
+			if !n.gives("split", field) {
 				*share = 0
 			}
 		}

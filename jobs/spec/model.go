@@ -12,12 +12,12 @@ const (
 	Linear = "linear"
 )
 
-// fill sets what depends on the kind of model.
-func (m *Model) fill(n *node) {
+// fillModel sets what depends on the kind of model.
+func fillModel(m *Model, n *node) {
 	if m.Type != Linear {
 		return
 	}
-	if n.lookup("hidden") == nil {
+	if !n.gives("model", "hidden") {
 		m.Hidden = []int{}
 	}
 	if m.L2 == nil {

@@ -67,6 +67,12 @@ func (n *node) lookup(key string) *node {
 	return nil
 }
 
+// gives reports whether a field of an object is in the document.
+func (n *node) gives(object, field string) bool {
+	o := n.lookup(object)
+	return o != nil && o.lookup(field) != nil
+}
+
 // String describes the node as error messages do: what kind of thing it is.
 func (n *node) String() string {
 	switch n.shape {

@@ -15,7 +15,7 @@ const (
 // fillOptimizer makes weight decay 0 where it is not AdamW's own, as PyTorch
 // has it.
 func fillOptimizer(o *Optimizer, n *node) {
-	if o.Type != adamW && (n == nil || n.shape != shapeMap || n.lookup("weight_decay") == nil) {
+	if o.Type != adamW && !n.gives("optimizer", "weight_decay") {
 		o.WeightDecay = 0
 	}
 }
