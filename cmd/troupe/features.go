@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-ml/troupe/ml/bundle"
 	"github.com/troupe-ml/troupe/ml/features"
 	"github.com/troupe-ml/troupe/registry"
+	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -112,12 +113,12 @@ func (a *app) fittedBytes(ctx context.Context, b backend.Backend, where string) 
 	if m.Kind != string(spec.KindFeatures) {
 		return nil, fault.New(fault.Invalid, "%s: was written by a %s job; expected one of features", where, m.Kind)
 	}
-	all, err := b.Runs(ctx)
+	all, err := b.SearchRuns(ctx, runs.Search{Filter: isText("digest", m.Digest)})
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range all {
-		if _, ok := r.Artifacts[run.FeaturesPath]; ok && string(r.Digest) == m.Digest {
+		if _, ok := r.Artifacts[run.FeaturesPath]; ok {
 			return b.Artifact(ctx, registry.URI{Run: r.ID, Path: run.FeaturesPath}.String())
 		}
 	}

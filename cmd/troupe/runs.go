@@ -39,7 +39,7 @@ func (q *question) search() runs.Search {
 		if want[1] == "" {
 			continue
 		}
-		term := want[0] + " = '" + strings.ReplaceAll(want[1], "'", "''") + "'"
+		term := isText(want[0], want[1])
 		if strings.TrimSpace(s.Filter) != "" {
 			term += " AND " + s.Filter
 		}
@@ -49,6 +49,11 @@ func (q *question) search() runs.Search {
 		s.View = runs.OnlyDeleted
 	}
 	return s
+}
+
+// isText is a filter for runs of which a field is a text, whatever is in that.
+func isText(field, text string) string {
+	return field + " = '" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
 func (a *app) runsList() *cobra.Command {

@@ -39,7 +39,6 @@ type Jobs interface {
 
 // Records are what jobs have left: the runs, and the models with their names.
 type Records interface {
-	Runs(ctx context.Context) ([]runs.Run, error)
 	// SearchRuns returns the runs that are asked for.
 	SearchRuns(ctx context.Context, s runs.Search) ([]runs.Run, error)
 	// Run returns the run of an id, or of the only one that begins so, with all

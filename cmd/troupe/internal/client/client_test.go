@@ -25,6 +25,7 @@ import (
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry"
+	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
 	"github.com/troupe-ml/troupe/store/memory"
 )
@@ -226,9 +227,9 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	assert.Equal(t, fault.NotFound, fault.Of(err))
 	_, err = cl.Deploy(t.Context(), api.DeployRequest{ModelURI: "models:x", Environment: "p"})
 	assert.Equal(t, fault.Invalid, fault.Of(err))
-	runs, err := cl.Runs(t.Context())
+	all, err := cl.SearchRuns(t.Context(), runs.Search{})
 	require.NoError(t, err)
-	assert.Empty(t, runs)
+	assert.Empty(t, all)
 	models, err := cl.Models(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, models)

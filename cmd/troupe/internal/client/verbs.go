@@ -78,11 +78,6 @@ func (c *Client) Drain(ctx context.Context, node string) error {
 	return c.call(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/drain", nil, &out)
 }
 
-// Runs returns the records of all jobs, the newest first.
-func (c *Client) Runs(ctx context.Context) ([]runs.Run, error) {
-	return c.SearchRuns(ctx, runs.Search{})
-}
-
 // SearchRuns returns the records that are asked for.
 func (c *Client) SearchRuns(ctx context.Context, s runs.Search) ([]runs.Run, error) {
 	query := url.Values{}

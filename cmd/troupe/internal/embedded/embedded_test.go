@@ -88,7 +88,7 @@ func TestAJobThatFailedIsKeptWithItsReason(t *testing.T) {
 	again, err := e.Watch(t.Context(), sum.Job, func(backend.Update) {})
 	require.NoError(t, err)
 	assert.Equal(t, end, again, "watching a job that has ended shows its end")
-	all, err := e.Runs(t.Context())
+	all, err := e.SearchRuns(t.Context(), runs.Search{})
 	require.NoError(t, err)
 	require.Len(t, all, 1)
 	assert.Equal(t, runs.Failed, all[0].Status)
@@ -122,7 +122,7 @@ func TestACancelledJobIsARunToo(t *testing.T) {
 	end, err := e.Watch(ctx, sum.Job, func(backend.Update) {})
 	require.NoError(t, err)
 	assert.Equal(t, "cancelled", end.Status)
-	all, err := e.Runs(t.Context())
+	all, err := e.SearchRuns(t.Context(), runs.Search{})
 	require.NoError(t, err)
 	require.Len(t, all, 1)
 	assert.Equal(t, runs.Cancelled, all[0].Status)
@@ -146,7 +146,7 @@ func TestAJobThatWasCutOffIsEnded(t *testing.T) {
 			return s.Status, err
 		},
 		"in the runs": func(e *embedded.Engine) (string, error) {
-			all, err := e.Runs(t.Context())
+			all, err := e.SearchRuns(t.Context(), runs.Search{})
 			if err != nil || len(all) != 1 {
 				return "", errors.Join(err, errors.New("not one run"))
 			}
@@ -168,7 +168,7 @@ func TestAJobThatWasCutOffIsEnded(t *testing.T) {
 			end, err := e.Show(t.Context(), "j")
 			require.NoError(t, err)
 			assert.Contains(t, end.Error.Message, "run it again")
-			all, err := e.Runs(t.Context())
+			all, err := e.SearchRuns(t.Context(), runs.Search{})
 			require.NoError(t, err)
 			require.Len(t, all, 1)
 			assert.Equal(t, runs.Cancelled, all[0].Status)

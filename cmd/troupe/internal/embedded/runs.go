@@ -6,12 +6,7 @@ import (
 	"github.com/troupe-ml/troupe/registry/runs"
 )
 
-// Runs returns the records of this folder, the newest first.
-func (e *Engine) Runs(ctx context.Context) ([]runs.Run, error) {
-	return e.SearchRuns(ctx, runs.Search{})
-}
-
-// SearchRuns returns the records that are asked for.
+// SearchRuns returns the records of this folder that are asked for.
 func (e *Engine) SearchRuns(ctx context.Context, s runs.Search) ([]runs.Run, error) {
 	if err := e.endCutOff(ctx); err != nil {
 		return nil, err
