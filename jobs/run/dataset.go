@@ -3,10 +3,10 @@ package run
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -299,12 +299,13 @@ func (d *Dataset) need(what string, names ...string) error {
 // listed names at most twenty things.
 func listed(names []string) string {
 	const most = 20
-	b, err := json.Marshal(names[:min(len(names), most)])
-	if err != nil {
-		return err.Error()
+	var quoted []string
+	for _, n := range names[:min(len(names), most)] {
+		quoted = append(quoted, strconv.Quote(n))
 	}
+	list := "[" + strings.Join(quoted, ",") + "]"
 	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", b, len(names)-most)
+		return fmt.Sprintf("%s and %d more", list, len(names)-most)
 	}
-	return string(b)
+	return list
 }

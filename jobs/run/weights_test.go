@@ -29,5 +29,7 @@ func TestClassWeightsAreByTheNumbersOfClasses(t *testing.T) {
 	}
 	_, err := lossOf(&spec.Train{Target: "kind", ClassWeights: &spec.ClassWeights{Of: map[string]float64{"owls": 3}}}, classes)
 	require.EqualError(t, err, `class_weights: "owls" is no class of the target "kind": there are ["cat","dog","owl"]`)
+	_, err = lossOf(&spec.Train{Target: "income", ClassWeights: &spec.ClassWeights{Of: map[string]float64{">51K": 3}}}, []string{"<=50K", ">50K"})
+	require.ErrorContains(t, err, `there are ["<=50K",">50K"]`)
 	assert.Equal(t, fault.Invalid, fault.Of(err))
 }
