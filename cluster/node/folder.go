@@ -93,7 +93,11 @@ func (f *folder) remember(m memo) error {
 // store returns the folder of the embedded store.
 func (f *folder) store() string { return filepath.Join(f.dir, "nats") }
 
-func (f *folder) close() { _ = f.lock.Close() } // nothing was written that matters
+func (f *folder) close() {
+	// Closing alone leaves the lock to a child that has not become its program yet.
+	_ = syscall.Flock(int(f.lock.Fd()), syscall.LOCK_UN)
+	_ = f.lock.Close() // nothing was written that matters
+}
 
 func takeLock(path string) (*os.File, error) {
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -139,7 +139,8 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.spill.end()
-	if err := s.lock.Close(); err != nil {
+	// Closing alone leaves the lock to a child that has not become its program yet.
+	if err := errors.Join(syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

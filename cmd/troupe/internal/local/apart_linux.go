@@ -7,3 +7,12 @@ import "syscall"
 func apart() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }
+
+// whileNobodyForks calls f while this process starts no other: a child has copies of
+// all sockets until it has become its program, and one that f has opened to try a port
+// would be in use after f has closed it.
+func whileNobodyForks(f func()) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f()
+}

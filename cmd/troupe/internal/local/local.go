@@ -272,7 +272,13 @@ func allFree(from, to int) bool {
 }
 
 // free reports whether nobody listens on a port, for streams or for packets.
-func free(port int) bool {
+func free(port int) (ok bool) {
+	whileNobodyForks(func() { ok = listens(port) })
+	return ok
+}
+
+// listens tries a port.
+func listens(port int) bool {
 	l, err := net.Listen("tcp", loopback(port))
 	if err != nil {
 		return false
@@ -394,5 +400,9 @@ func Lock(dir string) (release func(), err error) {
 		_ = f.Close() // nothing was written
 		return nil, fault.New(fault.Conflict, "%s: another `troupe up` runs there: stop it, or name another folder with --data", dir)
 	}
-	return func() { _ = f.Close() }, nil // closing releases the lock
+	return func() {
+		// Closing alone leaves the lock to a child that has not become its program yet.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close() // nothing was written
+	}, nil
 }

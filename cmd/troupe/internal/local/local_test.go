@@ -31,7 +31,9 @@ while :; do sleep 0.05; done
 func config(t *testing.T, script string) Config {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
-	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"+script), 0o755))
+	whileNobodyForks(func() { // or the system finds the file busy when it is to be run
+		require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"+script), 0o755))
+	})
 	return Config{Program: program, Dir: t.TempDir(), Nodes: 3, Servers: 1, AnyPort: true, Log: io.Discard, Clock: clock.Real{}, StartTimeout: time.Minute}
 }
 
