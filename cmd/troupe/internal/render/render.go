@@ -32,10 +32,6 @@ func ParseFormat(s string) (Format, error) {
 	return "", fault.New(fault.Invalid, "-o %s: expected table, json or yaml", s)
 }
 
-// Machine reports whether the format is for programs, which expect exactly one
-// document.
-func (f Format) Machine() bool { return f == JSON || f == YAML }
-
 // Sections is a result that says itself how people should see it.
 type Sections interface{ Sections() []Section }
 
