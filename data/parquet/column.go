@@ -77,8 +77,8 @@ func (s *scratch) readColumn(ctx context.Context, l *leaf, codec format.Compress
 		r.marks = old.Valid
 	}
 	for i := range pages {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if err := stopped(ctx); err != nil {
+			return nil, err
 		}
 		err := r.page(&pages[i])
 		if err == nil && r.strings.size > s.maxBytes {

@@ -33,7 +33,7 @@ func (r *columnReader) convertInt64(vs []int64) error {
 	case fromUint64:
 		for _, v := range vs {
 			if v < 0 {
-				return fmt.Errorf("unsigned value %d does not fit 63 bits, and no statistics say so, else the column would be read as text", uint64(v))
+				return fmt.Errorf("%w: %d", errBeyond, uint64(v))
 			}
 		}
 	case fromUint64Text:

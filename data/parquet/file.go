@@ -11,7 +11,7 @@
 //
 //	BOOLEAN                          bool
 //	INT32, INT(8|16|32), UINT(8|16)  int32
-//	INT64, UINT(32), UINT(64)        int64; UINT(64) whose statistics go beyond int64: string, its digits
+//	INT64, UINT(32), UINT(64)        int64; UINT(64) that goes beyond int64: string, its digits (SettleUnsigned)
 //	FLOAT, FLOAT16                   float32
 //	DOUBLE, DECIMAL                  float64, decimals rounded to nearest
 //	BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY string; text must be UTF-8, other bytes stay as they are
@@ -82,10 +82,10 @@ func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 	}
 	f = &File{name: name, r: r, foot: foot, leaves: w.leaves, unsupported: w.refused, nested: w.nested, byName: make(map[string]int)}
 	for i := range f.leaves {
-		f.widenUnsigned(&f.leaves[i])
 		f.schema.Fields = append(f.schema.Fields, f.leaves[i].field)
 		f.byName[f.leaves[i].field.Name] = i
 	}
+	f.widenUnsigned()
 	foot.elements = nil
 	return f, nil
 }
@@ -105,6 +105,19 @@ func atDoor(panicked any, name string, err error) error {
 		kind = fault.Corrupt
 	}
 	return fault.Wrap(kind, fmt.Errorf("parquet: %s: %w", name, err))
+}
+
+// stopped is why nobody wants the rest any more, or nil. Whatever the cause says,
+// the file is not at fault.
+func stopped(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	if fault.Of(cause) == fault.Internal {
+		return fault.Wrap(fault.Canceled, cause)
+	}
+	return cause
 }
 
 // Schema returns the columns that can be read, in the order of the file. Names

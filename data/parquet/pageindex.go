@@ -48,8 +48,8 @@ func (f *File) MayMatch(ctx context.Context, g int, filter *data.Filter) (may bo
 			err = b.err
 		}
 	}
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	if err == nil {
+		err = stopped(ctx)
 	}
 	return may || err != nil, err
 }
@@ -91,8 +91,8 @@ func (f *File) matchingRows(ctx context.Context, g int, filter *data.Filter) (sp
 	indexes, used := map[string]*pageIndex{}, map[int]*pageIndex{}
 	cuts := []int64{0, rows}
 	for _, name := range filter.Columns() {
-		if ctx.Err() != nil {
-			return nil, nil, context.Cause(ctx)
+		if err := stopped(ctx); err != nil {
+			return nil, nil, err
 		}
 		k, ok := f.byName[name]
 		if !ok || f.leaves[k].part != whole || !comparesAs(f.leaves[k].field.Type, filter.Type(name)) {

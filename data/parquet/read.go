@@ -117,8 +117,8 @@ func (f *File) decode(ctx context.Context, s *scratch, g int, want []int, sel da
 	into := make([]*data.Column, len(want))
 	copy(into, old)
 	for _, span := range f.spans(group, want) {
-		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
+		if err := stopped(ctx); err != nil {
+			return nil, err
 		}
 		at, err := f.readSpan(ctx, s, group, span, want, into)
 		if err != nil {

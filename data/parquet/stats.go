@@ -60,27 +60,6 @@ func (r *compact) columnOrder() (byType bool) {
 	return byType
 }
 
-// widenUnsigned makes a column of 64 bits without sign one of texts when the
-// statistics show values that int64 does not hold: such numbers are keys and
-// hashes, and every digit counts.
-func (f *File) widenUnsigned(l *leaf) {
-	if l.conv != fromUint64 {
-		return
-	}
-	for g := range f.foot.groups {
-		s := &f.foot.groups[g].chunks[l.at].stats
-		for _, b := range [][]byte{s.bounds.min, s.bounds.max, s.old.min, s.old.max} {
-			if len(b) == 8 && b[7] >= 0x80 {
-				l.conv, l.element = fromUint64Text, data.String
-				if l.part != listCount {
-					l.field.Type = data.String
-				}
-				return
-			}
-		}
-	}
-}
-
 // Statistics returns what the footer says of a column's values in row group g:
 // nulls, and bounds where the file has some whose order is known. Bounds of
 // floating point with a NaN in them say nothing, those of strings may be cut

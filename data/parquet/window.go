@@ -130,8 +130,8 @@ func (f *File) decodeWindow(ctx context.Context, s *scratch, g int, want []int, 
 	into := make([]*data.Column, len(want))
 	copy(into, old)
 	for i, k := range want {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if err := stopped(ctx); err != nil {
+			return nil, err
 		}
 		l := &f.leaves[k]
 		var err error

@@ -121,7 +121,7 @@ var doors = []door{
 	{"github.com/nats-io", []string{"store/nats", "cluster/bus", "gateway/stream"}},
 	{"github.com/minio/minio-go", []string{"store/s3/..."}},
 	{"gorgonia.org", []string{"ml/models/neural"}},
-	{"github.com/parquet-go", []string{"data/parquet"}},
+	{"github.com/parquet-go", []string{"data/parquet", "data/datatest"}},
 	{"github.com/apache/arrow-go", []string{"data/arrow"}},
 	{"github.com/spf13/cobra", []string{"cmd/..."}},
 	{"github.com/vbauerster/mpb", []string{"cmd/..."}},

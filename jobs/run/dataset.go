@@ -133,7 +133,13 @@ func (d *Dataset) look(ctx context.Context, name string) (look, error) {
 		return look{}, fmt.Errorf("input: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it is only read
-	pf, err := d.parquet(f, f.Size(), name)
+	pf, err := parquet.Open(f, f.Size(), name)
+	if err == nil {
+		err = pf.SettleUnsigned(ctx)
+	}
+	if err == nil {
+		pf, err = d.rowsIn(pf)
+	}
 	if err != nil {
 		return look{}, err
 	}
@@ -148,11 +154,30 @@ func (d *Dataset) look(ctx context.Context, name string) (look, error) {
 	return l, nil
 }
 
-// parquet opens a file, as the rows that the dataset is of.
+// parquet opens a file, as the rows that the dataset is of. Unsigned numbers are
+// read as the survey has settled for all files together.
 func (d *Dataset) parquet(f io.ReaderAt, size int64, name string) (*parquet.File, error) {
 	pf, err := parquet.Open(f, size, name)
-	if err != nil || d.Explode == "" {
-		return pf, err
+	if err != nil {
+		return nil, err
+	}
+	if pf, err = d.rowsIn(pf); err != nil {
+		return nil, err
+	}
+	var texts []string
+	for _, f := range d.Schema.Fields {
+		if f.Type == data.String {
+			texts = append(texts, f.Name)
+		}
+	}
+	pf.ReadDigits(texts)
+	return pf, nil
+}
+
+// rowsIn makes a row of each element of the list that becomes rows, if one does.
+func (d *Dataset) rowsIn(pf *parquet.File) (*parquet.File, error) {
+	if d.Explode == "" {
+		return pf, nil
 	}
 	return pf.Explode(d.Explode)
 }

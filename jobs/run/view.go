@@ -173,6 +173,13 @@ type look struct {
 // unify gives the dataset the columns of all its files, and those that their
 // folders name and they lack themselves.
 func (d *Dataset) unify(looks []look) error {
+	var digits []string
+	for _, l := range looks {
+		digits = append(digits, l.file.Digits()...)
+	}
+	for _, l := range looks {
+		l.file.ReadDigits(digits) // a column that goes beyond int64 in one file is text in all
+	}
 	for i, l := range looks {
 		schema, err := d.Schema.Unify(l.file.Schema())
 		if i == 0 {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/dataview"
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/data/datatest"
 	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -166,6 +168,23 @@ func TestFilesMayHaveNarrowerAndFewerColumns(t *testing.T) {
 	assert.ErrorContains(t, err, `no column "z"; there are ["x" "y"]`)
 	_, err = dataview.Look(t.Context(), nil, dir, []string{"x", "x"}, true)
 	assert.ErrorContains(t, err, "named twice")
+}
+
+// Keys that int64 does not hold are text in all files, as jobs read them.
+func TestUnsignedKeysAreShownAsJobsReadThem(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i, keys := range [][]uint64{{1, 2}, {3, math.MaxUint64}, {4, 2}} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)+".parquet"), datatest.Keys(t, i == 0, keys...), 0o600))
+	}
+	v, err := dataview.Look(t.Context(), nil, dir, []string{"key", "list.last", "list.first"}, true)
+	require.NoError(t, err)
+	assert.Equal(t, int64(6), v.Rows, "files that are looked at twice count once")
+	assert.Equal(t, []string{"string", "string", "string"}, []string{v.Columns[0].Type, v.Columns[1].Type, v.Columns[2].Type})
+	assert.Equal(t, []dataview.Top{{Value: "2", Count: 2}, {Value: "1", Count: 1}, {Value: "18446744073709551615", Count: 1}}, v.Columns[0].Values.Top[:3])
+	v, err = dataview.Look(t.Context(), nil, filepath.Join(dir, "0.parquet"), nil, false)
+	require.NoError(t, err)
+	assert.Equal(t, "int64", v.Columns[0].Type)
 }
 
 func TestRowsComeInOrderUpToALimit(t *testing.T) {

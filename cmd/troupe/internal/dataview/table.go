@@ -26,6 +26,7 @@ type table struct {
 	packed      map[string]int64
 	ranges      map[string]data.Range
 	unsupported []string
+	digits      []string // unsigned columns that are texts, since one file's go beyond int64
 }
 
 // piece is one row group.
@@ -39,18 +40,44 @@ func openTable(ctx context.Context, fs *files.Files, path string, columns []stri
 	if err != nil {
 		return nil, err
 	}
-	t := &table{fs: fs, names: names, packed: map[string]int64{}, ranges: map[string]data.Range{}}
+	var digits []string
+	for {
+		t, err := lookAt(ctx, fs, names, digits)
+		if err != nil {
+			return nil, err
+		}
+		if len(t.digits) == len(digits) {
+			return t, t.choose(columns)
+		}
+		digits = t.digits // which the files before the first that has them did not know of
+	}
+}
+
+// lookAt reads the footers of files whose unsigned columns of the given names are
+// read as texts. A table of more such columns than these is not whole.
+func lookAt(ctx context.Context, fs *files.Files, names, digits []string) (*table, error) {
+	t := &table{fs: fs, names: names, packed: map[string]int64{}, ranges: map[string]data.Range{}, digits: digits}
 	for i, name := range names {
 		f, err := open(ctx, fs, name)
 		if err != nil {
 			return nil, err
 		}
-		err = t.add(f, name, i == 0)
+		if err = f.SettleUnsigned(ctx); err == nil {
+			f.ReadDigits(t.digits)
+			for _, column := range f.Digits() {
+				if !slices.Contains(t.digits, column) {
+					t.digits = append(slices.Clip(t.digits), column)
+				}
+			}
+			if len(t.digits) == len(digits) {
+				err = t.add(f, name, i == 0)
+			}
+		}
 		if err := errors.Join(err, f.file.Close()); err != nil {
 			return nil, err
 		}
 	}
-	return t, t.choose(columns)
+	return t, nil
 }
 
 // reading is one open file.
@@ -209,6 +236,7 @@ func (r *reader) read(ctx context.Context, p piece) (*data.Batch, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.ReadDigits(r.table.digits)
 		r.open, r.name = f, p.file
 	}
 	if p.group >= r.open.NumRowGroups() {
