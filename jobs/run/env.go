@@ -46,7 +46,7 @@ type Env struct {
 	fitted   fittedPipeline
 	seats    seats // of gangs
 	mu       sync.Mutex
-	stages   map[string][]jobs.Result        // of jobs under way: what the tasks of a stage have left
+	notes    map[string]*noted               // of jobs under way, by stage
 	bundles  map[store.Digest]*bundle.Bundle // the last few, since every shard of a job needs the same
 }
 

@@ -102,38 +102,32 @@ func (a *attached) open(shard int) (*windowReader, error) {
 
 // find looks up the runs of a shard.
 func (l *levelReader) find(shard int) error {
-	results, err := l.work.stage(plan.Pass(plan.Partition, l.level))
+	all, err := notesOf[sorted](l.work, plan.Pass(plan.Partition, l.level))
 	if err != nil {
 		return err
 	}
-	before, own, err := runsBefore(results, shard)
+	answers, err := notesOf[answered](l.work, plan.Pass(plan.Window, l.level))
 	if err != nil {
 		return err
 	}
-	var s sorted
-	if err := l.work.get(results[shard].Output, &s); err != nil {
-		return err
+	if shard >= len(all) {
+		return fault.New(fault.Corrupt, "shard %d of %d", shard, len(all))
 	}
-	if len(s.Runs) != own {
-		return fault.New(fault.Corrupt, "shard %d has %d runs, expected %d", shard, len(s.Runs), own)
+	before := 0
+	for _, s := range all[:shard] {
+		before += len(s.Runs)
 	}
-	for _, run := range s.Runs {
+	own := all[shard]
+	for i, run := range own.Runs {
 		one := runBlocks{rows: run.Rows}
-		one.add(s.shelf, run.Alone)
+		one.add(own.shelf, run.Alone)
+		for _, a := range answers {
+			if len(a.Runs) <= before+i {
+				return fault.New(fault.Corrupt, "shard %d: a partition has no answer for run %d", shard, before+i)
+			}
+			one.add(a.shelf, a.Runs[before+i])
+		}
 		l.runs = append(l.runs, one)
-	}
-	answers, err := l.work.stage(plan.Pass(plan.Window, l.level))
-	if err != nil {
-		return err
-	}
-	for _, r := range answers {
-		var a answered
-		if err := l.work.get(r.Output, &a); err != nil {
-			return err
-		}
-		for i := range l.runs {
-			l.runs[i].add(a.shelf, a.Runs[before+i])
-		}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package run
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -19,7 +18,9 @@ import (
 // How rows are shuffled. All of it depends on the data and the spec alone, and
 // none of it shows in what comes out.
 const (
-	partitionBytes = 64 << 20 // of the rows of a partition, about
+	// Of the rows of a partition, about: less than what a merge has open, so that each
+	// run has one block of it, and all of it is sorted at once.
+	partitionBytes = openBytes / 4 * 3
 	mostPartitions = 256
 	runBytes       = 8 << 20 // of the rows of a shard that are sorted at a time
 	openBytes      = 8 << 20 // of the blocks that a merge has open, one for each run
@@ -34,7 +35,7 @@ type shuffling struct {
 	level int
 	cfg   shuffle.Config
 	bytes int64 // that a row takes on its way, there or back
-	runs  int64 // about
+	runs  int64 // at most
 }
 
 // newShuffling says how the rows of a level's windows are shuffled.
@@ -43,7 +44,10 @@ func (w *work) newShuffling(p *features.Pipeline, level int, d *Dataset) *shuffl
 	s := &shuffling{Windows: p.Windows(level), level: level}
 	s.bytes = head + max(rowBytes(s.Carried()), rowBytes(s.Schema()))
 	total := d.Rows * s.bytes
-	s.runs = total/runBytes + int64(len(d.Shards))
+	for _, one := range d.Shards {
+		s.runs += max((one.Rows*s.bytes+runBytes-1)/runBytes, 1)
+	}
+	s.runs = max(s.runs, 1)
 	s.cfg = shuffle.Config{
 		Label: fmt.Sprintf("%s/%d", w.task.Job, level), Partitions: 1, RunBytes: cmp.Or(w.runBytes, runBytes),
 		BlockRows: int(min(max(openBytes/(s.runs*s.bytes), fewestOpen), mostOpen)),
@@ -118,11 +122,6 @@ type sortedRun struct {
 	Alone []ref   `json:"alone,omitempty"` // what rows are given that belong to nobody
 }
 
-// runCount is the Meta of a partition task.
-type runCount struct {
-	Runs int `json:"runs"`
-}
-
 // answered is what a window task leaves: what it gives back to each run.
 type answered struct {
 	shelf
@@ -185,7 +184,7 @@ func (w *work) partition(level int) (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	digest, err := w.put(left)
-	return jobs.Result{Output: digest, RowsIn: rows, Meta: meta(runCount{len(left.Runs)})}, err
+	return jobs.Result{Output: digest, RowsIn: rows}, err
 }
 
 // blocksName names the file of this task's blocks.
@@ -228,16 +227,12 @@ func (w *work) window(level int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	results, err := w.stage(plan.Pass(plan.Partition, level))
+	all, err := notesOf[sorted](w, plan.Pass(plan.Partition, level))
 	if err != nil {
 		return jobs.Result{}, err
 	}
 	var parts []shuffle.Part
-	for _, r := range results {
-		var s sorted
-		if err := w.get(r.Output, &s); err != nil {
-			return jobs.Result{}, err
-		}
+	for _, s := range all {
 		for _, run := range s.Runs {
 			blocks := run.Parts[w.task.Index]
 			parts = append(parts, shuffle.Part{Blocks: len(blocks), Read: func(i int) ([]byte, error) {
@@ -271,40 +266,4 @@ func (w *work) window(level int) (jobs.Result, error) {
 	}
 	digest, err := w.put(left)
 	return jobs.Result{Output: digest, RowsIn: rows}, err
-}
-
-// stage is results for tasks of which there are many: those of a stage that is
-// done do not change.
-func (w *work) stage(name string) ([]jobs.Result, error) {
-	key := string(w.task.Job) + "/" + name
-	w.mu.Lock()
-	known, ok := w.stages[key]
-	w.mu.Unlock()
-	if ok {
-		return known, nil
-	}
-	results, err := w.results(name)
-	if err != nil {
-		return nil, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	const most = 4
-	if w.stages == nil || len(w.stages) >= most {
-		w.stages = map[string][]jobs.Result{}
-	}
-	w.stages[key] = results
-	return results, nil
-}
-
-// runsBefore returns how many runs the shards before one have, and it itself.
-func runsBefore(results []jobs.Result, shard int) (before, own int, err error) {
-	for i, r := range results[:shard+1] {
-		var c runCount
-		if err := json.Unmarshal(r.Meta, &c); err != nil {
-			return 0, 0, fault.New(fault.Corrupt, "runs of shard %d: %w", i, err)
-		}
-		before, own = before+own, c.Runs
-	}
-	return before, own, nil
 }
