@@ -6,13 +6,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -35,6 +33,7 @@ import (
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
 	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/memory"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/store/nats"
 )
@@ -64,8 +63,8 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 // limitMemory lets the collector work harder before the node exceeds its share,
 // unless the person who started it has said so already.
 func limitMemory(taskBytes int64) {
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 && taskBytes > 0 {
-		debug.SetMemoryLimit(heapLimit(taskBytes, MachineBytes()))
+	if taskBytes > 0 {
+		memory.Limit(heapLimit(taskBytes, MachineBytes()))
 	}
 }
 

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -27,6 +25,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run/files"
+	"github.com/troupe-ml/troupe/jobs/run/memory"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/kernels"
 )
@@ -225,9 +224,7 @@ func (a *app) engine() (*embedded.Engine, error) {
 
 // limitMemory tells the collector of garbage what the process may use.
 func limitMemory(budget int64) {
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else somebody has said so already: GOMEMLIMIT
-		debug.SetMemoryLimit(budget - budget/8) // some of the budget is for the program itself
-	}
+	memory.Limit(budget - budget/8) // some of the budget is for the program itself
 }
 
 // leastBudget is the least memory that jobs in this process are run with.
