@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 	"math/bits"
 	"unicode/utf8"
 	"unsafe"
@@ -172,33 +173,37 @@ func countBits(b data.Bitmap, from, to int) int {
 }
 
 // numberValues encodes numbers by dictionary if few are distinct, whole numbers
-// by their differences if these are small, others as they are.
+// by their differences where these take less, others as they are.
 func numberValues[T number, W uint32 | uint64](e *chunkEncoder, vs []T, ws []W, table *codeTable[W]) values {
 	v := values{encoding: format.Plain, bounds: func(from, to int) bounds { return numberBounds(vs[from:to]) }}
+	deltaBits, appendDelta := deltasOf(vs)
 	codes := scratchOf(&e.codes, len(ws))
-	if dict := table.encode(codes, ws); dict != nil {
+	if dict := table.encode(codes, ws, mostDistinct(ws, deltaBits)); dict != nil {
 		v.encoding, v.dictSize = format.RLEDictionary, len(dict)
 		v.dict = appendWords(nil, dict)
 		width := indexWidth(len(dict))
 		v.append = func(dst []byte, from, to int) []byte { return appendIndices(dst, codes[from:to], width) }
 		return v
 	}
-	switch vs := any(vs).(type) {
-	case []int32:
-		if deltasPay(vs) {
-			v.encoding = format.DeltaBinaryPacked
-			v.append = func(dst []byte, from, to int) []byte { return appendDeltas(dst, vs[from:to]) }
-			return v
-		}
-	case []int64:
-		if deltasPay(vs) {
-			v.encoding = format.DeltaBinaryPacked
-			v.append = func(dst []byte, from, to int) []byte { return appendDeltas(dst, vs[from:to]) }
-			return v
-		}
+	if deltaBits < 8*widthOf[T]()*3/4 {
+		v.encoding, v.append = format.DeltaBinaryPacked, appendDelta
+		return v
 	}
 	v.append = func(dst []byte, from, to int) []byte { return appendWords(dst, ws[from:to]) }
 	return v
+}
+
+// deltasOf returns about how many bits each value takes as a difference to the
+// one before it, and what writes them so: more than the values themselves have,
+// and nothing, for those that are not whole numbers.
+func deltasOf[T number](vs []T) (bitsEach int, write func(dst []byte, from, to int) []byte) {
+	switch vs := any(vs).(type) {
+	case []int32:
+		return deltaBits(vs), func(dst []byte, from, to int) []byte { return appendDeltas(dst, vs[from:to]) }
+	case []int64:
+		return deltaBits(vs), func(dst []byte, from, to int) []byte { return appendDeltas(dst, vs[from:to]) }
+	}
+	return math.MaxInt, nil
 }
 
 // boolValues encodes truths as bits, eight at a time: a bool is a byte of 0 or 1.

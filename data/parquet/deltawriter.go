@@ -12,12 +12,12 @@ const (
 	deltaPart  = 32
 )
 
-// deltasPay samples blocks, and reports whether differences take less than
-// three quarters of the values themselves.
-func deltasPay[T int32 | int64](vs []T) bool {
+// deltaBits samples blocks, and returns about how many bits a value takes as a
+// difference; for so few that none can be sampled, as many as it has.
+func deltaBits[T int32 | int64](vs []T) int {
 	const blocks = 32
 	if len(vs) < 2*deltaPart {
-		return false
+		return 8 * widthOf[T]()
 	}
 	n, size := 0, 0
 	step := max(len(vs)/blocks, deltaPart)
@@ -26,8 +26,7 @@ func deltasPay[T int32 | int64](vs []T) bool {
 		n += deltaPart
 		size += deltaPart*int(deltaWidth(ds[:deltaPart], least)) + 32
 	}
-	width := 8 * widthOf[T]()
-	return size < n*width*3/4
+	return size / n
 }
 
 // differences returns vs[i] - vs[i-1] with the one before it, wrapped around,

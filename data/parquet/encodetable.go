@@ -17,10 +17,9 @@ type codeTable[W uint32 | uint64] struct {
 
 // encode sets codes[i] to the place of ws[i] among the distinct values in order
 // of first appearance, which it returns and keeps until the next call. It
-// returns nil where a dictionary would make the chunk hardly smaller.
-func (t *codeTable[W]) encode(codes []uint32, ws []W) []W {
-	limit := mostDistinct(ws)
-	if limit == 0 || t.varied(ws) {
+// returns nil where there are more of these than the limit.
+func (t *codeTable[W]) encode(codes []uint32, ws []W, limit int) []W {
+	if limit == 0 || t.varied(ws, limit) {
 		return nil
 	}
 	t.reset(1 << 10)
@@ -37,12 +36,22 @@ func (t *codeTable[W]) encode(codes []uint32, ws []W) []W {
 	return t.dict
 }
 
+// alwaysDistinct is how many values a dictionary may always hold: it is next to
+// nothing, and says more to readers than differences.
+const alwaysDistinct = 256
+
 // mostDistinct is how many values of so many a dictionary may hold: with indices
 // of two bytes it takes three quarters of what the values take, at most. That is
-// also less to compress, which costs more than all else.
-func mostDistinct[W uint32 | uint64](ws []W) int {
-	var one W
-	return min(len(ws)*int(unsafe.Sizeof(one))/16, maxDictionary)
+// also less to compress, which costs more than all else. Nor may it take more
+// than the values without one, of so many bits each.
+func mostDistinct[W uint32 | uint64](ws []W, bitsEach int) int {
+	width := 8 * int(unsafe.Sizeof(*new(W)))
+	most := min(len(ws)*width/128, maxDictionary)
+	less := 0
+	for w := 1; w < min(bitsEach, 17); w++ { // indices of w bits
+		less = max(less, min(1<<w, len(ws)*(min(bitsEach, width)-w)/width))
+	}
+	return min(most, max(less, alwaysDistinct))
 }
 
 // code returns the place of v in the dictionary, where it is put if it is new.
@@ -73,8 +82,8 @@ func (t *codeTable[W]) add(v W, at int) uint32 {
 
 // varied looks at a sample, and reports whether so few of its values are equal
 // that there must be too many in all: of n equally likely values, a sample of s
-// has about s*s/2n pairs that are equal.
-func (t *codeTable[W]) varied(ws []W) bool {
+// has about s*s/(2n+s), or a little more, that are equal to another.
+func (t *codeTable[W]) varied(ws []W, limit int) bool {
 	const sample = 1024
 	if len(ws) < 4*sample {
 		return false
@@ -84,8 +93,7 @@ func (t *codeTable[W]) varied(ws []W) bool {
 	for i := range sample {
 		t.code(ws[i*step])
 	}
-	limit := mostDistinct(ws)
-	return sample-len(t.dict) < sample*sample/(3*limit)
+	return sample-len(t.dict) < 2*sample*sample/(3*(2*limit+sample))
 }
 
 func (t *codeTable[W]) reset(size int) {
