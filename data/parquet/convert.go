@@ -88,6 +88,11 @@ func (r *columnReader) convertBytes(vs [][]byte) error {
 		for i, v := range vs {
 			r.col.Float64s[r.row+i] = decimalBytes(v, r.leaf.scale)
 		}
+	case fromMonths, fromDays, fromIntervalMillis:
+		at := 4 * (r.leaf.conv - fromMonths)
+		for i, v := range vs {
+			r.col.Int64s[r.row+i] = int64(binary.LittleEndian.Uint32(v[at:]))
+		}
 	}
 	return nil
 }

@@ -19,6 +19,7 @@
 //	DATE                             date
 //	TIMESTAMP, INT96                 timestamp, nanoseconds rounded down; INT96 is wall time
 //	TIME                             int64, microseconds since midnight
+//	INTERVAL                         three columns of int64: its months, days and millis
 //
 // Files made by Writer are the same, byte for byte, for the same batches.
 package parquet

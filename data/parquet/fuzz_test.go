@@ -31,12 +31,18 @@ func kinds() (out []leaf) {
 		{physical: format.Int64, logical: logical{id: logicalDecimal, scale: 4}}, {physical: format.ByteArray, logical: logical{id: logicalDecimal, scale: 4}},
 		{physical: format.FixedLenByteArray, width: 16, logical: logical{id: logicalUUID}}, {physical: format.FixedLenByteArray, width: 2, logical: logical{id: logicalFloat16}},
 		{physical: format.FixedLenByteArray, width: 12, logical: logical{id: logicalDecimal, scale: 10}},
+		{physical: format.FixedLenByteArray, width: intervalBytes, converted: convertedInterval},
 	}
 	for _, e := range base {
-		e.converted = -1
+		if e.converted == 0 { // as nobody has said
+			e.converted = -1
+		}
 		l := leaf{width: int(e.width), physical: e.physical}
 		if reason := l.interpret(&e); reason != "" {
 			panic(reason)
+		}
+		if l.conv == fromInterval {
+			l.conv = fromDays
 		}
 		l.element = l.field.Type
 		for _, def := range []int{0, 1, 2} {

@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -19,6 +20,7 @@ const maxElements = 1 << 26
 // for every list that is empty or missing a place with neither.
 type elements struct {
 	at     int          // chunk that was decoded, -1: none
+	conv   conversion   // and as what
 	values *data.Column // null where there is no value
 	reps   []uint8
 	defs   []uint8
@@ -27,7 +29,7 @@ type elements struct {
 // readList decodes a chunk of lists and returns the count, first or last of
 // each row. All three need the same elements, which stay in s for the next.
 func (s *scratch) readList(ctx context.Context, l *leaf, c *chunk, pages []page, rows int, old *data.Column) (*data.Column, error) {
-	if s.list.at != l.at || s.list.values == nil {
+	if s.list.at != l.at || s.list.values == nil || s.list.conv != l.conv && l.part != listCount {
 		if err := s.readElements(ctx, l, c, pages); err != nil {
 			return nil, err
 		}
@@ -141,7 +143,7 @@ func (s *scratch) readElements(ctx context.Context, l *leaf, c *chunk, pages []p
 	if len(s.list.reps) > 0 && s.list.reps[0] != 0 {
 		return errors.New("its first element continues a list")
 	}
-	s.list.at, s.list.values = l.at, col
+	s.list.at, s.list.conv, s.list.values = l.at, l.conv, col
 	return nil
 }
 
@@ -188,24 +190,61 @@ func decodeLevels(dst []uint8, b []byte, n, limit int) ([]uint8, error) {
 // levelsOf splits the levels off a page: of repetition, of definition, and what
 // follows. Those of version 1 lie before the values and are compressed with them.
 func (r *columnReader) levelsOf(p *page, body []byte) (reps, defs, values []byte, err error) {
-	switch {
-	case p.reps > 0 && r.leaf.maxRep == 0:
+	if p.reps > 0 && r.leaf.maxRep == 0 {
 		return nil, nil, nil, errors.New("repetition levels in a column that does not repeat")
-	case p.kind == format.DataPage && r.leaf.maxDef > 0 && p.levelsKind != format.RLE:
-		return nil, nil, nil, fmt.Errorf("definition levels as %v are not supported", p.levelsKind)
-	case p.kind == format.DataPageV2:
+	}
+	if p.kind == format.DataPageV2 {
 		return p.body[:p.reps], p.body[p.reps : p.reps+p.levels], nil, nil
 	}
 	values = body
 	if r.leaf.maxRep > 0 {
-		if reps, values, err = prefixed(values); err != nil {
+		if reps, values, err = levels(p.repsKind, values, p.numValues, r.leaf.maxRep); err != nil {
 			return nil, nil, nil, fmt.Errorf("repetition levels: %w", err)
 		}
 	}
 	if r.leaf.maxDef > 0 {
-		if defs, values, err = prefixed(values); err != nil {
+		if defs, values, err = levels(p.levelsKind, values, p.numValues, r.leaf.maxDef); err != nil {
 			return nil, nil, nil, fmt.Errorf("definition levels: %w", err)
 		}
 	}
 	return reps, defs, values, nil
+}
+
+// levels splits n levels off a page of version 1, as runs.
+func levels(kind format.Encoding, b []byte, n, limit int) (head, rest []byte, err error) {
+	switch kind {
+	case format.RLE:
+		return prefixed(b)
+	case format.BitPacked:
+		return repacked(b, n, bits.Len(uint(limit)))
+	}
+	return nil, nil, fmt.Errorf("%v is not supported for levels", kind)
+}
+
+// repacked turns n levels of so many bits, packed from the highest bit of each
+// byte on as writers did before 2013, into one run of what came after.
+//
+// Source: Apache Parquet, Encodings.md, "Bit-packed (Deprecated)".
+func repacked(b []byte, n, width int) (run, rest []byte, err error) {
+	size := (n*width + 7) / 8
+	if size > len(b) {
+		return nil, nil, errShort
+	}
+	run = binary.AppendUvarint(nil, uint64(n+7)/8<<1|1)
+	var in, out uint64 // bits that have been read and not yet written
+	have, filled, at := 0, 0, 0
+	for range n {
+		for ; have < width; have += 8 {
+			in, at = in<<8|uint64(b[at]), at+1
+		}
+		have -= width
+		out |= in >> have & (1<<width - 1) << filled
+		for filled += width; filled >= 8; filled -= 8 {
+			run, out = append(run, byte(out)), out>>8
+		}
+	}
+	if filled > 0 {
+		run = append(run, byte(out))
+	}
+	return run, b[size:], nil
 }

@@ -17,12 +17,13 @@ type page struct {
 	kind       format.PageType
 	encoding   format.Encoding
 	numValues  int
-	body       []byte // levels and values, as in the file
-	plain      int    // bytes of body when decompressed
-	reps       int    // v2: bytes of repetition levels, which come first and are never compressed
-	levels     int    // v2: bytes of definition levels, the same
-	compressed bool   // v2 pages may be left as they are
-	levelsKind format.Encoding
+	body       []byte          // levels and values, as in the file
+	plain      int             // bytes of body when decompressed
+	reps       int             // v2: bytes of repetition levels, which come first and are never compressed
+	levels     int             // v2: bytes of definition levels, the same
+	compressed bool            // v2 pages may be left as they are
+	levelsKind format.Encoding // v1: of definition levels,
+	repsKind   format.Encoding // and of repetition levels
 }
 
 // pageHeader is PageHeader of parquet.thrift, the parts that are used.
@@ -35,7 +36,7 @@ type pageHeader struct {
 }
 
 func (r *compact) pageHeader() pageHeader {
-	h := pageHeader{page: page{kind: -1, plain: -1, compressed: true, levelsKind: format.RLE}, packed: -1}
+	h := pageHeader{page: page{kind: -1, plain: -1, compressed: true, levelsKind: format.RLE, repsKind: format.RLE}, packed: -1}
 	r.fields(func(id int16, t byte) bool {
 		switch id {
 		case 1:
@@ -72,6 +73,8 @@ func (r *compact) pageDetail(kind int16, h *pageHeader) {
 			h.encoding = format.Encoding(r.i32(t))
 		case id == 3 && kind == 5:
 			h.levelsKind = format.Encoding(r.i32(t))
+		case id == 4 && kind == 5:
+			h.repsKind = format.Encoding(r.i32(t))
 		case id == 5 && kind == 8:
 			h.levels = int(r.int(t, 0, maxPage))
 		case id == 6 && kind == 8:

@@ -48,22 +48,35 @@ const (
 type conversion uint8
 
 const (
-	asIs             conversion = iota
-	fromUint32                  // INT32 without sign -> int64
-	fromUint64                  // INT64 without sign, below 1<<63 -> int64
-	fromUint64Text              // INT64 without sign -> its digits
-	fromMillis                  // INT64 -> microseconds
-	fromNanos                   // INT64 -> microseconds, rounded down
-	fromMillis32                // INT32 -> microseconds
-	fromInt96                   // INT96 -> microseconds
-	fromDecimal32               // INT32 times a power of ten -> float64
-	fromDecimal64               // INT64 times a power of ten -> float64
-	fromDecimalBytes            // big-endian bytes times a power of ten -> float64
-	fromFloat16                 // 2 bytes -> float32
-	fromUUID                    // 16 bytes -> text
-	fromText                    // BYTE_ARRAY which must be UTF-8
-	fromBytes                   // BYTE_ARRAY or FIXED of whatever bytes
+	asIs               conversion = iota
+	fromUint32                    // INT32 without sign -> int64
+	fromUint64                    // INT64 without sign, below 1<<63 -> int64
+	fromUint64Text                // INT64 without sign -> its digits
+	fromMillis                    // INT64 -> microseconds
+	fromNanos                     // INT64 -> microseconds, rounded down
+	fromMillis32                  // INT32 -> microseconds
+	fromInt96                     // INT96 -> microseconds
+	fromDecimal32                 // INT32 times a power of ten -> float64
+	fromDecimal64                 // INT64 times a power of ten -> float64
+	fromDecimalBytes              // big-endian bytes times a power of ten -> float64
+	fromFloat16                   // 2 bytes -> float32
+	fromUUID                      // 16 bytes -> text
+	fromText                      // BYTE_ARRAY which must be UTF-8
+	fromBytes                     // BYTE_ARRAY or FIXED of whatever bytes
+	fromInterval                  // 12 bytes: months, days and milliseconds
+	fromMonths                    // the first 4 of these, without sign -> int64
+	fromDays                      // the next 4
+	fromIntervalMillis            // and the last
 )
+
+// intervalParts are the columns that an INTERVAL becomes, behind its own name, as
+// if it were a struct.
+var intervalParts = []struct {
+	name string
+	conv conversion
+}{{"months", fromMonths}, {"days", fromDays}, {"millis", fromIntervalMillis}}
+
+const intervalBytes = 12
 
 // leaf is one column that can be read.
 type leaf struct {
@@ -190,7 +203,10 @@ func (l *leaf) interpretBytes(e *element) string {
 			return "it is a UUID of other than 16 bytes"
 		}
 	case e.converted == convertedInterval:
-		return "it is an INTERVAL"
+		l.field.Type, l.conv = data.Int64, fromInterval
+		if !fixed || e.width != intervalBytes {
+			return "it is an INTERVAL of other than 12 bytes"
+		}
 	case fixed:
 		l.conv = fromBytes
 	case e.isText():

@@ -213,6 +213,8 @@ func (l *leaf) boundInt64(v int64) (data.Value, bool) {
 
 func (l *leaf) boundBytes(b []byte) (v data.Value, ok bool) {
 	switch l.conv {
+	case fromMonths, fromDays, fromIntervalMillis:
+		return v, false // which have no order together
 	case fromDecimalBytes:
 		if len(b) == 0 || l.width > 0 && len(b) != l.width {
 			return v, false

@@ -105,6 +105,20 @@ func TestUnsignedNumbersBeyondInt64AreTexts(t *testing.T) {
 	}
 }
 
+// Files with statistics cost nothing.
+func TestStatisticsSettleUnsignedNumbers(t *testing.T) {
+	t.Parallel()
+	for _, bounds := range []bool{true, false} {
+		b := writeCounted(t, bounds, []counted{row(5)}, []counted{{}, {}})
+		r := &counting{ReaderAt: bytes.NewReader(b)}
+		f, err := parquet.Open(r, int64(len(b)), "f.parquet")
+		require.NoError(t, err)
+		r.n = 0
+		require.NoError(t, f.SettleUnsigned(context.Background()))
+		require.Equal(t, bounds, r.n == 0)
+	}
+}
+
 // A column that is text in one file of a folder is read so in the others.
 func TestUnsignedNumbersAreReadAsDigitsOnDemand(t *testing.T) {
 	t.Parallel()

@@ -197,15 +197,7 @@ func (w *schemaWalk) leaf(e *element, p place) {
 	}
 	reason := l.interpret(e)
 	l.element = l.field.Type
-	if p.list == nil {
-		if reason != "" {
-			w.refused = append(w.refused, Unsupported{p.path, reason})
-			return
-		}
-		w.leaves = append(w.leaves, l)
-		return
-	}
-	if !p.list.counted {
+	if p.list != nil && !p.list.counted {
 		p.list.counted = true
 		count := l
 		count.part = listCount
@@ -213,16 +205,32 @@ func (w *schemaWalk) leaf(e *element, p place) {
 		w.leaves = append(w.leaves, count)
 	}
 	switch {
-	case p.isMap || p.rep > 1: // only counted
+	case p.list != nil && (p.isMap || p.rep > 1): // only counted
 		w.nested = append(w.nested, l)
 	case reason != "":
 		w.refused = append(w.refused, Unsupported{p.path, reason})
-	default:
-		for _, ends := range []part{listFirst, listLast} {
+	case l.conv == fromInterval:
+		for _, part := range intervalParts {
 			one := l
-			one.part = ends
-			one.field.Name += "." + map[part]string{listFirst: firstName, listLast: lastName}[ends]
-			w.leaves = append(w.leaves, one)
+			one.conv, one.path = part.conv, l.path+"."+part.name
+			one.field.Name = one.path
+			w.add(one)
 		}
+	default:
+		w.add(l)
+	}
+}
+
+// add adds a column, or the ends of a list of them.
+func (w *schemaWalk) add(l leaf) {
+	if l.maxRep == 0 {
+		w.leaves = append(w.leaves, l)
+		return
+	}
+	for _, ends := range []part{listFirst, listLast} {
+		one := l
+		one.part = ends
+		one.field.Name += "." + map[part]string{listFirst: firstName, listLast: lastName}[ends]
+		w.leaves = append(w.leaves, one)
 	}
 }
