@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/models"
 )
 
 // Rows that are too many for memory are read from their file, to the same model.
@@ -17,7 +18,7 @@ func TestATableThatIsTooLargeForMemoryIsReadFromItsFile(t *testing.T) {
 	folder := t.TempDir()
 	sales(t, filepath.Join(folder, "in"), 2, 3, 8000, 0)
 	scattered := strings.Replace(quickTrain, "by: time, column: ts", "by: random", 1)
-	for _, text := range []string{quickTrain, scattered} {
+	for _, text := range []string{quickTrain, scattered, weighedBy(quickTrain), weighedBy(scattered)} {
 		alone := bench(t, folder).succeed(text)
 		for _, world := range []int{1, 3} {
 			w := bench(t, folder)
@@ -40,24 +41,23 @@ func TestATableThatIsTooLargeForMemoryIsReadFromItsFile(t *testing.T) {
 			got := stored.parts[part]
 			require.NotNil(t, got.Stored)
 			require.Nil(t, want.Stored)
-			x, y := got.Room(want.NumRows)
+			room := got.Room(want.NumRows)
 			for first := 0; first < want.NumRows; first += 1999 {
 				n := min(1999, want.NumRows-first)
-				wantX, wantY, err := want.Block(first, n, nil, nil)
+				inMemory, err := want.Block(first, n, models.Block{})
 				require.NoError(t, err)
-				gotX, gotY, err := got.Block(first, n, x, y)
+				inFile, err := got.Block(first, n, room)
 				require.NoError(t, err)
-				require.Equal(t, wantX, gotX)
-				require.Equal(t, wantY, gotY)
+				require.Equal(t, inMemory, inFile)
 			}
 			row := make([]float32, want.NumFeatures)
-			require.NoError(t, got.Copy(7, row, nil))
+			require.NoError(t, got.Copy(7, row, nil, nil))
 			require.Equal(t, want.Row(7), row)
-			require.NoError(t, got.Copy(8, nil, y[:1]))
-			require.Equal(t, want.Y[8], y[0]) //nolint:testifylint // the same bits
+			require.NoError(t, got.Copy(8, nil, room.Y[:1], nil))
+			require.Equal(t, want.Y[8], room.Y[0]) //nolint:testifylint // the same bits
 		}
 		past := stored.parts[split.Test]
-		require.Equal(t, fault.Unavailable, fault.Of(past.Copy(past.NumRows, nil, make([]float32, 1<<20))))
+		require.Equal(t, fault.Unavailable, fault.Of(past.Copy(past.NumRows, nil, make([]float32, 1<<20), nil)))
 
 		w.Cache = ""
 		_, err = w.openTables(t)

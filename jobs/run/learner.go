@@ -38,6 +38,9 @@ func trainPasses(t *spec.Train, d *Dataset) (int, error) {
 			return 0, err
 		}
 	}
+	if err := checkWeight(t.Weight, d); err != nil {
+		return 0, err
+	}
 	if err := checkSlices(t.Slices, d); err != nil {
 		return 0, err
 	}
@@ -60,10 +63,10 @@ func trainPasses(t *spec.Train, d *Dataset) (int, error) {
 
 // rawInputs returns the columns that a model learns from when there is no
 // pipeline: those of the spec, or else the features of a features job, or else
-// whatever can be one: not the target, the column that splits, entity or
-// timestamp, and no point in time.
+// whatever can be one: not the target, the rows' weight, the column that splits,
+// entity or timestamp, and no point in time.
 func rawInputs(t *spec.Train, d *Dataset) ([]data.Field, error) {
-	not := append([]string{t.Target, t.Timestamp}, t.Entity...)
+	not := append([]string{t.Target, t.Weight, t.Timestamp}, t.Entity...)
 	if t.Split.By != spec.ByRandom {
 		not = append(not, t.Split.Column)
 	}
@@ -72,7 +75,7 @@ func rawInputs(t *spec.Train, d *Dataset) ([]data.Field, error) {
 	case len(t.Columns.Include) > 0:
 		candidates = t.Columns.Include
 	case len(d.Features) > 0:
-		candidates = without(d.Features, t.Target)
+		candidates = without(without(d.Features, t.Target), t.Weight)
 	default:
 		for _, f := range d.Schema.Fields {
 			if !slices.Contains(not, f.Name) && f.Type != data.Timestamp && f.Type != data.Date {
@@ -177,12 +180,16 @@ func (l *learner) signature() data.Schema {
 	return out
 }
 
-// columns adds to some columns of the input those that target and split need.
+// columns adds to some columns of the input those that target, weight and split
+// need.
 func (l *learner) columns(names []string) []string {
-	if by := l.train.Split.Column; by != "" {
-		return withNames(names, l.train.Target, by)
+	names = withNames(names, l.train.Target)
+	for _, more := range []string{l.train.Split.Column, l.train.Weight} {
+		if more != "" {
+			names = withNames(names, more)
+		}
 	}
-	return withNames(names, l.train.Target)
+	return names
 }
 
 // parts says which part every row of a batch belongs to.

@@ -9,7 +9,6 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/unpack"
 	"github.com/troupe-ml/troupe/ml/collective"
-	"github.com/troupe-ml/troupe/ml/features"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
 )
@@ -27,13 +26,17 @@ type Slice struct {
 // measures fills in how good a model is on validation and test rows.
 func (w *work) measures(comm collective.Comm, m models.Model, t *tables, p *prepared, out *trained) error {
 	out.Metrics, out.Details = map[string]metrics.Report{}, map[string]metrics.Detail{}
-	base := newBaseline(p.Target)
+	constant, err := constantOf(p.Target, t.parts[split.Train])
+	if err != nil {
+		return fmt.Errorf("baseline: %w", err)
+	}
+	base := newBaseline(p.Target, constant)
 	for _, part := range measuredParts {
 		table := t.parts[part]
 		if table.NumRows == 0 {
 			continue
 		}
-		g, err := newGrader(m.Problem(), p, part, table.NumRows)
+		g, err := newGrader(m.Problem(), constant, p, part, table)
 		if err == nil {
 			err = g.grade(w.ctx, comm, m, table)
 		}
@@ -51,14 +54,21 @@ func (w *work) measures(comm collective.Comm, m models.Model, t *tables, p *prep
 // grader measures a model on the rows of one part, of which every rank takes a
 // share.
 type grader struct {
-	problem models.Problem
-	mean    float64            // of the training rows' targets
-	all     *metrics.Evaluator // of the model
-	simple  *metrics.Evaluator // of the mean; of classes it follows from their counts
-	columns []*gradedColumn
-	// room for a block of rows
-	predicted, truth, means []float64
-	classes                 []int
+	problem  models.Problem
+	constant constant
+	unit     float64            // of the rows' weights; 0 without
+	all      *metrics.Evaluator // of the model
+	simple   *metrics.Evaluator // of the mean; of classes it follows from their counts
+	columns  []*gradedColumn
+	rows     gradedRows // room for a block of rows
+	means    []float64  // likewise
+}
+
+// gradedRows are rows and what a model predicts of them.
+type gradedRows struct {
+	predicted, truth []float64
+	weights          []float64 // nil when rows have none
+	classes          []int
 }
 
 // gradedColumn measures the rows of each value of a column by themselves.
@@ -68,9 +78,16 @@ type gradedColumn struct {
 	by    []*metrics.Evaluator // by code; nil until there is a row of it
 }
 
-func newGrader(problem models.Problem, p *prepared, part split.Part, numRows int) (*grader, error) {
-	g := &grader{problem: problem, mean: p.Target.Mean()}
+func newGrader(problem models.Problem, c constant, p *prepared, part split.Part, t models.Table) (*grader, error) {
+	g := &grader{problem: problem, constant: c}
 	var err error
+	if t.Weighted {
+		all, err := sumOfWeights(t)
+		if err != nil {
+			return nil, err
+		}
+		g.unit = metrics.WeightUnit(all)
+	}
 	if g.all, err = g.evaluator(); err != nil {
 		return nil, err
 	}
@@ -79,8 +96,8 @@ func newGrader(problem models.Problem, p *prepared, part split.Part, numRows int
 	}
 	for _, s := range p.Slices {
 		c := &gradedColumn{sliceColumn: s, codes: s.Codes[part.String()], by: make([]*metrics.Evaluator, len(s.Values)+2)}
-		if len(c.codes) != numRows {
-			return nil, fault.New(fault.Corrupt, "slices: column %q has values of %d rows of %d", s.Column, len(c.codes), numRows)
+		if len(c.codes) != t.NumRows {
+			return nil, fault.New(fault.Corrupt, "slices: column %q has values of %d rows of %d", s.Column, len(c.codes), t.NumRows)
 		}
 		g.columns = append(g.columns, c)
 	}
@@ -88,7 +105,11 @@ func newGrader(problem models.Problem, p *prepared, part split.Part, numRows int
 }
 
 func (g *grader) evaluator() (*metrics.Evaluator, error) {
-	return metrics.NewFullEvaluator(g.problem.Task, g.problem.NumClasses)
+	e, err := metrics.NewFullEvaluator(g.problem.Task, g.problem.NumClasses)
+	if err == nil && g.unit > 0 {
+		err = e.Weigh(g.unit)
+	}
+	return e, err
 }
 
 // gradeBlock is the number of rows that are dealt to the ranks at a time.
@@ -99,21 +120,21 @@ const gradeBlock = 4096
 func (g *grader) grade(ctx context.Context, comm collective.Comm, m models.Model, t models.Table) error {
 	k := g.problem.NumOutputs()
 	out := make([]float32, gradeBlock*k)
-	roomX, roomY := t.Room(gradeBlock)
+	room := t.Room(gradeBlock)
 	for block := comm.Rank(); block*gradeBlock < t.NumRows; block += comm.WorldSize() {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		from := block * gradeBlock
 		n := min(gradeBlock, t.NumRows-from)
-		x, y, err := t.Block(from, n, roomX, roomY)
+		b, err := t.Block(from, n, room)
 		if err != nil {
 			return err
 		}
-		if err := m.Predict(x, n, out[:n*k]); err != nil {
+		if err := m.Predict(b.X, n, out[:n*k]); err != nil {
 			return err
 		}
-		if err := g.observe(from, y, out[:n*k]); err != nil {
+		if err := g.observe(from, b, out[:n*k]); err != nil {
 			return err
 		}
 	}
@@ -121,38 +142,46 @@ func (g *grader) grade(ctx context.Context, comm collective.Comm, m models.Model
 }
 
 // observe adds rows of the part from one on.
-func (g *grader) observe(from int, y, out []float32) error {
-	g.predicted, g.truth, g.classes = g.predicted[:0], g.truth[:0], g.classes[:0]
+func (g *grader) observe(from int, b models.Block, out []float32) error {
+	r := &g.rows
+	r.reset()
 	for _, v := range out {
-		g.predicted = append(g.predicted, float64(v))
+		r.predicted = append(r.predicted, float64(v))
 	}
-	for _, v := range y {
-		g.truth, g.classes = append(g.truth, float64(v)), append(g.classes, int(v))
+	for _, v := range b.Y {
+		r.truth, r.classes = append(r.truth, float64(v)), append(r.classes, int(v))
 	}
-	if err := g.add(g.all, g.truth, g.classes, g.predicted); err != nil {
+	for _, v := range b.W {
+		r.weights = append(r.weights, float64(v))
+	}
+	if err := g.add(g.all, r); err != nil {
 		return err
 	}
 	if g.problem.Task == metrics.Regression {
-		for len(g.means) < len(y) {
-			g.means = append(g.means, g.mean)
+		for len(g.means) < len(b.Y) {
+			g.means = append(g.means, g.constant.mean)
 		}
-		if err := g.simple.ObserveValues(g.truth, g.means[:len(y)]); err != nil {
+		if err := g.simple.ObserveWeighedValues(r.truth, g.means[:len(b.Y)], r.weights); err != nil {
 			return err
 		}
 	}
 	for _, c := range g.columns {
-		if err := g.slice(c, c.codes[from:from+len(y)]); err != nil {
+		if err := g.slice(c, c.codes[from:from+len(b.Y)]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *grader) add(e *metrics.Evaluator, truth []float64, classes []int, predicted []float64) error {
+func (r *gradedRows) reset() {
+	r.predicted, r.truth, r.classes, r.weights = r.predicted[:0], r.truth[:0], r.classes[:0], r.weights[:0]
+}
+
+func (g *grader) add(e *metrics.Evaluator, r *gradedRows) error {
 	if g.problem.Task == metrics.Regression {
-		return e.ObserveValues(truth, predicted)
+		return e.ObserveWeighedValues(r.truth, r.predicted, r.weights)
 	}
-	return e.ObserveClasses(classes, predicted)
+	return e.ObserveWeighedClasses(r.classes, r.predicted, r.weights)
 }
 
 // slice adds the rows of a block to the evaluators of their values.
@@ -162,8 +191,7 @@ func (g *grader) slice(c *gradedColumn, codes []byte) error {
 	for i, code := range codes {
 		rows[code] = append(rows[code], i)
 	}
-	var truth, predicted []float64
-	var classes []int
+	var some gradedRows
 	for code, of := range rows {
 		if len(of) == 0 {
 			continue
@@ -174,12 +202,15 @@ func (g *grader) slice(c *gradedColumn, codes []byte) error {
 				return err
 			}
 		}
-		truth, predicted, classes = truth[:0], predicted[:0], classes[:0]
+		some.reset()
 		for _, i := range of {
-			truth, classes = append(truth, g.truth[i]), append(classes, g.classes[i])
-			predicted = append(predicted, g.predicted[i*k:(i+1)*k]...)
+			some.truth, some.classes = append(some.truth, g.rows.truth[i]), append(some.classes, g.rows.classes[i])
+			some.predicted = append(some.predicted, g.rows.predicted[i*k:(i+1)*k]...)
+			if g.unit > 0 {
+				some.weights = append(some.weights, g.rows.weights[i])
+			}
 		}
-		if err := g.add(c.by[code], truth, classes, predicted); err != nil {
+		if err := g.add(c.by[code], &some); err != nil {
 			return err
 		}
 	}
@@ -270,17 +301,4 @@ func (g *grader) report(part split.Part, p *prepared, base *baseline, out *train
 		}
 	}
 	return nil
-}
-
-// prior returns the shares of the classes among the rows learned from.
-func prior(t *features.Target) []float64 {
-	out := make([]float64, len(t.ClassCounts()))
-	all := 0.0
-	for _, n := range t.ClassCounts() {
-		all += float64(n)
-	}
-	for i, n := range t.ClassCounts() {
-		out[i] = float64(n) / all
-	}
-	return out
 }

@@ -1,7 +1,9 @@
 package run
 
 import (
+	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -65,7 +67,8 @@ type observation struct {
 	Encoder  []byte           `json:"encoder,omitempty"`
 	Target   []byte           `json:"target,omitempty"`
 	Profile  []byte           `json:"profile,omitempty"`
-	Rows     map[string]int64 `json:"rows,omitempty"` // by part; "unlabelled" has no target
+	Rows     map[string]int64 `json:"rows,omitempty"`     // by part; "unlabelled" has no target
+	Weighing map[string]int64 `json:"weighing,omitempty"` // of Rows, those that weigh more than nothing
 	Slices   []shardSlice     `json:"slices,omitempty"`
 }
 
@@ -126,6 +129,9 @@ func (w *work) observeInputs(l *learner) (jobs.Result, error) {
 		}
 		mask := l.trainingMask(b, parts)
 		o.count(b.Column(l.train.Target), parts)
+		if err := o.weigh(l, b, at, parts); err != nil {
+			return err
+		}
 		seen, err := l.seen(b, at, mask)
 		if err != nil {
 			return err
@@ -241,6 +247,18 @@ func (w *work) fitTraining(s *Survey, pass int) (jobs.Result, error) {
 	return r, err
 }
 
+// summaries reads what a shard has summed up of the model's inputs, of the target
+// and of the profile.
+func (o *observation) summaries(encoder, target, profile encoding.BinaryUnmarshaler) error {
+	if err := encoder.UnmarshalBinary(o.Encoder); err != nil {
+		return err
+	}
+	if err := target.UnmarshalBinary(o.Target); err != nil {
+		return err
+	}
+	return profile.UnmarshalBinary(o.Profile)
+}
+
 // fitInputs fits the encoders with the training rows of all shards.
 func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 	e, t, err := l.encoders()
@@ -249,24 +267,21 @@ func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 	}
 	encoder, target, profile := e.NewState(), t.NewState(), &drift.Profile{}
 	seen, sliced := 0, make([][]shardSlice, len(l.train.Slices))
-	p := prepared{Rows: map[string]int64{}}
+	p, weighing := prepared{Rows: map[string]int64{}}, map[string]int64{}
 	rows, err := w.fold(plan.Pass(plan.Observe, pass), func(b []byte) error {
 		var o observation
 		if err := json.Unmarshal(b, &o); err != nil {
 			return fault.New(fault.Corrupt, "observation: %w", err)
 		}
 		p.count(o.Rows)
+		for part, n := range o.Weighing {
+			weighing[part] += n
+		}
 		for i := range min(len(sliced), len(o.Slices)) {
 			sliced[i] = append(sliced[i], o.Slices[i])
 		}
 		oneEncoder, oneTarget, oneProfile := e.NewState(), t.NewState(), &drift.Profile{}
-		if err := oneEncoder.UnmarshalBinary(o.Encoder); err != nil {
-			return err
-		}
-		if err := oneTarget.UnmarshalBinary(o.Target); err != nil {
-			return err
-		}
-		if err := oneProfile.UnmarshalBinary(o.Profile); err != nil {
+		if err := o.summaries(oneEncoder, oneTarget, oneProfile); err != nil {
 			return err
 		}
 		if err := encoder.Merge(oneEncoder); err != nil {
@@ -284,7 +299,7 @@ func (w *work) fitInputs(l *learner, pass int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	if err := l.enough(p.Rows); err != nil {
+	if err := errors.Join(l.enough(p.Rows), l.weighing(p.Rows, weighing)); err != nil {
 		return jobs.Result{}, err
 	}
 	if p.Encoder, err = e.Fit(encoder); err != nil {

@@ -113,7 +113,7 @@ func scoredReads(d *Dataset, b *bundle.Bundle) []string {
 }
 
 func trainReads(t *spec.Train, d *Dataset) ([]string, error) {
-	out := append([]string{t.Target, t.Split.Column}, t.Slices...)
+	out := append([]string{t.Target, t.Split.Column, t.Weight}, t.Slices...)
 	p, err := compileTrain(t, d)
 	if err != nil {
 		return nil, err

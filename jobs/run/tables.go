@@ -37,7 +37,7 @@ func (w *work) tables(l *learner, p *prepared) (*tables, error) {
 	if len(p.Shards) != len(l.data.Shards) {
 		return nil, fault.New(fault.Corrupt, "task %s: rows were counted in %d shards of %d", w.task.ID, len(p.Shards), len(l.data.Shards))
 	}
-	y := newLayout(p)
+	y := newLayout(p, l.train.Weight != "")
 	large := w.Memory > 0 && y.bytes() > w.Memory/tableShare
 	err := errNoCache
 	if w.Cache != "" && y.bytes() >= leastShared {
@@ -62,8 +62,9 @@ func (w *work) tables(l *learner, p *prepared) (*tables, error) {
 	out := map[split.Part]models.Table{}
 	for i, part := range learned {
 		x, _ := r[i].x.(floats)
-		y, _ := r[i].y.(floats)
-		out[part] = models.Table{NumRows: len(y), NumFeatures: r[i].width, X: x, Y: y}
+		targets, _ := r[i].y.(floats)
+		weights, _ := r[i].w.(floats)
+		out[part] = models.Table{NumRows: len(targets), NumFeatures: r[i].width, X: x, Y: targets, W: weights, Weighted: y.weighted}
 	}
 	return &tables{out, func(bool) {}}, nil
 }
@@ -100,12 +101,13 @@ func (w *work) fill(l *learner, p *prepared, r []*room, next func(context.Contex
 
 // layout says how many rows every shard has of each part.
 type layout struct {
-	first [][]int // by part, of each shard; then the number of rows
-	width int
+	first    [][]int // by part, of each shard; then the number of rows
+	width    int     // features
+	weighted bool    // whether rows have weights
 }
 
-func newLayout(p *prepared) *layout {
-	y := &layout{width: p.Encoder.NumFeatures()}
+func newLayout(p *prepared, weighted bool) *layout {
+	y := &layout{width: p.Encoder.NumFeatures(), weighted: weighted}
 	for _, part := range learned {
 		first := make([]int, len(p.Shards)+1)
 		for i, rows := range p.Shards {
@@ -124,7 +126,15 @@ func (y *layout) bytes() int64 {
 	for i := range y.first {
 		rows += int64(y.rows(i))
 	}
-	return 4 * rows * int64(y.width+1)
+	return 4 * rows * int64(y.numbers())
+}
+
+// numbers returns how many numbers a row has: features, target and weight.
+func (y *layout) numbers() int {
+	if y.weighted {
+		return y.width + 2
+	}
+	return y.width + 1
 }
 
 // place is where numbers are put, from the at-th on.
@@ -145,8 +155,9 @@ type room struct {
 	first []int // of each shard
 	rows  []int // that each shard has written
 	width int
-	put   func(from int, x, y []float32) error // writes rows of the part from one on
-	x, y  place                                // where they are, if each has a place of its own
+	put   func(from int, x, y, w []float32) error // writes rows of the part from one on; w is empty without weights
+	x, y  place                                   // where they are, if each has a place of its own
+	w     place                                   // likewise; nil without weights
 }
 
 // newRooms makes a room for each part, from places for so many numbers that
@@ -161,27 +172,35 @@ func newRooms(y *layout, open func(before, numbers int) place) []*room {
 	}
 	for i, first := range y.first {
 		x, targets := add(y.rows(i)*y.width), add(y.rows(i))
-		r := newRoom(first, y.width, func(from int, px, py []float32) error {
-			return errors.Join(x.put(from*y.width, px), targets.put(from, py))
+		var weights place
+		if y.weighted {
+			weights = add(y.rows(i))
+		}
+		r := newRoom(first, y.width, func(from int, px, py, pw []float32) error {
+			err := errors.Join(x.put(from*y.width, px), targets.put(from, py))
+			if err == nil && weights != nil {
+				err = weights.put(from, pw)
+			}
+			return err
 		})
-		r.x, r.y = x, targets
+		r.x, r.y, r.w = x, targets, weights
 		rooms = append(rooms, r)
 	}
 	return rooms
 }
 
-func newRoom(first []int, width int, put func(from int, x, y []float32) error) *room {
+func newRoom(first []int, width int, put func(from int, x, y, w []float32) error) *room {
 	return &room{first: first, rows: make([]int, len(first)-1), width: width, put: put}
 }
 
 // add writes a shard's next rows.
-func (r *room) add(shard int, x, y []float32) error {
+func (r *room) add(shard int, x, y, w []float32) error {
 	from := r.first[shard] + r.rows[shard]
 	if from+len(y) > r.first[shard+1] {
 		return recount(shard)
 	}
 	r.rows[shard] += len(y)
-	return r.put(from, x, y)
+	return r.put(from, x, y, w)
 }
 
 func recount(shard int) error {
@@ -192,9 +211,11 @@ func recount(shard int) error {
 type filler struct {
 	*learner
 	prepared *prepared
-	rooms    []*room   // of each part
-	x, y     []float32 // of a batch
-	px, py   []float32 // of those of its rows that go to one part
+	rooms    []*room // of each part
+	// of a batch, and of those of its rows that go to one part; w and pw are empty
+	// without weights
+	x, y, w    []float32
+	px, py, pw []float32
 }
 
 // shard writes one shard's rows; those without a target are left out.
@@ -217,8 +238,14 @@ func (f *filler) shard(ctx context.Context, shard int) error {
 		if err := f.prepared.Encoder.Encode(seen, f.x); err != nil {
 			return err
 		}
+		if f.train.Weight != "" {
+			f.w = resize(f.w, b.NumRows)
+			if err := f.weights(b, at, f.w); err != nil {
+				return err
+			}
+		}
 		if whole(parts, labelled) {
-			return f.rooms[parts[0]].add(shard, f.x, f.y)
+			return f.rooms[parts[0]].add(shard, f.x, f.y, f.w)
 		}
 		return f.scatter(shard, parts, labelled)
 	})
@@ -247,13 +274,16 @@ func whole(parts []split.Part, labelled data.Bitmap) bool {
 func (f *filler) scatter(shard int, parts []split.Part, labelled data.Bitmap) error {
 	width := f.prepared.Encoder.NumFeatures()
 	for part, r := range f.rooms {
-		f.px, f.py = f.px[:0], f.py[:0]
+		f.px, f.py, f.pw = f.px[:0], f.py[:0], f.pw[:0]
 		for i, p := range parts {
 			if int(p) == part && labelled.Get(i) {
 				f.px, f.py = append(f.px, f.x[i*width:(i+1)*width]...), append(f.py, f.y[i])
+				if len(f.w) > 0 {
+					f.pw = append(f.pw, f.w[i])
+				}
 			}
 		}
-		if err := r.add(shard, f.px, f.py); err != nil {
+		if err := r.add(shard, f.px, f.py, f.pw); err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,7 @@ type Train struct {
 	Columns        Columns        `json:"columns" doc:"which columns the model learns from; by default all features, or all columns of raw data but target, split column, entity, timestamps and dates"`
 	Target         string         `json:"target" spec:"required" doc:"the column to predict"`
 	Task           Task           `json:"task" spec:"required,enum=binary|multiclass|regression" doc:"what is predicted: binary, multiclass or regression"`
+	Weight         string         `json:"weight,omitempty" doc:"a column of numbers, at least 0, that says how much each row counts, in training and in every metric; no feature"`
 	Split          Split          `json:"split" doc:"which rows train, which validate and which test"`
 	Slices         []string       `json:"slices,omitempty" spec:"least=1,most=4" doc:"columns of the input; the model is measured for each of their values, too"`
 	Model          Model          `json:"model" spec:"required" doc:"the model and its hyper-parameters"`

@@ -39,7 +39,7 @@ var (
 			"experiment": {"e"}, "input": {"x/y"}, "features": {"f.yaml", "[{name: a, op: bin, of: b, edges: [1, 2]}]"}, "target": {"z"},
 			"split":        {"{by: time, column: ts}", "{by: hash, column: u, test: 0.5}", "{by: column, column: part}", "{validation: 0.3, seed: 9}"},
 			"model.hidden": {"[]", "[1]", "[64, 32, 16]"}, "model.activation": {"tanh"}, "model.dropout": {"0.5"}, "optimizer.learning_rate": {"1e-5", "0.25"},
-			"scheduler": {"{type: reduce_on_plateau, patience: 0}", "{type: cosine, warmup_iterations: 5, min_learning_rate: 1e-5}", "{type: step, every: 2, interval: iteration}"}, "epochs": {"1"}, "class_weights": {"balanced", "{'0': 1, '1': 2.5}"}, "label_smoothing": {"0.1"}, "batch_size": {"7"}, "early_stopping": {"{metric: auc}", "{patience: 9, min_delta: 0.5}"}, "seed": {"1"},
+			"scheduler": {"{type: reduce_on_plateau, patience: 0}", "{type: cosine, warmup_iterations: 5, min_learning_rate: 1e-5}", "{type: step, every: 2, interval: iteration}"}, "epochs": {"1"}, "class_weights": {"balanced", "{'0': 1, '1': 2.5}"}, "label_smoothing": {"0.1"}, "weight": {"w"}, "batch_size": {"7"}, "early_stopping": {"{metric: auc}", "{patience: 9, min_delta: 0.5}"}, "seed": {"1"},
 		},
 		spec.KindPredict: {"model": {"models:/m@production", "runs:/a/model"}, "keep": {"[a]", "[a, b]"}, "output": {"q"}},
 		spec.KindDrift: {

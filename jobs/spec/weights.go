@@ -53,8 +53,22 @@ func (c *ClassWeights) decode(d *decoder, n *node, path string) {
 	}
 }
 
-// checkWeights reports weights of classes where there are none.
+// checkWeights reports weights of classes where there are none, and a column of
+// rows' weights that plays another part.
 func (d *decoder) checkWeights(t *Train, n *node) {
+	if t.Weight != "" {
+		switch t.Weight {
+		case t.Target:
+			d.fault(n.atField("weight"), "weight", fmt.Sprintf("%q is the target", t.Weight), "name another column")
+		case t.Split.Column:
+			d.fault(n.atField("weight"), "weight", fmt.Sprintf("%q is the column that rows are split by", t.Weight), "name another column")
+		case t.Timestamp:
+			d.fault(n.atField("weight"), "weight", fmt.Sprintf("%q is the timestamp", t.Weight), "name another column")
+		}
+		if contains(t.Columns.Include, t.Weight) {
+			d.fault(n.atField("columns", "include"), "columns.include", fmt.Sprintf("%q is the rows' weight", t.Weight), "remove it")
+		}
+	}
 	if t.Task != Regression {
 		return
 	}

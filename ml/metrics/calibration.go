@@ -50,11 +50,7 @@ func (c *Calibration) Add(probability float64, hit bool) { c.add(probability, hi
 func (c *Calibration) add(probability float64, hit bool, numRows int64) {
 	b := &c.bins[binOf(probability)]
 	b.numRows += numRows
-	if numRows == 1 {
-		b.sum.Add(probability)
-	} else {
-		b.sum.AddProduct(probability, float64(numRows))
-	}
+	addTimes(&b.sum, probability, numRows)
 	if hit {
 		b.hits += numRows
 	}

@@ -33,7 +33,7 @@ type ClassDetail struct {
 func (e *Evaluator) Detail(names []string) Detail {
 	d := Detail{Rows: e.NumRows(), Undefined: map[string]string{}}
 	for _, name := range e.names() {
-		if _, err := e.value(name); err != nil {
+		if _, err := e.measured(name); err != nil {
 			d.Undefined[name] = err.Error()
 		}
 	}
@@ -41,6 +41,11 @@ func (e *Evaluator) Detail(names []string) Detail {
 		return d
 	}
 	d.Calibration = e.full.calibration.Bins()
+	if e.weights != nil {
+		for m, n := range e.weights.bins {
+			d.Calibration[m].Rows = n
+		}
+	}
 	if e.classes.numClasses > MaxDetailed || len(names) != e.classes.numClasses {
 		d.Undefined["confusion"] = fmt.Sprintf("left out: %d classes, and at most %d are shown", e.classes.numClasses, MaxDetailed)
 		return d
@@ -51,15 +56,16 @@ func (e *Evaluator) Detail(names []string) Detail {
 		}
 		return &v
 	}
+	counted, rows := e.counted(), e.counted().tallies()
 	for k, t := range e.classes.tallies() {
-		c := ClassDetail{Class: names[k], Rows: t.truly, Predicted: t.called}
+		c := ClassDetail{Class: names[k], Rows: rows[k].truly, Predicted: rows[k].called}
 		c.Precision, c.Recall, c.F1 = defined(t.precision()), defined(t.recall()), defined(t.f1())
 		if e.full.byClass != nil {
 			v, err := e.full.byClass[k].Value()
 			c.AUC = defined(v, err == nil)
 		}
 		d.Classes = append(d.Classes, c)
-		d.Confusion = append(d.Confusion, e.classes.counts[k*len(names):(k+1)*len(names)])
+		d.Confusion = append(d.Confusion, counted.counts[k*len(names):(k+1)*len(names)])
 	}
 	return d
 }

@@ -15,7 +15,8 @@ type Evaluator struct {
 	logLoss Mean
 	auc     AUC
 	errors  Errors
-	full    *full // nil: only what every epoch is measured by
+	full    *full      // nil: only what every epoch is measured by
+	weights *weighting // nil: rows have none
 }
 
 // NewEvaluator returns an evaluator that has seen no rows. numClasses is 2 for
@@ -43,6 +44,12 @@ func NewEvaluator(task Task, numClasses int) (*Evaluator, error) {
 // nothing is added: shapes that do not fit, a label out of range (-1 for a
 // missing label among them), a probability that is NaN or outside 0..1.
 func (e *Evaluator) ObserveClasses(truth []int, probabilities []float64) error {
+	return e.ObserveWeighedClasses(truth, probabilities, nil)
+}
+
+// ObserveWeighedClasses is ObserveClasses of rows with a weight each, finite and
+// at least 0, if the evaluator is one of such rows; else weights is nil.
+func (e *Evaluator) ObserveWeighedClasses(truth []int, probabilities, weights []float64) error {
 	const op = "metrics"
 	if e.classes == nil {
 		return fault.New(fault.Invalid, "%s: classes observed for a regression", op)
@@ -50,6 +57,9 @@ func (e *Evaluator) ObserveClasses(truth []int, probabilities []float64) error {
 	k := e.classes.numClasses
 	if len(probabilities) != k*len(truth) {
 		return fault.New(fault.Invalid, "%s: %d probabilities for %d rows of %d classes", op, len(probabilities), len(truth), k)
+	}
+	if err := e.checkWeights(weights, len(truth)); err != nil {
+		return err
 	}
 	for i, label := range truth {
 		if err := e.classes.check(i, label); err != nil {
@@ -61,15 +71,19 @@ func (e *Evaluator) ObserveClasses(truth []int, probabilities []float64) error {
 	}
 	for i, label := range truth {
 		p := probabilities[i*k : (i+1)*k]
-		e.addClass(label, p, 1)
+		if n := e.times(weights, i); n > 0 {
+			e.addClass(label, p, n)
+		}
+		e.countClass(label, p)
 	}
 	return nil
 }
 
 // ObserveClassTimes adds a number of equal rows: all of one class, predicted
 // with the same probabilities, of shape (classes,). The state is that of so many
-// calls of ObserveClasses. The error is as of those, and Invalid for a number
-// that is not in 0..2^53.
+// calls of ObserveClasses; of rows with weights, numRows is what they weigh, in
+// units. The error is as of those, and Invalid for a number that is not in
+// 0..2^53.
 func (e *Evaluator) ObserveClassTimes(label int, probabilities []float64, numRows int64) error {
 	if numRows < 0 || numRows > 1<<53 {
 		return fault.New(fault.Invalid, "metrics: %d rows of one class, expected 0 to 2^53", numRows)
@@ -88,6 +102,10 @@ func (e *Evaluator) ObserveClassTimes(label int, probabilities []float64, numRow
 	}
 	if numRows > 0 {
 		e.addClass(label, probabilities, numRows)
+		if e.weights != nil {
+			e.weights.numRows++ // how many rows they are is not known
+			e.weights.classes.add(label, Argmax(probabilities), 1)
+		}
 	}
 	return nil
 }
@@ -107,14 +125,33 @@ func (e *Evaluator) addClass(label int, p []float64, numRows int64) {
 // ObserveValues adds rows of a regression: true and predicted values. On an
 // error, of kind Invalid as of Errors.Observe, nothing is added.
 func (e *Evaluator) ObserveValues(truth, predicted []float64) error {
+	return e.ObserveWeighedValues(truth, predicted, nil)
+}
+
+// ObserveWeighedValues is ObserveValues of rows with a weight each, finite and at
+// least 0, if the evaluator is one of such rows; else weights is nil.
+func (e *Evaluator) ObserveWeighedValues(truth, predicted, weights []float64) error {
 	if e.task != Regression {
 		return fault.New(fault.Invalid, "metrics: values observed for a %s task", e.task)
 	}
-	if err := e.errors.Observe(truth, predicted); err != nil || e.full == nil {
+	if err := checkValues(truth, predicted); err != nil {
+		return err
+	}
+	if err := e.checkWeights(weights, len(truth)); err != nil {
 		return err
 	}
 	for i, y := range truth {
-		e.full.observeValue(y, predicted[i])
+		n := e.times(weights, i)
+		if e.weights != nil {
+			e.weights.numRows++
+		}
+		if n == 0 {
+			continue
+		}
+		e.errors.add(y, predicted[i], n)
+		if e.full != nil {
+			e.full.addValue(y, predicted[i], n)
+		}
 	}
 	return nil
 }
@@ -128,8 +165,16 @@ func (e *Evaluator) Merge(o *Evaluator) error {
 	if (e.full == nil) != (o.full == nil) {
 		return fault.New(fault.Invalid, "metrics: merge of a full evaluator and one that is not")
 	}
+	if (e.weights == nil) != (o.weights == nil) || e.weights != nil && e.weights.unit != o.weights.unit {
+		return fault.New(fault.Invalid, "metrics: merge of rows that are weighed and rows that are not, or in another unit")
+	}
 	if e.classes != nil {
 		if err := e.classes.Merge(o.classes); err != nil {
+			return err
+		}
+	}
+	if e.weights != nil {
+		if err := e.weights.merge(o.weights); err != nil {
 			return err
 		}
 	}
@@ -143,12 +188,21 @@ func (e *Evaluator) Merge(o *Evaluator) error {
 }
 
 // NumRows returns the number of rows seen.
-func (e *Evaluator) NumRows() int64 { return max(e.logLoss.numRows, e.errors.numRows) }
+func (e *Evaluator) NumRows() int64 {
+	if e.weights != nil {
+		return e.weights.numRows
+	}
+	return e.units()
+}
+
+// units returns how many units all rows weigh, which without weights are the rows.
+func (e *Evaluator) units() int64 { return max(e.logLoss.numRows, e.errors.numRows) }
 
 // Task returns the task.
 func (e *Evaluator) Task() Task { return e.task }
 
-// Confusion returns the counts by true and predicted class; nil for regression.
+// Confusion returns the counts by true and predicted class, in units of weights
+// if the rows have some; nil for regression.
 func (e *Evaluator) Confusion() *Confusion { return e.classes }
 
 // Report returns the metrics of the task. A metric that these rows do not
@@ -160,7 +214,7 @@ func (e *Evaluator) Report() (Report, error) {
 	}
 	var report Report
 	for _, name := range e.names() {
-		v, err := e.value(name)
+		v, err := e.measured(name)
 		entry := Value{Name: name, Value: v}
 		if err != nil {
 			entry.Undefined = err.Error()
@@ -218,18 +272,29 @@ func (e *Evaluator) value(name string) (float64, error) {
 // evaluatorVersion is the first byte of an encoded evaluator.
 const evaluatorVersion = 3
 
+// What an encoded evaluator has beyond the core, as bits.
+const (
+	hasFull    = 1
+	hasWeights = 2
+)
+
 // MarshalBinary writes the state: the same bytes for the same multiset of rows,
 // whatever their order and however they were split and merged.
 func (e *Evaluator) MarshalBinary() ([]byte, error) {
 	b := []byte{evaluatorVersion, byte(len(e.task))}
 	b = append(b, e.task...)
-	if e.full == nil {
-		b = append(b, 0)
-	} else {
-		b = append(b, 1)
+	has := byte(0)
+	if e.full != nil {
+		has |= hasFull
 	}
-	if b = e.appendCore(b); e.full != nil {
+	if e.weights != nil {
+		has |= hasWeights
+	}
+	if b = e.appendCore(append(b, has)); e.full != nil {
 		b = e.full.append(b, e.task)
+	}
+	if e.weights != nil {
+		b = e.weights.append(b)
 	}
 	return b, nil
 }
@@ -254,9 +319,9 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 	r := newReader(b)
 	r.Version(evaluatorVersion)
 	got := Evaluator{task: Task(r.Bytes(int(r.Byte())))}
-	isFull, classes := r.Byte(), 0
-	if isFull > 1 {
-		r.Fail("%d where 0 or 1 says whether it is full", isFull)
+	has, classes := r.Byte(), 0
+	if has > hasFull|hasWeights {
+		r.Fail("%d where bits say whether it is full, and of weights", has)
 	}
 	if got.task == Regression {
 		got.errors = r.errors()
@@ -272,8 +337,11 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 			got.auc = r.auc(0)
 		}
 	}
-	if isFull == 1 && r.Err() == nil {
+	if has&hasFull != 0 && r.Err() == nil {
 		got.full = r.full(got.task, classes)
+	}
+	if has&hasWeights != 0 && r.Err() == nil {
+		got.weights = r.weighting(classes)
 	}
 	if err := r.End(); err != nil {
 		return err
@@ -287,7 +355,7 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 
 // agrees reports whether all parts have seen the same number of rows.
 func (e *Evaluator) agrees() bool {
-	if e.full != nil && !e.full.agrees(e.task, e.NumRows()) {
+	if e.full != nil && !e.full.agrees(e.task, e.units()) {
 		return false
 	}
 	if e.classes == nil {

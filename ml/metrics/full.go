@@ -58,8 +58,8 @@ func (f *full) addClass(task Task, label int, p []float64, numRows int64) {
 	f.calibration.add(p[top], top == label, numRows)
 }
 
-func (f *full) observeValue(truth, predicted float64) {
-	f.absolute.add(math.Abs(predicted-truth), true, 1)
+func (f *full) addValue(truth, predicted float64, numRows int64) {
+	f.absolute.add(math.Abs(predicted-truth), true, uint64(numRows))
 }
 
 func (f *full) merge(o *full) {

@@ -16,6 +16,7 @@ import (
 type golden struct {
 	Task        metrics.Task
 	Y, P        []float64
+	W           []float64 // of rows with weights
 	Classes     int
 	Want        map[string]float64
 	Confusion   [][]int64
@@ -32,7 +33,7 @@ func readGolden(t *testing.T) (cases []golden) {
 
 func (g golden) observe(t require.TestingT, e *metrics.Evaluator, from, to int) {
 	if g.Task == metrics.Regression {
-		require.NoError(t, e.ObserveValues(g.Y[from:to], g.P[from:to]))
+		require.NoError(t, e.ObserveWeighedValues(g.Y[from:to], g.P[from:to], g.weights(from, to)))
 		return
 	}
 	var labels []int
@@ -40,14 +41,35 @@ func (g golden) observe(t require.TestingT, e *metrics.Evaluator, from, to int) 
 		labels = append(labels, int(y))
 	}
 	k := max(g.Classes, 2)
-	require.NoError(t, e.ObserveClasses(labels, g.P[from*k:to*k]))
+	require.NoError(t, e.ObserveWeighedClasses(labels, g.P[from*k:to*k], g.weights(from, to)))
+}
+
+// weights returns those of some rows, nil without any.
+func (g golden) weights(from, to int) []float64 {
+	if g.W == nil {
+		return nil
+	}
+	return g.W[from:to]
+}
+
+// evaluator returns one for rows like these.
+func (g golden) evaluator(t require.TestingT) *metrics.Evaluator {
+	e, err := metrics.NewFullEvaluator(g.Task, max(g.Classes, 2))
+	require.NoError(t, err)
+	if g.W != nil {
+		all := 0.0
+		for _, w := range g.W {
+			all += w
+		}
+		require.NoError(t, e.Weigh(metrics.WeightUnit(all)))
+	}
+	return e
 }
 
 func TestAllMetricsAreThoseOfScikitLearn(t *testing.T) {
 	t.Parallel()
 	for _, g := range readGolden(t) {
-		e, err := metrics.NewFullEvaluator(g.Task, max(g.Classes, 2))
-		require.NoError(t, err)
+		e := g.evaluator(t)
 		g.observe(t, e, 0, len(g.Y))
 		report, err := e.Report()
 		require.NoError(t, err)
@@ -82,11 +104,7 @@ func TestFullEvaluatorsOfPartsMergeToTheBytesOfTheWhole(t *testing.T) {
 	cases := readGolden(t)
 	rapid.Check(t, func(t *rapid.T) {
 		g := rapid.SampledFrom(cases).Draw(t, "rows")
-		newOne := func() *metrics.Evaluator {
-			e, err := metrics.NewFullEvaluator(g.Task, max(g.Classes, 2))
-			require.NoError(t, err)
-			return e
-		}
+		newOne := func() *metrics.Evaluator { return g.evaluator(t) }
 		whole, merged := newOne(), newOne()
 		g.observe(t, whole, 0, len(g.Y))
 		var parts []*metrics.Evaluator
@@ -114,8 +132,7 @@ func TestFullEvaluatorsOfPartsMergeToTheBytesOfTheWhole(t *testing.T) {
 func TestDamagedBytesOfFullEvaluatorsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, g := range readGolden(t) {
-		e, err := metrics.NewFullEvaluator(g.Task, max(g.Classes, 2))
-		require.NoError(t, err)
+		e := g.evaluator(t)
 		g.observe(t, e, 0, 5)
 		whole := encode(t, e)
 		for n := range whole {

@@ -31,11 +31,7 @@ func (m *Mean) Add(v float64) bool {
 
 // addTimes adds so many rows of one finite number.
 func (m *Mean) addTimes(v float64, numRows int64) {
-	if numRows == 1 {
-		m.sum.Add(v)
-	} else {
-		m.sum.AddProduct(v, float64(numRows))
-	}
+	addTimes(&m.sum, v, numRows)
 	m.numRows += numRows
 }
 
@@ -90,6 +86,17 @@ type Errors struct {
 // (Invalid: lengths that differ, NaN, infinities, a square beyond the range of
 // float64) nothing is added.
 func (e *Errors) Observe(truth, predicted []float64) error {
+	if err := checkValues(truth, predicted); err != nil {
+		return err
+	}
+	for i, y := range truth {
+		e.add(y, predicted[i], 1)
+	}
+	return nil
+}
+
+// checkValues checks that values and predictions fit and are finite.
+func checkValues(truth, predicted []float64) error {
 	const op = "errors"
 	if len(truth) != len(predicted) {
 		return fault.New(fault.Invalid, "%s: %d true values for %d predictions", op, len(truth), len(predicted))
@@ -100,21 +107,44 @@ func (e *Errors) Observe(truth, predicted []float64) error {
 	if err := finite(op, "prediction", predicted); err != nil {
 		return err
 	}
-	const limit = 1e150 // its square, and the rounded square of a difference, are finite
+	const limit = 1e140 // its square, and that of a difference, times 2^52, are finite
 	for i := range truth {
 		if math.Abs(truth[i]) > limit || math.Abs(predicted[i]) > limit {
 			return fault.New(fault.Invalid, "%s: row %d: %v predicted as %v is beyond +-%v", op, i, truth[i], predicted[i], limit)
 		}
 	}
-	for i, y := range truth {
-		d := predicted[i] - y
-		e.numRows++
-		e.absolute.Add(math.Abs(d))
-		e.squared.AddProduct(d, d)
-		e.truth.Add(y)
-		e.truth2.AddProduct(y, y)
-	}
 	return nil
+}
+
+// add adds so many equal rows of finite numbers.
+func (e *Errors) add(truth, predicted float64, numRows int64) {
+	d := predicted - truth
+	e.numRows += numRows
+	addTimes(&e.absolute, math.Abs(d), numRows)
+	addSquares(&e.squared, d, numRows)
+	addTimes(&e.truth, truth, numRows)
+	addSquares(&e.truth2, truth, numRows)
+}
+
+// addTimes adds a number so many times.
+func addTimes(s *sketch.Sum, v float64, times int64) {
+	if times == 1 {
+		s.Add(v)
+	} else {
+		s.AddProduct(v, float64(times))
+	}
+}
+
+// addSquares adds the square of a number so many times, exactly: it is the sum of
+// two numbers.
+func addSquares(s *sketch.Sum, v float64, times int64) {
+	if times == 1 {
+		s.AddProduct(v, v)
+		return
+	}
+	high := v * v
+	s.AddProduct(high, float64(times))
+	s.AddProduct(math.FMA(v, v, -high), float64(times))
 }
 
 // Merge adds the rows that o has seen.

@@ -22,51 +22,77 @@ type Table struct {
 	NumFeatures int
 	X           []float32 // (rows, features), row-major, finite
 	Y           []float32 // (rows,): the class's number, or the value of a regression
-	// Stored has the rows of a table that is too large for memory; X and Y are nil
-	// then.
+	// Weighted is whether rows have a weight; else each weighs 1.
+	Weighted bool
+	W        []float32 // (rows,): what each row weighs, finite and at least 0; nil unless Weighted
+	// Stored has the rows of a table that is too large for memory; X, Y and W are
+	// nil then.
 	Stored Rows
 }
 
 // Rows are rows that are read when they are needed. They are safe for concurrent
 // use.
 type Rows interface {
-	// Read fills x, of shape (n, features), and y, of shape (n,), with the rows
-	// from first on. An empty x or y is not read.
-	Read(first int, x, y []float32) error
+	// Read fills x, of shape (n, features), y and w, of shape (n,), with the rows
+	// from first on. What is empty is not read, and w is of a table without
+	// weights.
+	Read(first int, x, y, w []float32) error
+}
+
+// Block is rows of a table that lie together.
+type Block struct {
+	X []float32 // (n, features)
+	Y []float32 // (n,)
+	W []float32 // (n,); nil when rows have no weight
 }
 
 // Row returns the features of row i of a table in memory.
 func (t Table) Row(i int) []float32 { return t.X[i*t.NumFeatures : (i+1)*t.NumFeatures] }
 
-// Copy fills x and y, of shapes (n, features) and (n,), with the rows from first
-// on.
-func (t Table) Copy(first int, x, y []float32) error {
+// Copy fills x, y and w, of shapes (n, features), (n,) and (n,), with the rows
+// from first on. What is empty is not filled.
+func (t Table) Copy(first int, x, y, w []float32) error {
 	if t.Stored != nil {
-		return t.Stored.Read(first, x, y)
+		return t.Stored.Read(first, x, y, w)
 	}
 	copy(x, t.X[first*t.NumFeatures:])
 	copy(y, t.Y[first:])
+	if t.Weighted {
+		copy(w, t.W[first:])
+	}
 	return nil
 }
 
 // Block returns the n rows from first on: those in memory, or else in the room
 // that it is given for as many.
-func (t Table) Block(first, n int, x, y []float32) ([]float32, []float32, error) {
+func (t Table) Block(first, n int, room Block) (Block, error) {
+	end := first + n
 	if t.Stored != nil {
-		x, y = x[:n*t.NumFeatures], y[:n]
-		return x, y, t.Stored.Read(first, x, y)
+		room.X, room.Y = room.X[:n*t.NumFeatures], room.Y[:n]
+		if t.Weighted {
+			room.W = room.W[:n]
+		}
+		return room, t.Stored.Read(first, room.X, room.Y, room.W)
 	}
-	return t.X[first*t.NumFeatures : (first+n)*t.NumFeatures], t.Y[first : first+n], nil
+	b := Block{X: t.X[first*t.NumFeatures : end*t.NumFeatures], Y: t.Y[first:end]}
+	if t.Weighted {
+		b.W = t.W[first:end]
+	}
+	return b, nil
 }
 
 // Room makes room for blocks of up to n rows; none for a table in memory, which
 // needs none.
-func (t Table) Room(n int) (x, y []float32) {
+func (t Table) Room(n int) (room Block) {
 	if t.Stored == nil {
-		return nil, nil
+		return room
 	}
 	n = min(n, t.NumRows)
-	return make([]float32, n*t.NumFeatures), make([]float32, n)
+	room.X, room.Y = make([]float32, n*t.NumFeatures), make([]float32, n)
+	if t.Weighted {
+		room.W = make([]float32, n)
+	}
+	return room
 }
 
 // Problem is what is to be learned.

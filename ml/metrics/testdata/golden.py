@@ -80,6 +80,50 @@ def regression(n):
     }
 
 
+def weighed(c):
+    """The same rows with weights, some 0 and one large: every metric with sample_weight. Confusion counts rows still."""
+    y, n = np.array(c["y"]), len(c["y"])
+    w = rng.exponential(2, n).astype(np.float32).astype(float)
+    w[::7], w[5] = 0, 60
+    k = c.get("classes", 2)
+    p = np.array(c["p"])
+    if c["task"] == "regression":
+        want = {"rmse": float(np.sqrt(m.mean_squared_error(y, p, sample_weight=w))), "mae": m.mean_absolute_error(y, p, sample_weight=w),
+                "median_absolute_error": m.median_absolute_error(y, p, sample_weight=w), "r2": m.r2_score(y, p, sample_weight=w)}
+        return {**c, "want": want, "w": w.tolist()}
+    p = p.reshape(n, k)
+    call = p.argmax(1)
+    confidence, hit = (p[:, 1], y == 1) if c["task"] == "binary" else (p.max(1), call == y)
+    bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], confidence)
+    of = [bins == b for b in range(10) if (bins == b).any()]
+    off = sum(abs((w * hit)[b].sum() - (w * confidence)[b].sum()) for b in of) / w.sum()
+    c = {**c, "w": w.tolist()}
+    if c["task"] == "binary":
+        c["share"] = [(w * hit)[b].sum() / w[b].sum() for b in of]
+        c["mean"] = [(w * confidence)[b].sum() / w[b].sum() for b in of]
+        s = {"sample_weight": w}
+        c["want"] = {
+            "auc": m.roc_auc_score(y, p[:, 1], **s), "average_precision": m.average_precision_score(y, p[:, 1], **s),
+            "log_loss": m.log_loss(y, p, eps=1e-15, **s), "brier": m.brier_score_loss(y, p[:, 1], **s), "calibration_error": off,
+            "accuracy": m.accuracy_score(y, call, **s), "precision": m.precision_score(y, call, **s),
+            "recall": m.recall_score(y, call, **s), "f1": m.f1_score(y, call, **s),
+        }
+        return c
+    args = {"average": "macro", "zero_division": 0, "sample_weight": w}
+    by = {"average": "weighted", "zero_division": 0, "sample_weight": w}
+    c["want"] = {
+        "accuracy": m.accuracy_score(y, call, sample_weight=w), "log_loss": m.log_loss(y, p, eps=1e-15, sample_weight=w),
+        "brier": float(np.average(((p - np.eye(k)[y]) ** 2).sum(1), weights=w)), "calibration_error": off,
+        "auc_ovr": m.roc_auc_score(y, p, multi_class="ovr", average="macro", sample_weight=w),
+        "auc_ovr_weighted": m.roc_auc_score(y, p, multi_class="ovr", average="weighted", sample_weight=w),
+        "macro_precision": m.precision_score(y, call, **args), "macro_recall": m.recall_score(y, call, **args),
+        "macro_f1": m.f1_score(y, call, **args), "weighted_precision": m.precision_score(y, call, **by),
+        "weighted_recall": m.recall_score(y, call, **by), "weighted_f1": m.f1_score(y, call, **by),
+    }
+    return c
+
+
 cases = [binary(200, False), binary(150, True), multiclass(160, 3), multiclass(120, 5), regression(101), regression(100)]
+cases += [weighed(c) for c in cases]
 path = pathlib.Path(__file__).with_name("golden.json")
 path.write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

@@ -15,31 +15,50 @@ import (
 // standard is how a regression's target is scaled: (y - mean) / std.
 type standard struct{ mean, std float64 }
 
-// standardise returns the mean and the standard deviation of a table's targets, 1
-// for a constant, from exact sums.
+// standardise returns the mean and the standard deviation of a table's targets,
+// each as much as its row weighs, 1 for a constant, from exact sums.
 func standardise(t models.Table) (standard, error) {
-	var sum, squares sketch.Sum
-	err := eachTarget(t, func(v float64) { sum.Add(v) })
+	var sum, squares, weights sketch.Sum
+	err := eachTarget(t, func(v, w float64) {
+		sum.AddProduct(v, w)
+		weights.Add(w)
+	})
 	if err != nil {
 		return standard{}, err
 	}
-	s := standard{mean: sum.Value() / float64(t.NumRows), std: 1}
-	err = eachTarget(t, func(v float64) { squares.AddProduct(v-s.mean, v-s.mean) })
-	if std := math.Sqrt(squares.Value() / float64(t.NumRows)); std > 0 {
+	all := weights.Value()
+	s := standard{mean: sum.Value() / all, std: 1}
+	err = eachTarget(t, func(v, w float64) {
+		if d := v - s.mean; w == 1 {
+			squares.AddProduct(d, d)
+		} else {
+			squares.AddProduct(float64(d*d), w)
+		}
+	})
+	if std := math.Sqrt(squares.Value() / all); std > 0 {
 		s.std = std
 	}
 	return s, err
 }
 
-func eachTarget(t models.Table, fn func(float64)) error {
-	var room [blockRows]float32
+// eachTarget calls fn with the target of every row and what the row weighs.
+func eachTarget(t models.Table, fn func(v, w float64)) error {
+	var targets, weights [blockRows]float32
 	for first := 0; first < t.NumRows; first += blockRows {
-		y := room[:min(blockRows, t.NumRows-first)]
-		if err := t.Copy(first, nil, y); err != nil {
+		n := min(blockRows, t.NumRows-first)
+		y, w := targets[:n], weights[:0]
+		if t.Weighted {
+			w = weights[:n]
+		}
+		if err := t.Copy(first, nil, y, w); err != nil {
 			return err
 		}
-		for _, v := range y {
-			fn(float64(v))
+		for i, v := range y {
+			if t.Weighted {
+				fn(float64(v), float64(w[i]))
+			} else {
+				fn(float64(v), 1)
+			}
 		}
 	}
 	return nil
@@ -93,7 +112,11 @@ func (f *fit) evaluate(ctx context.Context) (*metrics.Evaluator, error) {
 }
 
 func (f *fit) newEvaluator() (*metrics.Evaluator, error) {
-	return metrics.NewEvaluator(f.network.problem.Task, f.network.problem.NumClasses)
+	e, err := metrics.NewEvaluator(f.network.problem.Task, f.network.problem.NumClasses)
+	if err == nil && f.validation.Weighted {
+		err = e.Weigh(f.unit)
+	}
+	return e, err
 }
 
 // blocks measures blocks of rows until none of this rank's is left.
@@ -102,7 +125,7 @@ func (x *examiner) blocks(e *executor) error {
 	outputs := f.network.problem.NumOutputs()
 	out := make([]float32, f.network.rows*outputs)
 	observe := newObserver(f.network.problem, f.network.rows)
-	roomX, roomY := table.Room(f.network.rows)
+	room := table.Room(f.network.rows)
 	for {
 		if x.ctx.Err() != nil {
 			return canceled(x.ctx)
@@ -112,38 +135,46 @@ func (x *examiner) blocks(e *executor) error {
 			return nil
 		}
 		rows := min(f.network.rows, table.NumRows-first)
-		inputs, targets, err := table.Block(first, rows, roomX, roomY)
+		b, err := table.Block(first, rows, room)
 		if err != nil {
 			return err
 		}
-		if err := e.predictor.predict(inputs, rows, out); err != nil {
+		if err := e.predictor.predict(b.X, rows, out); err != nil {
 			return err
 		}
 		if f.network.problem.Task == metrics.Regression {
 			f.target.unscale(out[:rows])
 		}
-		if err := observe(x.evaluators[e], targets, out[:rows*outputs]); err != nil {
+		if err := observe(x.evaluators[e], b, out[:rows*outputs]); err != nil {
 			return fmt.Errorf("neural: validation rows from %d: %w", first, err)
 		}
 	}
 }
 
 // newObserver returns a function that has an evaluator observe up to so many
-// rows of targets and predictions.
-func newObserver(p models.Problem, numRows int) func(*metrics.Evaluator, []float32, []float32) error {
+// rows and their predictions.
+func newObserver(p models.Problem, numRows int) func(*metrics.Evaluator, models.Block, []float32) error {
 	predicted := make([]float64, numRows*p.NumOutputs())
 	values, classes := make([]float64, numRows), make([]int, numRows)
-	return func(e *metrics.Evaluator, y, out []float32) error {
+	room := make([]float64, numRows)
+	return func(e *metrics.Evaluator, b models.Block, out []float32) error {
 		for i, v := range out {
 			predicted[i] = float64(v)
 		}
-		for i, v := range y {
+		for i, v := range b.Y {
 			values[i], classes[i] = float64(v), int(v)
 		}
-		if p.Task == metrics.Regression {
-			return e.ObserveValues(values[:len(y)], predicted[:len(out)])
+		var weights []float64
+		if b.W != nil {
+			weights = room[:len(b.W)]
+			for i, v := range b.W {
+				weights[i] = float64(v)
+			}
 		}
-		return e.ObserveClasses(classes[:len(y)], predicted[:len(out)])
+		if p.Task == metrics.Regression {
+			return e.ObserveWeighedValues(values[:len(b.Y)], predicted[:len(out)], weights)
+		}
+		return e.ObserveWeighedClasses(classes[:len(b.Y)], predicted[:len(out)], weights)
 	}
 }
 

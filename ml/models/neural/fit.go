@@ -80,6 +80,7 @@ type fit struct {
 	print   xxh3.Uint128 // the fingerprint
 
 	train, validation models.Table
+	unit              float64 // of the weights of validation rows, as they are measured
 	order             *order
 
 	*state
@@ -109,6 +110,11 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 	}
 	if f.network.objective, err = newObjective(e.config.Loss, e.problem.NumClasses, train); err != nil {
 		return nil, err
+	}
+	if validation.Weighted {
+		if f.unit, err = weightUnit(validation); err != nil {
+			return nil, err
+		}
 	}
 	if f.print, err = e.fingerprint(train, validation); err != nil {
 		return nil, err

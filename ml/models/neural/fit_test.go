@@ -90,7 +90,7 @@ func score(t *testing.T, m models.Model, table models.Table, metric string) floa
 	require.NoError(t, err)
 	out := make([]float32, table.NumRows*p.NumOutputs())
 	require.NoError(t, m.Predict(table.X, table.NumRows, out))
-	require.NoError(t, newObserver(p, table.NumRows)(e, table.Y, out))
+	require.NoError(t, newObserver(p, table.NumRows)(e, models.Block{Y: table.Y}, out))
 	v, _, err := measure(e, metric)
 	require.NoError(t, err)
 	return v

@@ -35,7 +35,7 @@ func DefaultLinearConfig() LinearConfig {
 //
 //	sum of the rows' losses + penalty
 //
-// where a row's loss is -log of its class's probability, the penalty l2/2 times
+// each as much as its row weighs, where a row's loss is -log of its class's probability, the penalty l2/2 times
 // the sum of squared weights (of two classes, of the one vector that tells them
 // apart), and for a number (y - prediction)^2 and l2 times the sum of squared
 // weights: the problems of scikit-learn's LogisticRegression and Ridge.
@@ -91,6 +91,9 @@ func (l *Linear) Fit(ctx context.Context, comm collective.Comm, train, validatio
 	}
 	defer f.crew.close()
 	r := &minimum{fit: f, ctx: ctx, by: by, l2: l.config.L2 / float64(train.NumRows), rows: make([]uint32, min(linearBatch, train.NumRows))}
+	if o := f.network.objective; o != nil {
+		r.l2 *= o.rows // as the losses
+	}
 	r.outputs = f.network.problem.NumOutputs()
 	if l.problem.Task == metrics.Binary {
 		r.first = 1 // class 0 has no weights: the difference counts alone
@@ -111,8 +114,8 @@ type scaling struct{ mean, std []float64 }
 func newScaling(t models.Table) (scaling, error) {
 	s := scaling{make([]float64, t.NumFeatures), make([]float64, t.NumFeatures)}
 	n := float64(t.NumRows)
-	err := eachBlock(t, func(_ int, x, _ []float32) error {
-		for ; len(x) > 0; x = x[t.NumFeatures:] {
+	err := eachBlock(t, func(_ int, b models.Block) error {
+		for x := b.X; len(x) > 0; x = x[t.NumFeatures:] {
 			for j, v := range x[:t.NumFeatures] {
 				s.mean[j] += float64(v)
 			}
@@ -125,8 +128,8 @@ func newScaling(t models.Table) (scaling, error) {
 	for j := range s.mean {
 		s.mean[j] /= n
 	}
-	err = eachBlock(t, func(_ int, x, _ []float32) error {
-		for ; len(x) > 0; x = x[t.NumFeatures:] {
+	err = eachBlock(t, func(_ int, b models.Block) error {
+		for x := b.X; len(x) > 0; x = x[t.NumFeatures:] {
 			for j, v := range x[:t.NumFeatures] {
 				d := float64(v) - s.mean[j]
 				s.std[j] += float64(d * d)
@@ -145,7 +148,7 @@ func newScaling(t models.Table) (scaling, error) {
 
 // table returns a table with standardised features.
 func (s scaling) table(t models.Table) models.Table {
-	return models.Table{NumRows: t.NumRows, NumFeatures: t.NumFeatures, Stored: scaled{t, s}}
+	return models.Table{NumRows: t.NumRows, NumFeatures: t.NumFeatures, Weighted: t.Weighted, Stored: scaled{t, s}}
 }
 
 // scaled is a table whose features are standardised as they are read.
@@ -154,9 +157,9 @@ type scaled struct {
 	by scaling
 }
 
-// Read fills x and y.
-func (s scaled) Read(first int, x, y []float32) error {
-	if err := s.Copy(first, x, y); err != nil {
+// Read fills x, y and w.
+func (s scaled) Read(first int, x, y, w []float32) error {
+	if err := s.Copy(first, x, y, w); err != nil {
 		return err
 	}
 	for ; len(x) > 0; x = x[s.NumFeatures:] {

@@ -8,9 +8,10 @@ import (
 	"github.com/troupe-ml/troupe/ml/kernels"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
+	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
-// Loss is how the rows of a classification count while training. Validation
+// Loss is how the classes of a classification count while training. Validation
 // metrics know nothing of it. The zero value is the plain cross entropy.
 type Loss struct {
 	Balanced       bool      // classes weigh in inverse proportion to their training rows
@@ -36,44 +37,61 @@ func (l Loss) validate(p models.Problem, must func(bool, string, ...any)) {
 }
 
 // objective is a Loss that is not plain, with the weights that its training rows
-// lead to.
+// lead to, and how rows weigh that have weights of their own.
 //
 // Source: PyTorch, torch.nn.CrossEntropyLoss(weight, label_smoothing); of balanced
 // weights: scikit-learn, compute_class_weight.
 type objective struct {
-	weights []float64 // of each class
+	weights []float64 // of each class; nil: the plain loss
 	keep    float64   // 1 - smoothing
 	spread  float64   // smoothing / number of classes
 	sum     float64   // of weights
+	// rows is what a row's own weight is multiplied by, a power of two; 0: rows have
+	// none.
+	rows float64
 }
 
-// newObjective returns the objective over the training rows; nil of a plain loss.
-// As the loss is divided by what the rows weigh, weights count in proportion to
-// each other; here a power of two, which rounds nothing, brings the mean of what
-// a row weighs between 1/2 and 1, as sums in fixed point want it.
+// newObjective returns the objective over the training rows; nil of a plain loss
+// over rows without weights. As the loss is divided by what the rows weigh,
+// weights count in proportion to each other; here a power of two, which rounds
+// nothing, brings the mean of what a row weighs between 1/2 and 1, as sums in
+// fixed point want it.
 func newObjective(l Loss, numClasses int, train models.Table) (*objective, error) {
-	if l.plain() {
+	if l.plain() && !train.Weighted {
 		return nil, nil //nolint:nilnil // no objective is the plain loss
 	}
-	counts, err := countClasses(numClasses, train)
+	of, err := classWeights(max(numClasses, 1), train)
 	if err != nil {
 		return nil, err
 	}
 	o := &objective{weights: slices.Clone(l.ClassWeights), keep: 1 - l.LabelSmoothing, spread: l.LabelSmoothing / float64(numClasses)}
-	if o.weights == nil {
+	if o.weights == nil && !l.plain() {
 		o.weights = slices.Repeat([]float64{1}, numClasses)
 	}
-	mean := 0.0
-	for i, n := range counts {
-		if l.Balanced && n > 0 { // a class without rows keeps 1
-			o.weights[i] = float64(train.NumRows) / (float64(numClasses) * float64(n))
-		}
-		mean += float64(o.weights[i] * (float64(n) / float64(train.NumRows)))
+	all, mean := 0.0, 0.0
+	for _, n := range of {
+		all += n
 	}
-	if mean == 0 {
+	for i, n := range of {
+		own := 1.0
+		if l.Balanced && n > 0 { // a class without rows keeps 1
+			o.weights[i] = all / (float64(numClasses) * n)
+		}
+		if o.weights != nil {
+			own = o.weights[i]
+		}
+		mean += float64(own * (n / float64(train.NumRows)))
+	}
+	if mean == 0 && all > 0 {
 		return nil, fault.New(fault.Invalid, "neural: every class of the training rows weighs 0: give one of them a weight")
 	}
+	if mean == 0 {
+		return nil, fault.New(fault.Invalid, "neural: every training row weighs 0: give some of them a weight")
+	}
 	_, exponent := math.Frexp(mean)
+	if train.Weighted {
+		o.rows, exponent = math.Ldexp(1, -exponent), 0
+	}
 	for i, w := range o.weights {
 		o.weights[i] = math.Ldexp(w, -exponent)
 		o.sum += o.weights[i]
@@ -81,22 +99,66 @@ func newObjective(l Loss, numClasses int, train models.Table) (*objective, error
 	return o, nil
 }
 
-// countClasses returns how many rows there are of each class.
-func countClasses(numClasses int, t models.Table) ([]int64, error) {
-	counts := make([]int64, numClasses)
-	err := eachTarget(t, func(class float64) { counts[int(class)]++ })
-	return counts, err
+// classWeights returns what the rows of each class weigh together: without
+// weights, how many there are. Rows of a regression are of one class.
+func classWeights(numClasses int, t models.Table) ([]float64, error) {
+	sums, out := make([]sketch.Sum, numClasses), make([]float64, numClasses)
+	err := eachTarget(t, func(class, w float64) {
+		if numClasses == 1 {
+			class = 0
+		}
+		if t.Weighted {
+			sums[int(class)].Add(w)
+		} else {
+			out[int(class)]++
+		}
+	})
+	for i := range sums {
+		if t.Weighted {
+			out[i] = sums[i].Value()
+		}
+	}
+	return out, err
 }
 
+// weigh multiplies the losses of rows, and their slopes z, by the rows' own
+// weights, and returns what the rows weigh together. A nil objective is the plain
+// loss of rows without weights.
+func (o *objective) weigh(z kernels.Matrix, labels []int32, own, losses []float32) (weight float64) {
+	if o == nil {
+		return float64(len(losses))
+	}
+	for i := range losses {
+		weighs := 1.0
+		if o.weights != nil {
+			weighs = o.weights[labels[i]]
+		}
+		if o.rows > 0 {
+			by := float64(float64(own[i]) * o.rows)
+			weighs = float64(weighs * by)
+			losses[i] = float32(float64(losses[i]) * by)
+			row := z.Row(i)
+			for j, v := range row {
+				row[j] = float32(float64(v) * by)
+			}
+		}
+		weight += weighs
+	}
+	return weight
+}
+
+// byClass reports whether classes weigh differently, or labels are smoothed.
+func (o *objective) byClass() bool { return o != nil && o.weights != nil }
+
 // crossEntropy does to logits z what kernels.CrossEntropy with a scale of 1 does,
-// of this objective, and returns what the rows weigh together. With weights w of
+// of this objective, of rows without weights of their own. With weights w of
 // classes, K of them, smoothing e and the row's own class y, a row's loss is
 //
 //	(1-e) w[y] (-log p[y]) + e/K sum over c of w[c] (-log p[c])
 //
 // and it weighs w[y]. Products are rounded on their own, so that no compiler fuses
 // them into the sums.
-func (o *objective) crossEntropy(z kernels.Matrix, labels []int32, losses []float32, behind []float64) (weight float64) {
+func (o *objective) crossEntropy(z kernels.Matrix, labels []int32, losses []float32, behind []float64) {
 	for i, label := range labels {
 		behind[i] = o.behind(z.Row(i), label)
 	}
@@ -104,7 +166,6 @@ func (o *objective) crossEntropy(z kernels.Matrix, labels []int32, losses []floa
 	shift := float64(o.spread * o.sum)
 	for i, label := range labels {
 		own := o.weights[label]
-		weight += own
 		factor := float64(o.keep*own) + shift
 		row := z.Row(i)
 		row[label] += 1 // now the probabilities
@@ -117,7 +178,6 @@ func (o *objective) crossEntropy(z kernels.Matrix, labels []int32, losses []floa
 		}
 		losses[i] = float32(float64(factor*float64(losses[i])) + float64(o.spread*behind[i]))
 	}
-	return weight
 }
 
 // behind is by how much the logits of all classes, times their weights, are

@@ -17,7 +17,13 @@ import (
 // The goldens are those of testdata/losses.py.
 func TestWeightedLossesAreThoseOfPyTorch(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/losses.json")
+	runLosses(t, "testdata/losses.json")
+}
+
+// runLosses holds losses against those of PyTorch.
+func runLosses(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var all []struct {
 		golden

@@ -17,6 +17,7 @@ type minimum struct {
 	ctx            context.Context //nolint:containedctx // that of the call of Fit
 	by             scaling
 	l2             float64 // to one row
+	weighs         float64 // what a row does in the mean
 	first, outputs int
 	rows           []uint32 // of a batch
 	at             []float64
@@ -32,6 +33,7 @@ func (r *minimum) run(c LinearConfig, o models.Options) error {
 	if err != nil {
 		return err
 	}
+	r.weighs = float64(r.weight) / weightScale / float64(r.train.NumRows)
 	for i := 1; ; i++ {
 		done := i == c.Iterations || largest(gradient) <= c.Tolerance
 		if !done {
@@ -52,7 +54,7 @@ func (r *minimum) run(c LinearConfig, o models.Options) error {
 // tell says how an iteration has ended, and at the end what the validation rows
 // have to say.
 func (r *minimum) tell(i, most int, value float64, done bool, o models.Options) error {
-	e := models.Epoch{Number: i, Loss: value * r.target.std * r.target.std, Best: done}
+	e := models.Epoch{Number: i, Loss: value / r.weighs * r.target.std * r.target.std, Best: done}
 	if done && r.validation.NumRows > 0 {
 		r.write(r.weights, r.at, false)
 		evaluator, err := r.fit.evaluate(r.ctx)

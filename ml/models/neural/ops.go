@@ -189,8 +189,9 @@ type head struct {
 	loss    float64   // the sum of losses, in the order of rows
 	weight  float64   // what the rows weigh together
 
-	objective *objective // nil: the plain loss
-	behind    []float64  // scratch of it
+	objective *objective // nil: the plain loss of rows without weights
+	own       []float32  // the rows' weights, to be filled in; nil without
+	behind    []float64  // scratch of the objective
 }
 
 // node returns the loss of outputs for targets: cross entropy of the class's
@@ -199,25 +200,27 @@ func (h *head) node(outputs, targets *G.Node) (*G.Node, error) {
 	h.labels, h.losses = make([]int32, h.full), make([]float32, h.full)
 	h.slope = kernels.Aligned(h.of(h.outputs).TotalSize())
 	h.behind = make([]float64, h.full)
+	if h.objective != nil && h.objective.rows > 0 {
+		h.own = make([]float32, h.full)
+	}
 	o := &op{name: "loss", active: 1, diff: h.gradient}
 	o.run = func(out []float32, in [][]float32) {
 		copy(h.slope, in[0][:h.rows*kernels.Stride(h.outputs)])
 		z := h.matrix(h.slope, h.outputs)
 		losses := h.losses[:h.rows]
-		h.weight = float64(h.rows)
 		if h.classes {
 			for i, t := range in[1][:h.rows] {
 				h.labels[i] = int32(t)
 			}
-			if h.objective == nil {
-				kernels.CrossEntropy(z, h.labels[:h.rows], 1, losses)
+			if h.objective.byClass() {
+				h.objective.crossEntropy(z, h.labels[:h.rows], losses, h.behind)
 			} else {
-				h.weight = h.objective.crossEntropy(z, h.labels[:h.rows], losses, h.behind)
+				kernels.CrossEntropy(z, h.labels[:h.rows], 1, losses)
 			}
 		} else {
 			kernels.SquaredError(z, kernels.Matrix{Data: in[1], Rows: h.rows, Cols: 1, Stride: 1}, 1, losses)
 		}
-		h.loss = 0
+		h.weight, h.loss = h.objective.weigh(z, h.labels[:h.rows], h.own, losses), 0
 		for _, l := range losses {
 			h.loss += float64(l)
 		}

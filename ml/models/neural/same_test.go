@@ -56,8 +56,7 @@ func trials() []trial {
 	nesterov.Optimizer = Optimizer{Type: SGD, LearningRate: 0.1, WeightDecay: 1e-4, Momentum: 0.9, Nesterov: true, ClipNorm: 0.05}
 	nesterov.Scheduler = Scheduler{Type: Cosine, Interval: ByIteration, WarmupIterations: 4, WarmupStart: 0.1}
 	adam := single
-	adam.Optimizer.Type, adam.Optimizer.ClipNorm = Adam, 0.05
-	adam.Scheduler = Scheduler{Type: Step, Interval: ByEpoch, Every: 1, Factor: 0.5, WarmupEpochs: 1}
+	adam.Optimizer.Type, adam.Optimizer.ClipNorm, adam.Scheduler = Adam, 0.05, Scheduler{Type: Step, Interval: ByEpoch, Every: 1, Factor: 0.5, WarmupEpochs: 1}
 	bounded := wide
 	bounded.Optimizer.ClipValue = 0.001
 	clipped := wide
@@ -84,7 +83,16 @@ func trials() []trial {
 		{"wide, clipped by value", bounded, three, blobs(1, 500, 5, 3), models.Table{}},
 		{"wide, clipped by norm", clipped, three, blobs(1, 500, 5, 3), models.Table{}},
 		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},
+		weightedTrial(dropout, twoClasses, xor(1, 2000), xor(2, 700)), weightedTrial(sigmoid, regression, linear(1, 1500), linear(2, 800)),
 	}
+}
+
+// weightedTrial is one whose rows have weights.
+func weightedTrial(c Config, p models.Problem, train, validation models.Table) trial {
+	if p != regression {
+		c.Loss = Loss{Balanced: true, LabelSmoothing: 0.1}
+	}
+	return trial{fmt.Sprintf("%s with weights", p.Task), c, p, weighted(train), weighted(validation)}
 }
 
 var errInterrupted = errors.New("the power is gone")
@@ -277,15 +285,15 @@ type stored struct {
 	fails int // reads from here on fail
 }
 
-func (s *stored) Read(first int, x, y []float32) error {
+func (s *stored) Read(first int, x, y, w []float32) error {
 	if first >= s.fails {
 		return fault.New(fault.Unavailable, "the disk is gone")
 	}
-	return s.Copy(first, x, y)
+	return s.Copy(first, x, y, w)
 }
 
 func elsewhere(t models.Table, fails int) models.Table {
-	return models.Table{NumRows: t.NumRows, NumFeatures: t.NumFeatures, Stored: &stored{t, fails}}
+	return models.Table{NumRows: t.NumRows, NumFeatures: t.NumFeatures, Weighted: t.Weighted, Stored: &stored{t, fails}}
 }
 
 func TestRowsThatAreStoredGiveTheSameModelAsThoseInMemory(t *testing.T) {

@@ -48,6 +48,9 @@ func (e *Estimator) fingerprint(train, validation models.Table) (xxh3.Uint128, e
 		return xxh3.Uint128{}, err
 	}
 	b = fmt.Appendf(b, " %s %d %d %d %d", e.problem.Task, e.problem.NumClasses, train.NumFeatures, train.NumRows, validation.NumRows)
+	if train.Weighted {
+		b = append(b, " weighted"...)
+	}
 	return xxh3.Hash128(b), nil
 }
 

@@ -125,7 +125,11 @@ func (f *fit) load(t *trainer, i int) error {
 	t.iteration, t.firstRow = uint64(f.iteration), uint64(first)
 	t.rows = min(f.network.rows, len(f.current.rows)-first)
 	for k, row := range f.current.rows[first : first+t.rows] {
-		if err := f.train.Copy(int(row), t.x.Row(k)[:f.train.NumFeatures], t.targets[k:k+1]); err != nil {
+		own := t.head.own
+		if own != nil {
+			own = own[k : k+1]
+		}
+		if err := f.train.Copy(int(row), t.x.Row(k)[:f.train.NumFeatures], t.targets[k:k+1], own); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,7 @@ type golden struct {
 
 	Features, Classes    int
 	X                    []float32
-	Y                    []float32
+	Y, W                 []float32 // W of rows that have weights
 	Loss                 float64
 	Probabilities, Final []float32 // before the first step, and after the last
 	Start, Gradient      map[string]tensorOf
@@ -77,8 +77,12 @@ func TestNetworksAreThoseOfPyTorch(t *testing.T) {
 
 func (g *golden) run(t *testing.T, c Config) {
 	t.Helper()
-	table := models.Table{NumRows: len(g.Y), NumFeatures: g.Features, X: g.X, Y: g.Y}
-	e, err := New(c, models.Problem{Task: metrics.Multiclass, NumClasses: g.Classes})
+	table := models.Table{NumRows: len(g.Y), NumFeatures: g.Features, X: g.X, Y: g.Y, W: g.W, Weighted: g.W != nil}
+	problem := models.Problem{Task: metrics.Multiclass, NumClasses: g.Classes}
+	if g.Classes == 0 {
+		problem = regression
+	}
+	e, err := New(c, problem)
 	require.NoError(t, err)
 	f, err := e.newFit(collective.Solo{}, table, models.Table{}, models.Options{})
 	require.NoError(t, err)
@@ -90,7 +94,7 @@ func (g *golden) run(t *testing.T, c Config) {
 		require.NoError(t, f.step(t.Context()))
 		f.iteration++
 		if step == 1 {
-			assert.InDelta(t, g.Loss, f.meanLoss(), 1e-5)
+			assert.InDelta(t, g.Loss, f.meanLoss(), 1e-5*max(1, g.Loss))
 			g.assertNear(t, f.network.shape, f.crew.members[0].trainer.grad, g.Gradient, "gradient")
 			g.assertNear(t, f.network.shape, f.weights, g.After1, "after one step")
 		}
