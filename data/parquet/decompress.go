@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/anchore/go-lzo"
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
@@ -26,7 +27,7 @@ func maxRatio(codec format.CompressionCodec) int {
 	switch codec {
 	case format.Snappy:
 		return 64
-	case format.Lz4Raw, format.Lz4:
+	case format.Lz4Raw, format.Lz4, format.LZO:
 		return 256
 	case format.Gzip:
 		return 1040
@@ -77,7 +78,9 @@ func (u *unpacker) unpack(codec format.CompressionCodec, src []byte, size int, b
 	case format.Lz4Raw:
 		out, err = unlz4(src, grow(buf, size))
 	case format.Lz4:
-		out, err = unlz4Hadoop(src, grow(buf, size))
+		out, err = unhadoop(src, grow(buf, size), unlz4)
+	case format.LZO:
+		out, err = unhadoop(src, grow(buf, size), unlzo)
 	case format.Gzip:
 		if u.gzip == nil {
 			u.gzip = new(gzip.Reader)
@@ -121,26 +124,54 @@ func unlz4(src, dst []byte) ([]byte, error) {
 	return dst[:n], nil
 }
 
-// unlz4Hadoop undoes the older LZ4 codec, which the format left open: blocks
-// behind their two lengths as Hadoop writes them, or, from some writers, one
-// bare block.
-func unlz4Hadoop(src, dst []byte) ([]byte, error) {
-	rest, n := src, 0
-	for len(rest) >= 8 {
-		plain, packed := binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:])
-		if uint64(packed) > uint64(len(rest)-8) || uint64(plain) > uint64(len(dst)-n) {
-			break
-		}
-		out, err := unlz4(rest[8:8+packed], dst[n:n+int(plain)])
-		if err != nil || len(out) != int(plain) {
-			break
-		}
-		n += len(out)
-		if rest = rest[8+packed:]; len(rest) == 0 {
-			return dst[:n], nil
-		}
+func unlzo(src, dst []byte) ([]byte, error) {
+	n, err := lzo.Decompress(src, dst)
+	if err != nil {
+		return nil, err
 	}
-	return unlz4(src, dst)
+	return dst[:n], nil
+}
+
+// unhadoop undoes LZO and the older LZ4, whose frame the format left open: blocks
+// as Hadoop writes them, or, from some writers, one bare block.
+func unhadoop(src, dst []byte, block func(src, dst []byte) ([]byte, error)) ([]byte, error) {
+	if n, ok := hadoopBlocks(src, dst, block); ok {
+		return dst[:n], nil
+	}
+	return block(src, dst)
+}
+
+// hadoopBlocks undoes blocks: the length of what each becomes, and then, until
+// that is reached, packed pieces of it behind their own lengths.
+func hadoopBlocks(src, dst []byte, block func(src, dst []byte) ([]byte, error)) (n int, ok bool) {
+	for len(src) > 0 {
+		plain, rest, ok := bigEndian(src)
+		if !ok || plain > len(dst)-n {
+			return 0, false
+		}
+		end := n + plain
+		for first := true; first || n < end; first = false {
+			packed, piece, ok := bigEndian(rest)
+			if !ok || packed > len(piece) {
+				return 0, false
+			}
+			out, err := block(piece[:packed], dst[n:end])
+			if err != nil || len(out) == 0 && plain > 0 {
+				return 0, false
+			}
+			n, rest = n+len(out), piece[packed:]
+		}
+		src = rest
+	}
+	return n, true
+}
+
+// bigEndian splits a length off.
+func bigEndian(b []byte) (n int, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return 0, nil, false
+	}
+	return int(binary.BigEndian.Uint32(b)), b[4:], true
 }
 
 func unsnappy(src []byte, size int, buf *[]byte) ([]byte, error) {

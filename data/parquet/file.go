@@ -5,7 +5,7 @@
 // has been held against the bytes that are there.
 //
 // What is read: columns of any type and encoding, with codecs none, snappy,
-// gzip, zstd, lz4, lz4_raw and brotli. Leaves of structs are columns named by
+// gzip, zstd, lz4, lz4_raw, lzo and brotli. Leaves of structs are columns named by
 // path (address.city); lists become three columns each (tags.count, tags.first,
 // tags.last), maps and lists within lists one (map.count).
 //

@@ -7,41 +7,10 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go/format"
-	"github.com/pierrec/lz4/v4"
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-ml/troupe/data"
 )
-
-func TestTheOlderLZ4IsReadInBothItsForms(t *testing.T) {
-	t.Parallel()
-	plain := bytes.Repeat([]byte("rows and rows of the same, "), 200)
-	block := make([]byte, lz4.CompressBlockBound(len(plain)))
-	n, err := lz4.CompressBlock(plain, block, nil)
-	require.NoError(t, err)
-	block = block[:n]
-	framed := func(parts ...[]byte) (out []byte) {
-		for _, p := range parts {
-			out = binary.BigEndian.AppendUint32(out, uint32(len(plain)))
-			out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
-			out = append(out, p...)
-		}
-		return out
-	}
-	for name, src := range map[string][]byte{"bare": block, "one": framed(block), "two": framed(block, block)} {
-		want := plain
-		if name == "two" {
-			want = append(bytes.Clone(plain), plain...)
-		}
-		var u unpacker
-		var buf []byte
-		got, err := u.unpack(format.Lz4, src, len(want), &buf)
-		require.NoError(t, err, name)
-		require.Equal(t, want, got, name)
-		_, err = u.unpack(format.Lz4, src[:len(src)-1], len(want), &buf)
-		require.Error(t, err, name)
-	}
-}
 
 // Bounds are used only where it is sure what they mean.
 func TestWhichBoundsCount(t *testing.T) {

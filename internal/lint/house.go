@@ -122,6 +122,7 @@ var doors = []door{
 	{"github.com/minio/minio-go", []string{"store/s3/..."}},
 	{"gorgonia.org", []string{"ml/models/neural"}},
 	{"github.com/parquet-go", []string{"data/parquet", "data/datatest"}},
+	{"github.com/anchore/go-lzo", []string{"data/parquet"}},
 	{"github.com/apache/arrow-go", []string{"data/arrow"}},
 	{"github.com/spf13/cobra", []string{"cmd/..."}},
 	{"github.com/vbauerster/mpb", []string{"cmd/..."}},
