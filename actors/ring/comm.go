@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,8 @@ type Comm struct {
 	said    [operationBytes]byte
 	ops     uint64  // operations begun
 	scratch []int64 // one segment
+	half    []int32 // one that was received so
+	narrow  []int32 // one that is being sent so
 	packed  []byte  // one that was received so
 	away    bool    // the right neighbour is on another machine
 
@@ -49,6 +52,7 @@ func newComm(cfg Config, g Gang, in, out net.Conn) *Comm {
 	if in != nil {
 		c.reader = bufio.NewReaderSize(in, readerBytes)
 		c.scratch = make([]int64, cfg.SegmentBytes/8)
+		c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, len(c.scratch))
 		c.packed = make([]byte, packedLen(len(c.scratch))+slack)
 		c.frame = make([]byte, 0, headerBytes+len(c.packed))
 		c.away = hostOf(out.LocalAddr()) != hostOf(out.RemoteAddr())
@@ -152,16 +156,14 @@ func (c *Comm) failed(err error) error {
 // Source: Patarasuk and Yuan, Journal of Parallel and Distributed Computing
 // 69(2), 2009 (ring reduce-scatter and all-gather), in segments.
 func (c *Comm) AllReduce(ctx context.Context, v []int64) error {
+	o := operation{code: opAllReduce, count: uint64(len(v))}
+	if !c.small(len(v)) {
+		return c.begun(ctx, o, func(o operation) error { return c.allReduce(o, v) })
+	}
 	return c.within(ctx, func() error {
-		o := operation{code: opAllReduce, seq: c.ops, count: uint64(len(v))}
+		o.seq = c.ops
 		c.ops++
-		if c.small(len(v)) {
-			return c.goAround(o, v)
-		}
-		if err := c.sendOperation(o); err != nil {
-			return err
-		}
-		return c.allReduce(o, v)
+		return c.goAround(o, v)
 	})
 }
 
@@ -195,58 +197,88 @@ func (c *Comm) goAround(o operation, v []int64) error {
 	return nil
 }
 
-// allReduce sends in a goroutine of its own, so that all ranks may send at once.
-// A segment is never changed before it was sent: what comes to take its place
-// is a sum that contains it.
+// allReduce is reduceScatter and a gathering of the sums, in one walk.
 func (c *Comm) allReduce(o operation, v []int64) error {
-	n, rank := c.WorldSize(), c.Rank()
-	chunk := func(i int) []int64 {
-		i = (i%n + n) % n
-		return v[len(v)*i/n : len(v)*(i+1)/n]
+	n := c.WorldSize()
+	return walk(c, o, v, len(c.scratch), c.Rank(), 2*(n-1), c.sendSegment, func(step int, part []int64) error {
+		return c.receiveSegment(part, step < n-1)
+	})
+}
+
+// ReduceScatter leaves the sums over all ranks in this rank's part of v: the first
+// half of AllReduce.
+func (c *Comm) ReduceScatter(ctx context.Context, v []int64) error {
+	return c.begun(ctx, operation{code: opReduceScatter, count: uint64(len(v))}, func(o operation) error {
+		return walk(c, o, v, len(c.scratch), c.Rank()-1, c.WorldSize()-1, c.sendSegment, func(_ int, part []int64) error {
+			return c.receiveSegment(part, true)
+		})
+	})
+}
+
+// AllGather gives all ranks every rank's part of v.
+func (c *Comm) AllGather(ctx context.Context, v []float32) error {
+	return c.begun(ctx, operation{code: opAllGather, count: uint64(len(v))}, func(o operation) error {
+		send := func(part []float32) error { return c.send(frameData, bytesOf(part)) }
+		return walk(c, o, v, c.cfg.SegmentBytes/4, c.Rank(), c.WorldSize()-1, send, func(_ int, part []float32) error {
+			return c.receive(frameData, bytesOf(part))
+		})
+	})
+}
+
+// begun runs an operation after telling the neighbour of it.
+func (c *Comm) begun(ctx context.Context, o operation, op func(operation) error) error {
+	return c.within(ctx, func() error {
+		o.seq = c.ops
+		c.ops++
+		if err := c.sendOperation(o); err != nil {
+			return err
+		}
+		return op(o)
+	})
+}
+
+// walk sends the part of v of rank first to the right, and in each step receives
+// the one before it from the left and sends that on. It sends in a goroutine of its
+// own, so that all ranks may send at once. A segment is never changed before it was
+// sent: what comes to take its place is a sum that contains it.
+func walk[T any](c *Comm, o operation, v []T, segment, first, steps int, send func([]T) error, receive func(step int, part []T) error) error {
+	n := c.WorldSize()
+	part := func(i int) []T {
+		from, to := collective.Part(len(v), (i%n+n)%n, n)
+		return v[from:to]
 	}
-	steps := 2 * (n - 1)
-	queue := make(chan []int64, steps*((len(v)/n+1)/len(c.scratch)+1)) // holds all there will be: putting never waits
+	queue := make(chan []T, steps*((len(v)/n+1)/segment+1)) // holds all there will be: putting never waits
 	sent := make(chan error, 1)
 	go func() {
 		var err error
 		for s := range queue {
 			if err == nil {
-				if err = c.sendSegment(s); err != nil {
+				if err = send(s); err != nil {
 					c.cut()
 				}
 			}
 		}
 		sent <- err
 	}()
-	c.eachSegment(chunk(rank), func(s []int64) error { queue <- s; return nil }) //nolint:errcheck // never fails
+	for s := range slices.Chunk(part(first), segment) {
+		queue <- s
+	}
 	err := c.expect(o)
-	for s := 0; s < steps && err == nil; s++ {
-		err = c.eachSegment(chunk(rank-s-1), func(part []int64) error {
-			if err := c.receiveSegment(part, s < n-1); err != nil {
-				return err
+	for step := 0; step < steps && err == nil; step++ {
+		for s := range slices.Chunk(part(first-step-1), segment) {
+			if err = receive(step, s); err != nil {
+				break
 			}
-			if s+1 < steps {
-				queue <- part
+			if step+1 < steps {
+				queue <- s
 			}
-			return nil
-		})
+		}
 	}
 	if err != nil {
 		c.cut() // or the sender would wait for a neighbour that has gone
 	}
 	close(queue)
 	return errors.Join(err, <-sent)
-}
-
-func (c *Comm) eachSegment(chunk []int64, f func(part []int64) error) error {
-	for len(chunk) > 0 {
-		n := min(len(chunk), len(c.scratch))
-		if err := f(chunk[:n]); err != nil {
-			return err
-		}
-		chunk = chunk[n:]
-	}
-	return nil
 }
 
 // Broadcast sends root's bytes around the ring; each rank passes them on as they
@@ -257,12 +289,7 @@ func (c *Comm) Broadcast(ctx context.Context, root int, b []byte) (out []byte, e
 		return nil, fault.New(fault.Internal, "ring: broadcast from rank %d of %d: %w: there is no such rank", root, c.WorldSize(), errDisagree)
 	}
 	out = b
-	err = c.within(ctx, func() error {
-		o := operation{code: opBroadcast, root: uint32(root), seq: c.ops}
-		c.ops++
-		if err := c.sendOperation(o); err != nil {
-			return err
-		}
+	err = c.begun(ctx, operation{code: opBroadcast, root: uint32(root)}, func(o operation) (err error) {
 		if err := c.expect(o); err != nil {
 			return err
 		}
@@ -325,9 +352,9 @@ func (c *Comm) passOn(last bool) ([]byte, error) {
 
 // bytesOf is v's memory as bytes. All ranks have the same byte order: their
 // hellos have seen to that.
-func bytesOf(v []int64) []byte {
+func bytesOf[T int64 | int32 | float32](v []T) []byte {
 	if len(v) == 0 {
 		return nil
 	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 8*len(v))
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*int(unsafe.Sizeof(v[0])))
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/kernels"
 )
 
 // errDisagree marks a bug: the ranks do not make the same calls.
@@ -19,6 +20,7 @@ const (
 	frameData      = 3 // a segment
 	frameWhole     = 4 // an operation and the whole vector
 	framePacked    = 5 // a segment of numbers
+	frameHalf      = 6 // a segment of numbers of 32 bits each
 	headerBytes    = 8
 )
 
@@ -31,10 +33,12 @@ type operation struct {
 }
 
 const (
-	opAllReduce    = 1
-	opBroadcast    = 2
-	opLength       = 3 // of the broadcast that follows
-	operationBytes = 24
+	opAllReduce     = 1
+	opBroadcast     = 2
+	opLength        = 3 // of the broadcast that follows
+	opReduceScatter = 4
+	opAllGather     = 5
+	operationBytes  = 24
 )
 
 // expect reads what the left neighbour is about to do, which must be mine.
@@ -101,9 +105,13 @@ func putHeader(b []byte, kind uint32, n int) []byte {
 }
 
 // sendSegment writes numbers to the right neighbour: packed if that is on another
-// machine. Within a machine to copy bytes takes less time than to leave some out.
+// machine. Within a machine to copy bytes takes less time than to leave some out, but
+// if all numbers have half of them.
 func (c *Comm) sendSegment(v []int64) error {
 	if !c.away {
+		if half := c.narrow[:len(v)]; kernels.Narrow(half, v) {
+			return c.send(frameHalf, bytesOf(half))
+		}
 		return c.send(frameData, bytesOf(v))
 	}
 	c.write.Lock()
@@ -123,6 +131,8 @@ func (c *Comm) receiveSegment(v []int64, add bool) error {
 		return err
 	case kind == frameData && n == 8*len(v):
 		return c.take(v, add)
+	case kind == frameHalf && n == 4*len(v):
+		return c.takeHalf(v, add)
 	case kind != framePacked || n > packedLen(len(v)):
 		return c.surprised(frameData, 8*len(v), kind, n)
 	}
@@ -144,6 +154,19 @@ func (c *Comm) take(v []int64, add bool) error {
 	for i, x := range got {
 		v[i] += x
 	}
+	return nil
+}
+
+// takeHalf reads a segment of numbers of half the bytes.
+func (c *Comm) takeHalf(v []int64, add bool) error {
+	got := c.half[:len(v)]
+	if err := c.read(bytesOf(got)); err != nil {
+		return err
+	}
+	if !add {
+		clear(v)
+	}
+	kernels.AddNarrow(v, got)
 	return nil
 }
 

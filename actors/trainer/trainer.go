@@ -46,6 +46,16 @@ func (r rank) AllReduce(ctx context.Context, v []int64) error {
 	return broken(r.Comm.AllReduce(ctx, v))
 }
 
+// ReduceScatter adds v over all ranks, each of which has a part of the sums.
+func (r rank) ReduceScatter(ctx context.Context, v []int64) error {
+	return broken(r.Comm.ReduceScatter(ctx, v))
+}
+
+// AllGather puts every rank's part of v in its place.
+func (r rank) AllGather(ctx context.Context, v []float32) error {
+	return broken(r.Comm.AllGather(ctx, v))
+}
+
 // Broadcast returns root's bytes on every rank.
 func (r rank) Broadcast(ctx context.Context, root int, b []byte) ([]byte, error) {
 	out, err := r.Comm.Broadcast(ctx, root, b)

@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-ml/troupe/actors/ring"
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/ml/collective"
+	"github.com/troupe-ml/troupe/ml/kernels"
 )
 
 // benchGang measures two processes of one thread each: sums of 1, 10 and 40 MB of
@@ -137,13 +138,18 @@ func together(r request, comm collective.Comm, conn net.Conn) (float64, error) {
 	if r.Mode == "gang" {
 		return trainLoop(r, comm)
 	}
-	sums, v := gradients(r.Numbers), make([]int64, r.Numbers)
-	do := func() error {
+	sums, v, mean := gradients(r.Numbers), make([]int64, r.Numbers), make([]float32, r.Numbers)
+	do := func() error { // as training does it
 		copy(v, sums) // or they would grow from round to round
-		return comm.AllReduce(context.Background(), v)
+		if err := comm.ReduceScatter(context.Background(), v); err != nil {
+			return err
+		}
+		first, end := collective.Part(len(v), comm.Rank(), comm.WorldSize())
+		kernels.FromFixed(mean[first:end], v[first:end], 1./(1<<24))
+		return comm.AllGather(context.Background(), mean)
 	}
 	if r.Raw {
-		b, got := make([]byte, 8*r.Numbers), make([]byte, 8*r.Numbers)
+		b, got := make([]byte, 4*r.Numbers), make([]byte, 4*r.Numbers)
 		do = func() error { return exchange(conn, b, got) }
 	}
 	rate, err := lasting(r.Seconds, comm, often(do))
@@ -156,7 +162,7 @@ func gradients(n int) []int64 {
 	random := rng.New(1, "gradients")
 	out := make([]int64, n)
 	for i := range out {
-		out[i] = int64(random.NormFloat64() * (1 << 30))
+		out[i] = int64(random.NormFloat64() * (1 << 24))
 	}
 	return out
 }

@@ -1,5 +1,5 @@
-// Package collective is how the ranks of a gang agree: sums of integers and
-// broadcasts of bytes. Only integers are ever added, so the result of a
+// Package collective is how the ranks of a gang agree: sums of integers, and
+// copies of what one rank has. Only integers are ever added, so the result of a
 // reduction does not depend on the order in which the ranks were heard.
 package collective
 
@@ -20,8 +20,18 @@ type Comm interface {
 	// AllReduce adds v element by element over all ranks, in place: afterwards
 	// every rank holds the same sums. Overflow wraps; callers keep headroom.
 	AllReduce(ctx context.Context, v []int64) error
+	// ReduceScatter adds as AllReduce does, but leaves the sums in this rank's Part
+	// of v alone; what is in the rest of it afterwards is of no use.
+	ReduceScatter(ctx context.Context, v []int64) error
+	// AllGather puts every rank's Part of v in its place on all ranks.
+	AllGather(ctx context.Context, v []float32) error
 	// Broadcast returns root's bytes on every rank; other ranks' b is ignored.
 	Broadcast(ctx context.Context, root int, b []byte) ([]byte, error)
+}
+
+// Part returns where the part of a rank begins and ends in a vector of n elements.
+func Part(n, rank, worldSize int) (first, end int) {
+	return n * rank / worldSize, n * (rank + 1) / worldSize
 }
 
 // Solo is a gang of one: its operations change nothing and never fail.
@@ -38,6 +48,12 @@ func (Solo) Generation() uint64 { return 1 }
 
 // AllReduce leaves v as it is.
 func (Solo) AllReduce(context.Context, []int64) error { return nil }
+
+// ReduceScatter leaves v as it is.
+func (Solo) ReduceScatter(context.Context, []int64) error { return nil }
+
+// AllGather leaves v as it is.
+func (Solo) AllGather(context.Context, []float32) error { return nil }
 
 // Broadcast returns b.
 func (Solo) Broadcast(_ context.Context, _ int, b []byte) ([]byte, error) { return b, nil }

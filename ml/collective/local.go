@@ -41,6 +41,7 @@ type turn struct {
 	what    operation
 	arrived int
 	sums    []int64
+	floats  []float32
 	bytes   []byte
 	done    chan struct{}
 }
@@ -49,7 +50,7 @@ type turn struct {
 type operation struct {
 	name string
 	root int // of a broadcast
-	size int // of a sum
+	size int // of a sum, or of what is gathered
 }
 
 type local struct {
@@ -70,7 +71,25 @@ func (l *local) Generation() uint64 { return 1 }
 // brought vectors of different lengths, Unavailable when another rank failed,
 // and Canceled when ctx has ended.
 func (l *local) AllReduce(ctx context.Context, v []int64) error {
-	t, err := l.take(ctx, operation{name: "sum", size: len(v)}, func(t *turn) {
+	sums, err := l.sum(ctx, "sum", v)
+	copy(v, sums)
+	return err
+}
+
+// ReduceScatter leaves the sums in this rank's part of v. Errors are as of
+// AllReduce.
+func (l *local) ReduceScatter(ctx context.Context, v []int64) error {
+	sums, err := l.sum(ctx, "sum of parts", v)
+	if err != nil {
+		return err
+	}
+	first, end := Part(len(v), l.rank, l.gang.size)
+	copy(v[first:end], sums[first:end])
+	return nil
+}
+
+func (l *local) sum(ctx context.Context, name string, v []int64) ([]int64, error) {
+	t, err := l.take(ctx, operation{name: name, size: len(v)}, func(t *turn) {
 		if t.arrived == 0 {
 			t.sums = append(t.sums[:0], v...)
 			return
@@ -80,9 +99,24 @@ func (l *local) AllReduce(ctx context.Context, v []int64) error {
 		}
 	})
 	if err != nil {
+		return nil, err
+	}
+	return t.sums, nil
+}
+
+// AllGather puts all parts of v in their places. Errors are as of AllReduce.
+func (l *local) AllGather(ctx context.Context, v []float32) error {
+	first, end := Part(len(v), l.rank, l.gang.size)
+	t, err := l.take(ctx, operation{name: "gathering", size: len(v)}, func(t *turn) {
+		if t.arrived == 0 {
+			t.floats = append(t.floats[:0], v...)
+		}
+		copy(t.floats[first:end], v[first:end])
+	})
+	if err != nil {
 		return err
 	}
-	copy(v, t.sums)
+	copy(v, t.floats)
 	return nil
 }
 

@@ -12,6 +12,7 @@ func TestKernelsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPer
 	w, bias, _ := randomLayer(r, d)
 	wt, dw, db := Aligned(d.WeightLen()), Aligned(d.WeightLen()), Aligned(d.BiasLen())
 	m, s, acc := Aligned(len(w)), Aligned(len(w)), make([]int64, len(w))
+	half := make([]int32, len(w))
 	labels, loss := make([]int32, 300), make([]float32, 300)
 	drop, norm, stats := Dropout{Rate: 0.5}, LayerNorm{Epsilon: 1e-5}, make([]float32, 600)
 	for _, v := range variants() {
@@ -38,6 +39,8 @@ func TestKernelsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPer
 			"sum of squares":  func() { sumSquares(v, dw) },
 			"add fixed":       func() { addFixed(v, acc, dw, 1) },
 			"from fixed":      func() { fromFixed(v, dw, acc, 1) },
+			"narrow":          func() { narrow(v, half, acc) },
+			"add narrow":      func() { addNarrow(v, acc, half) },
 		}
 		for name, f := range kernels {
 			if n := testing.AllocsPerRun(2, f); n > 0 {

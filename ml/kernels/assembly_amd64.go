@@ -135,6 +135,12 @@ func addFixed512(acc *int64, grad *float32, vectors int64, scale float64) bool
 func fromFixed512(grad *float32, acc *int64, vectors int64, scale float64)
 
 //go:noescape
+func narrow512(dst *int32, src *int64, vectors int64) bool
+
+//go:noescape
+func addNarrow512(acc *int64, src *int32, vectors int64)
+
+//go:noescape
 func softmaxRows512(z *float32, rows, groups, stride int64, tail *[16]uint32)
 
 //go:noescape
@@ -223,6 +229,12 @@ func addFixed256(acc *int64, grad *float32, vectors int64, scale float64) bool
 
 //go:noescape
 func fromFixed256(grad *float32, acc *int64, vectors int64, scale float64)
+
+//go:noescape
+func narrow256(dst *int32, src *int64, vectors int64) bool
+
+//go:noescape
+func addNarrow256(acc *int64, src *int32, vectors int64)
 
 //go:noescape
 func softmaxRows256(z *float32, rows, groups, stride int64, tail *[16]uint32)

@@ -95,6 +95,13 @@ func BenchmarkFlat(b *testing.B) {
 		b.Run(fmt.Sprintf("from/%d", n), func(b *testing.B) {
 			benchmark(b, "GB/s", 12*float64(n), func(v Variant) { fromFixed(v, g, acc, 1.0/(1<<20)) })
 		})
+		half, sums := make([]int32, n), make([]int64, n)
+		b.Run(fmt.Sprintf("narrow/%d", n), func(b *testing.B) {
+			benchmark(b, "GB/s", 12*float64(n), func(v Variant) { narrow(v, half, sums) })
+		})
+		b.Run(fmt.Sprintf("add narrow/%d", n), func(b *testing.B) {
+			benchmark(b, "GB/s", 20*float64(n), func(v Variant) { addNarrow(v, sums, half) })
+		})
 	}
 	d := Dense{In: 1024, Out: 512}
 	w, wt := Aligned(d.WeightLen()), Aligned(d.WeightLen())

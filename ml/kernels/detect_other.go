@@ -19,6 +19,8 @@ func sgdVector(Variant, *sgd, []float32, []float32, []float32) int              
 func sumSquaresVector(Variant, *[lanes]float64, []float32) int                  { return 0 }
 func adamVector(Variant, *adam, []float32, []float32, []float32, []float32) int { return 0 }
 func addFixedVector(Variant, []int64, []float32, float64) (int, bool)           { return 0, true }
+func narrowVector(Variant, []int32, []int64) (int, bool)                        { return 0, true }
+func addNarrowVector(Variant, []int64, []int32) int                             { return 0 }
 func fromFixedVector(Variant, []float32, []int64, float64) int                  { return 0 }
 func layerNormVector(Variant, float32, Matrix, Matrix, []float32, []float32, []float32) bool {
 	return false

@@ -58,3 +58,34 @@ func fromFixed(v Variant, g []float32, acc []int64, scale float64) {
 		g[i] = float32(float64(float64(acc[i]) * scale))
 	}
 }
+
+// Narrow puts the lower halves of src in dst, and reports whether all numbers fit
+// in them. Shapes: dst and src (n,). What is in dst if they do not is of no use.
+func Narrow(dst []int32, src []int64) bool { return narrow(Active(), dst, src) }
+
+func narrow(v Variant, dst []int32, src []int64) bool {
+	check(len(dst) == len(src), "narrow: %d numbers into %d", len(src), len(dst))
+	done, fits := 0, true
+	if v != Portable {
+		done, fits = narrowVector(v, dst, src)
+	}
+	for i := done; i < len(src) && fits; i++ {
+		dst[i] = int32(src[i])
+		fits = int64(dst[i]) == src[i]
+	}
+	return fits
+}
+
+// AddNarrow adds src to acc. Shapes: acc and src (n,).
+func AddNarrow(acc []int64, src []int32) { addNarrow(Active(), acc, src) }
+
+func addNarrow(v Variant, acc []int64, src []int32) {
+	check(len(acc) == len(src), "add narrow: %d sums and %d numbers", len(acc), len(src))
+	done := 0
+	if v != Portable {
+		done = addNarrowVector(v, acc, src)
+	}
+	for i := done; i < len(src); i++ {
+		acc[i] += int64(src[i])
+	}
+}

@@ -83,3 +83,36 @@ func fromFixedVector(v Variant, g []float32, acc []int64, scale float64) int {
 	}
 	return n
 }
+
+// narrowVector converts whole vectors and returns the number of elements done,
+// and whether all of them fit.
+func narrowVector(v Variant, dst []int32, src []int64) (int, bool) {
+	width := v.width() / 2
+	n, fits := len(src)/width*width, true
+	for i := 0; i < n && fits; {
+		count := min(maxChunk, n-i)
+		if v == AVX512 {
+			fits = narrow512(&dst[i], &src[i], int64(count/width))
+		} else {
+			fits = narrow256(&dst[i], &src[i], int64(count/width))
+		}
+		i += count
+	}
+	return n, fits
+}
+
+// addNarrowVector adds whole vectors and returns the number of elements done.
+func addNarrowVector(v Variant, acc []int64, src []int32) int {
+	width := v.width() / 2
+	n := len(src) / width * width
+	for i := 0; i < n; {
+		count := min(maxChunk, n-i)
+		if v == AVX512 {
+			addNarrow512(&acc[i], &src[i], int64(count/width))
+		} else {
+			addNarrow256(&acc[i], &src[i], int64(count/width))
+		}
+		i += count
+	}
+	return n
+}

@@ -247,6 +247,39 @@ func TestFixedPointsAreTwins(t *testing.T) {
 	})
 }
 
+func TestNarrowNumbersAreTwins(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r := randomSource(t)
+		n := rapid.IntRange(0, 100).Draw(t, "n")
+		src, acc := make([]int64, n), make([]int64, n)
+		for i := range src {
+			src[i], acc[i] = int64(int32(r.Uint32()))>>r.IntN(32), int64(r.Uint64())
+		}
+		fits := true
+		if n > 0 && rapid.Bool().Draw(t, "too large") {
+			edge := rapid.SampledFrom([]int64{math.MaxInt32, math.MinInt32, math.MaxInt32 + 1, math.MinInt32 - 1, math.MaxInt64, math.MinInt64, 1 << 32}).Draw(t, "number")
+			src[r.IntN(n)] = edge
+			fits = edge >= math.MinInt32 && edge <= math.MaxInt32
+		}
+		for _, v := range append(variants(), Portable) {
+			dst, got := make([]int32, n), slices.Clone(acc)
+			if ok := narrow(v, dst, src); ok != fits {
+				t.Fatalf("%v: all of %v fit: %v, expected %v", v, src, ok, fits)
+			}
+			if !fits {
+				continue
+			}
+			addNarrow(v, got, dst)
+			for i := range src {
+				if got[i] != acc[i]+src[i] {
+					t.Fatalf("%v: %d and %d are %d", v, acc[i], src[i], got[i])
+				}
+			}
+		}
+	})
+}
+
 // Shapes that are cut into blocks, along the rows and along k.
 func TestBlocksAreTwins(t *testing.T) {
 	t.Parallel()

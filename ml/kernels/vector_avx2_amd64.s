@@ -675,6 +675,45 @@ next:
 	VZEROUPPER
 	RET
 
+// func narrow256(dst *int32, src *int64, vectors int64) bool
+TEXT ·narrow256(SB), NOSPLIT, $0-25
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ vectors+16(FP), CX
+	VPXOR Y3, Y3, Y3
+next:
+	VMOVDQU (SI), Y0
+	VPSHUFD $0x08, Y0, Y1
+	VPERMQ $0x08, Y1, Y1
+	VMOVDQU X1, (DI)
+	VPMOVSXDQ X1, Y2
+	VPXOR Y0, Y2, Y2
+	VPOR Y2, Y3, Y3
+	ADDQ $16, DI
+	ADDQ $32, SI
+	DECQ CX
+	JNZ next
+	VPTEST Y3, Y3
+	SETEQ ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func addNarrow256(acc *int64, src *int32, vectors int64)
+TEXT ·addNarrow256(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ vectors+16(FP), CX
+next:
+	VPMOVSXDQ (SI), Y0
+	VPADDQ (DI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNZ next
+	VZEROUPPER
+	RET
+
 // func softmaxRows256(z *float32, rows, groups, stride int64, tail *[16]uint32)
 TEXT ·softmaxRows256(SB), NOSPLIT, $0-40
 	MOVQ z+0(FP), AX

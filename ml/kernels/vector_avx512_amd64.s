@@ -910,6 +910,46 @@ next:
 	VZEROUPPER
 	RET
 
+// func narrow512(dst *int32, src *int64, vectors int64) bool
+TEXT ·narrow512(SB), NOSPLIT, $0-25
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ vectors+16(FP), CX
+	VPXORD Z3, Z3, Z3
+next:
+	VMOVDQU64 (SI), Z0
+	VPMOVQD Z0, Y1
+	VMOVDQU Y1, (DI)
+	VPMOVSXDQ Y1, Z2
+	VPXORQ Z0, Z2, Z2
+	VPORQ Z2, Z3, Z3
+	ADDQ $32, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNZ next
+	VEXTRACTI64X4 $1, Z3, Y2
+	VPOR Y2, Y3, Y3
+	VPTEST Y3, Y3
+	SETEQ ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func addNarrow512(acc *int64, src *int32, vectors int64)
+TEXT ·addNarrow512(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ vectors+16(FP), CX
+next:
+	VPMOVSXDQ (SI), Z0
+	VPADDQ (DI), Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $32, SI
+	ADDQ $64, DI
+	DECQ CX
+	JNZ next
+	VZEROUPPER
+	RET
+
 // func softmaxRows512(z *float32, rows, groups, stride int64, tail *[16]uint32)
 TEXT ·softmaxRows512(SB), NOSPLIT, $0-40
 	MOVQ z+0(FP), AX

@@ -30,6 +30,8 @@ func Run(t *testing.T, gang Gang) {
 	}{
 		{"ranks know their place", places},
 		{"sums are exact on every rank", sums},
+		{"every rank has its part of the sums", scatters},
+		{"what each rank has is gathered", gathers},
 		{"broadcasts reach every rank", broadcasts},
 		{"a long conversation stays in step", conversation},
 		{"a rank whose context ends gives up, and so do all", cancels},
@@ -79,26 +81,37 @@ func places(t *testing.T, gang Gang) {
 	}
 }
 
-// number is what rank brings at place i of a sum.
+// number is what rank brings at place i of a sum: of 24 bits in every other round.
 func number(rank, round, i int) int64 {
-	return int64(rng.Mix(7, uint64(rank), uint64(round), uint64(i)))
+	return int64(rng.Mix(7, uint64(rank), uint64(round), uint64(i))) >> (40 * (round % 2))
 }
 
 func checkSum(c collective.Comm, round, size int) error {
-	v := make([]int64, size)
-	for i := range v {
-		v[i] = number(c.Rank(), round, i)
-	}
+	v := numbers(c.Rank(), round, size)
 	if err := c.AllReduce(context.Background(), v); err != nil {
 		return err
 	}
-	for i, got := range v {
+	return areSums(c, v, round, 0, size)
+}
+
+func numbers(rank, round, size int) []int64 {
+	v := make([]int64, size)
+	for i := range v {
+		v[i] = number(rank, round, i)
+	}
+	return v
+}
+
+// areSums looks at the places of v from first to end.
+func areSums(c collective.Comm, v []int64, round, first, end int) error {
+	for i := first; i < end; i++ {
+		got := v[i]
 		var want int64 // wraps, as the numbers are as large as they come
 		for rank := range c.WorldSize() {
 			want += number(rank, round, i)
 		}
 		if got != want {
-			return fault.New(fault.Internal, "sum %d of %d numbers: place %d is %d, want %d", round, size, i, got, want)
+			return fault.New(fault.Internal, "sum %d of %d numbers: place %d is %d, want %d", round, len(v), i, got, want)
 		}
 	}
 	return nil
@@ -107,7 +120,7 @@ func checkSum(c collective.Comm, round, size int) error {
 func sums(t *testing.T, gang Gang) {
 	for _, n := range sizes {
 		must(t, together(gang(t, n), func(c collective.Comm) error {
-			for round, size := range []int{1, 0, 3, 1000, 100_003, 2} {
+			for round, size := range []int{1, 0, 3, 1000, 100_003, 100_001, 2} {
 				if err := checkSum(c, round, size); err != nil {
 					return err
 				}
@@ -118,6 +131,58 @@ func sums(t *testing.T, gang Gang) {
 			}
 			if v[0] != math.MaxInt64/8*int64(n) || v[1] != math.MinInt64/8*int64(n) {
 				return fault.New(fault.Internal, "large numbers add up to %v", v)
+			}
+			return nil
+		}))
+	}
+}
+
+func checkScatter(c collective.Comm, round, size int) error {
+	v := numbers(c.Rank(), round, size)
+	if err := c.ReduceScatter(context.Background(), v); err != nil {
+		return err
+	}
+	first, end := collective.Part(size, c.Rank(), c.WorldSize())
+	return areSums(c, v, round, first, end)
+}
+
+func scatters(t *testing.T, gang Gang) {
+	for _, n := range sizes {
+		must(t, together(gang(t, n), func(c collective.Comm) error {
+			for round, size := range []int{1, 0, 3, 1000, 100_003, 100_001, 2} {
+				if err := checkScatter(c, round, size); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+}
+
+func checkGather(c collective.Comm, round, size int) error {
+	v := make([]float32, size)
+	first, end := collective.Part(size, c.Rank(), c.WorldSize())
+	for i := first; i < end; i++ {
+		v[i] = float32(number(0, round, i))
+	}
+	if err := c.AllGather(context.Background(), v); err != nil {
+		return err
+	}
+	for i, got := range v {
+		if want := float32(number(0, round, i)); got != want {
+			return fault.New(fault.Internal, "gathering %d of %d numbers: place %d is %v, want %v", round, size, i, got, want)
+		}
+	}
+	return nil
+}
+
+func gathers(t *testing.T, gang Gang) {
+	for _, n := range sizes {
+		must(t, together(gang(t, n), func(c collective.Comm) error {
+			for round, size := range []int{1, 0, 3, 1000, 200_003, 200_001, 2} {
+				if err := checkGather(c, round, size); err != nil {
+					return err
+				}
 			}
 			return nil
 		}))
@@ -167,6 +232,9 @@ func conversation(t *testing.T, gang Gang) {
 			for round := range 200 {
 				pick := rng.Mix(uint64(n), uint64(round))
 				err := checkSum(c, round, int(pick%700))
+				if pick%3 == 0 && err == nil {
+					err = errors.Join(checkScatter(c, round, int(pick%900)), checkGather(c, round, int(pick%800)))
+				}
 				if pick%5 == 0 && err == nil {
 					err = checkBroadcast(c, round, int(pick/5)%n, int(pick%3000))
 				}
@@ -228,6 +296,18 @@ func disagree(t *testing.T, gang Gang) {
 	for name, f := range map[string]func(context.Context, collective.Comm) error{
 		"lengths": func(ctx context.Context, c collective.Comm) error {
 			return c.AllReduce(ctx, make([]int64, 10+c.Rank()))
+		},
+		"lengths of parts": func(ctx context.Context, c collective.Comm) error {
+			return c.ReduceScatter(ctx, make([]int64, 10+c.Rank()))
+		},
+		"lengths of what is gathered": func(ctx context.Context, c collective.Comm) error {
+			return c.AllGather(ctx, make([]float32, 10+c.Rank()))
+		},
+		"all or parts": func(ctx context.Context, c collective.Comm) error {
+			if c.Rank() == 0 {
+				return c.ReduceScatter(ctx, make([]int64, 10))
+			}
+			return c.AllGather(ctx, make([]float32, 10))
 		},
 		"roots": func(ctx context.Context, c collective.Comm) error {
 			_, err := c.Broadcast(ctx, c.Rank(), []byte("mine"))

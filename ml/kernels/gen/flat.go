@@ -187,3 +187,54 @@ func (u *unit) fromFixed() {
 	u.next("next", "CX", "SI")
 	u.end()
 }
+
+// narrow writes the kernel of Narrow, which returns whether all numbers fit: those
+// that come back from their lower half.
+func (u *unit) narrow() {
+	u.begin(u.name("narrow"), "(dst *int32, src *int64, vectors int64) bool", 25)
+	u.op("MOVQ", "dst+0(FP)", "DI")
+	u.op("MOVQ", "src+8(FP)", "SI")
+	u.op("MOVQ", "vectors+16(FP)", "CX")
+	u.zero(3) // what is lost
+	u.label("next")
+	if u.isa == avx512 {
+		u.op("VMOVDQU64", "(SI)", u.v(0))
+		u.op("VPMOVQD", u.v(0), y(1))
+		u.op("VMOVDQU", y(1), "(DI)")
+		u.op("VPMOVSXDQ", y(1), u.v(2))
+		u.op("VPXORQ", u.v(0), u.v(2), u.v(2))
+		u.op("VPORQ", u.v(2), u.v(3), u.v(3))
+	} else {
+		u.op("VMOVDQU", "(SI)", u.v(0))
+		u.op("VPSHUFD", "$0x08", u.v(0), u.v(1)) // the lower halves of each pair side by side
+		u.op("VPERMQ", "$0x08", u.v(1), u.v(1))
+		u.op("VMOVDQU", x(1), "(DI)")
+		u.op("VPMOVSXDQ", x(1), u.v(2))
+		u.op("VPXOR", u.v(0), u.v(2), u.v(2))
+		u.op("VPOR", u.v(2), u.v(3), u.v(3))
+	}
+	u.op("ADDQ", imm(u.bytes()/2), "DI")
+	u.next("next", "CX", "SI")
+	if u.isa == avx512 {
+		u.op("VEXTRACTI64X4", "$1", u.v(3), y(2))
+		u.op("VPOR", y(2), y(3), y(3))
+	}
+	u.op("VPTEST", y(3), y(3))
+	u.op("SETEQ", "ret+24(FP)")
+	u.end()
+}
+
+// addNarrow writes the kernel of AddNarrow.
+func (u *unit) addNarrow() {
+	u.begin(u.name("addNarrow"), "(acc *int64, src *int32, vectors int64)", 24)
+	u.op("MOVQ", "acc+0(FP)", "DI")
+	u.op("MOVQ", "src+8(FP)", "SI")
+	u.op("MOVQ", "vectors+16(FP)", "CX")
+	u.label("next")
+	u.op("VPMOVSXDQ", "(SI)", u.v(0))
+	u.op("VPADDQ", "(DI)", u.v(0), u.v(0))
+	u.op("VMOVUPS", u.v(0), "(DI)")
+	u.op("ADDQ", imm(u.bytes()/2), "SI")
+	u.next("next", "CX", "DI")
+	u.end()
+}

@@ -35,6 +35,8 @@ func files() map[string][]byte {
 		u.sumSquares()
 		u.addFixed()
 		u.fromFixed()
+		u.narrow()
+		u.addNarrow()
 		u.softmaxRows()
 		u.crossRows()
 		u.logSums()

@@ -11,11 +11,14 @@ import (
 // what a shard contributes up to half of that, in whatever order. What a shard
 // adds to one weight must be below maxGrad; then maxShards of them cannot
 // overflow. With AdamW's usual epsilon of 1e-8, of the mean over a batch, the
-// rounding is far below what can move a weight.
+// rounding is far below what can move a weight; and most sums fit in 32 bits, which
+// halves what ranks send each other. A linear model is the minimum itself, and is
+// looked for in finer steps.
 const (
-	gradScale = 1 << 30
-	maxGrad   = kernels.MaxFixed / gradScale // 2^21
-	maxShards = 4095                         // of a batch
+	coarse = 1 << 24
+	fine   = 1 << 30
+
+	maxShards = 4095 // of a batch
 
 	lossScale = 1 << 24 // likewise for the sum of a shard's losses
 	maxLoss   = 1 << 26
@@ -56,12 +59,23 @@ func (e *executor) shard(n *network) error {
 		rest[badLossAt]++
 	}
 	for i := range n.numParts() {
-		if p := n.part(i); !kernels.AddFixed(e.sums[p.first:p.end], t.grad[p.first:p.end], gradScale) {
+		if p := n.part(i); !kernels.AddFixed(e.sums[p.first:p.end], t.grad[p.first:p.end], n.gradScale()) {
 			rest[badPartAt+i]++
 		}
 	}
 	return nil
 }
+
+// gradScale is into how many parts a gradient of 1 is divided.
+func (n *network) gradScale() float64 {
+	if n.fine {
+		return fine
+	}
+	return coarse
+}
+
+// maxGrad bounds what a shard may add to a weight's gradient.
+func (n *network) maxGrad() int64 { return int64(kernels.MaxFixed / n.gradScale()) }
 
 // fixedLoss returns a shard's loss in lossScale; false when it is no number or
 // too large.

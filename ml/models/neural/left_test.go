@@ -24,11 +24,23 @@ type dying struct {
 }
 
 func (d *dying) AllReduce(ctx context.Context, v []int64) error {
+	return d.live(func() error { return d.Comm.AllReduce(ctx, v) })
+}
+
+func (d *dying) ReduceScatter(ctx context.Context, v []int64) error {
+	return d.live(func() error { return d.Comm.ReduceScatter(ctx, v) })
+}
+
+func (d *dying) AllGather(ctx context.Context, v []float32) error {
+	return d.live(func() error { return d.Comm.AllGather(ctx, v) })
+}
+
+func (d *dying) live(op func() error) error {
 	if d.left--; d.left < 0 {
 		d.cancel()
 		return fault.New(fault.Unavailable, "dead")
 	}
-	return d.Comm.AllReduce(ctx, v)
+	return op()
 }
 
 // late is the Comm of a rank that does not get sums which others have.
@@ -39,12 +51,24 @@ type late struct {
 }
 
 func (l *late) AllReduce(ctx context.Context, v []int64) error {
+	return live(l, v, func(v []int64) error { return l.Comm.AllReduce(ctx, v) })
+}
+
+func (l *late) ReduceScatter(ctx context.Context, v []int64) error {
+	return live(l, v, func(v []int64) error { return l.Comm.ReduceScatter(ctx, v) })
+}
+
+func (l *late) AllGather(ctx context.Context, v []float32) error {
+	return live(l, v, func(v []float32) error { return l.Comm.AllGather(ctx, v) })
+}
+
+func live[T any](l *late, v []T, op func([]T) error) error {
 	if l.left--; l.left < 0 {
-		_ = l.Comm.AllReduce(ctx, slices.Clone(v)) //nolint:errcheck // the others may have them
+		_ = op(slices.Clone(v)) //nolint:errcheck // the others may have them
 		l.cancel()
 		return fault.New(fault.Unavailable, "the link broke")
 	}
-	return l.Comm.AllReduce(ctx, v)
+	return op(v)
 }
 
 // generation runs a gang whose last rank dies in a sum, and before whose end the
@@ -98,7 +122,7 @@ func TestSurvivorsGoOnFromWhereTheyAre(t *testing.T) {
 			for range 5 {
 				var state []byte
 				for range 3 {
-					misses := r.IntN(4)
+					misses := r.IntN(6)
 					left, _ := tr.generation(t, 2+r.IntN(3), misses+r.IntN(2), misses, state)
 					state = furthest(t, left)
 				}

@@ -90,6 +90,7 @@ func (l *Linear) Fit(ctx context.Context, comm collective.Comm, train, validatio
 		return nil, err
 	}
 	defer f.crew.close()
+	f.network.fine = true
 	r := &minimum{fit: f, ctx: ctx, by: by, l2: l.config.L2 / float64(train.NumRows), rows: make([]uint32, min(linearBatch, train.NumRows))}
 	if o := f.network.objective; o != nil {
 		r.l2 *= o.rows // as the losses

@@ -180,7 +180,7 @@ func (r *minimum) pass() ([]float64, error) {
 		}
 		fixed := r.crew.members[0].sums[:len(sums)]
 		for i, v := range fixed {
-			sums[i] += float64(v) / gradScale
+			sums[i] += float64(v) / fine
 		}
 		clear(fixed)
 	}

@@ -18,6 +18,7 @@ type network struct {
 	residual   bool
 	problem    models.Problem
 	objective  *objective // nil: the plain loss
+	fine       bool       // gradients are added in finer steps
 }
 
 // joins reports whether the input of hidden layer i is added to its output.

@@ -136,7 +136,7 @@ func (f *fit) squares(*executor) error {
 			return nil
 		}
 		grad := leader.trainer.grad[first:end]
-		if f.current.shards > 1 {
+		if !f.current.mean {
 			f.mean(grad, leader.sums[first:end])
 		}
 		f.squaresOf[first/piece] = kernels.SumSquares(grad)
@@ -148,7 +148,7 @@ func (f *fit) squares(*executor) error {
 func (f *fit) mean(grad []float32, sums []int64) {
 	scale := 0.0
 	if f.current.weight > 0 { // nothing is left of rows that weigh nothing
-		scale = 1 / (gradScale * f.current.weight)
+		scale = 1 / (f.network.gradScale() * f.current.weight)
 	}
 	kernels.FromFixed(grad, sums, scale)
 	clear(sums)

@@ -31,7 +31,7 @@ type state struct {
 }
 
 const (
-	stateVersion = 3
+	stateVersion = 4
 	stateMagic   = "TRNN"
 )
 
