@@ -147,7 +147,7 @@ func TestRowsThatWeighNothingAreNotMeasured(t *testing.T) {
 	flat := train
 	flat.Weighted, flat.W = true, make([]float32, train.NumRows)
 	for i := range flat.W {
-		flat.W[i] = 2
+		flat.W[i] = 1
 	}
 	f, err := e.newFit(collective.Solo{}, flat, some, models.Options{})
 	require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestRowsThatWeighNothingAreNotMeasured(t *testing.T) {
 	defer g.crew.close()
 	require.NoError(t, f.run(t.Context()))
 	require.NoError(t, g.run(t.Context()))
-	require.Equal(t, g.weights, f.weights, "equal weights are none")
+	require.Equal(t, g.weights, f.weights, "weights of 1 are none")
 	require.Equal(t, g.history[0].Validation, f.history[0].Validation)
 	require.InEpsilon(t, g.history[0].Loss, f.history[0].Loss, 1e-9)
 }
