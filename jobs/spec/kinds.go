@@ -114,7 +114,7 @@ type Model struct {
 	Hidden     []int       `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
 	Activation string      `json:"activation" spec:"enum=relu|tanh|sigmoid|gelu|silu" default:"relu" doc:"what hidden layers apply to their sums: relu, tanh, sigmoid, gelu (the exact form, by erf) or silu"`
 	Embeddings []Embedding `json:"embeddings,omitempty" doc:"categorical columns whose categories are learned as rows of numbers"`
-	Norm       string      `json:"norm,omitempty" spec:"enum=layer" doc:"layer: hidden layers normalise the sums of each row before the activation; by default they do not"`
+	Norm       string      `json:"norm,omitempty" spec:"enum=layer|batch" doc:"what hidden layers do to their sums before the activation: layer normalises those of each row, batch those of each unit over the rows of a shard of the batch; by default nothing"`
 	Residual   bool        `json:"residual,omitempty" doc:"whether a hidden layer that is as wide as the one before it adds what it is given to what it makes"`
 	L2         *float64    `json:"l2,omitempty" spec:"min=0" doc:"of linear: the penalty on squared weights, beside the sum of the rows' losses (scikit-learn's alpha of Ridge, 1/C of LogisticRegression); 1 by default"`
 	Dropout    float64     `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`

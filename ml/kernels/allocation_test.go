@@ -29,6 +29,8 @@ func TestKernelsDoNotAllocate(t *testing.T) { //nolint:paralleltest // AllocsPer
 			"layer norm":      func() { norm.forward(v, y, x, bias, db, stats) },
 			"its gradient":    func() { norm.inputGrad(v, y, x, bias, stats) },
 			"its scale's":     func() { norm.scaleGrad(v, db, y, x, stats) },
+			"scaled columns":  func() { scaleColumns(v, y, x, bias, db) },
+			"blended columns": func() { blendColumns(v, y, x, bias, db, db) },
 			"add":             func() { add(v, y, x) },
 			"slope":           func() { slopeMatrix(v, sigmoidFunction, dx, y) },
 			"softmax":         func() { softmax(v, z) },

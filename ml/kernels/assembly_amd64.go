@@ -207,6 +207,12 @@ func layerSlopes512(grad, x *float32, rows, groups, gradStride, xStride int64, n
 func scaleSlopes512(sum, grad, x, stats *float32, rows, vectors, gStride, xStride int64)
 
 //go:noescape
+func affineRows512(y, x, scale, shift *float32, rows, vectors, yStride, xStride int64)
+
+//go:noescape
+func blendRows512(grad, x, a, b, c *float32, rows, vectors, gradStride, xStride int64)
+
+//go:noescape
 func dropRows256(y *float32, rows, vectors, stride int64, s *dropping)
 
 //go:noescape
@@ -295,6 +301,12 @@ func layerSlopes256(grad, x *float32, rows, groups, gradStride, xStride int64, n
 
 //go:noescape
 func scaleSlopes256(sum, grad, x, stats *float32, rows, vectors, gStride, xStride int64)
+
+//go:noescape
+func affineRows256(y, x, scale, shift *float32, rows, vectors, yStride, xStride int64)
+
+//go:noescape
+func blendRows256(grad, x, a, b, c *float32, rows, vectors, gradStride, xStride int64)
 
 //go:noescape
 func transpose8(t, w *float32, tStride, wStride, blocks int64)

@@ -25,6 +25,8 @@ func fromFixedVector(Variant, []float32, []int64, float64) int                  
 func layerNormVector(Variant, float32, Matrix, Matrix, []float32, []float32, []float32) bool {
 	return false
 }
-func layerSlopeVector(Variant, Matrix, Matrix, []float32, []float32) bool { return false }
-func scaleSlopeVector(Variant, []float32, Matrix, Matrix, []float32) bool { return false }
-func addVector(Variant, Matrix, Matrix) bool                              { return false }
+func layerSlopeVector(Variant, Matrix, Matrix, []float32, []float32) bool       { return false }
+func scaleSlopeVector(Variant, []float32, Matrix, Matrix, []float32) bool       { return false }
+func addVector(Variant, Matrix, Matrix) bool                                    { return false }
+func affineVector(Variant, Matrix, Matrix, []float32, []float32) bool           { return false }
+func blendVector(Variant, Matrix, Matrix, []float32, []float32, []float32) bool { return false }

@@ -40,6 +40,44 @@ func TestLayerNormsAreTwins(t *testing.T) {
 	})
 }
 
+func TestColumnsAreTwins(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r := randomSource(t)
+		rows, cols := randomSize(t, "rows"), randomSize(t, "columns")
+		x, g, y := wildMatrix(t, r, rows, cols), wildMatrix(t, r, rows, cols), randomMatrix(r, rows, cols, true)
+		var n [3][]float32
+		for i := range n {
+			n[i] = Aligned(PadCols(cols))
+			noise(r, n[i])
+		}
+		want, wantGrad := y.clone(), g.clone()
+		scaleColumns(Portable, want, x, n[0], n[1])
+		blendColumns(Portable, wantGrad, x, n[0], n[1], n[2])
+		for i := range min(rows, 3) { // the definition, but for rounding
+			for j, v := range x.Row(i) {
+				affine := float64(v)*float64(n[0][j]) + float64(n[1][j])
+				blend := float64(g.Row(i)[j])*float64(n[0][j]) + float64(n[2][j]) + float64(v)*float64(n[1][j])
+				size := math.Abs(float64(v)*float64(n[1][j])) + math.Abs(float64(g.Row(i)[j])) + math.Abs(float64(v)) + 1
+				if !(math.Abs(affine-float64(want.Row(i)[j])) <= 1e-5*size) && size < 1e30 || !(math.Abs(blend-float64(wantGrad.Row(i)[j])) <= 1e-5*size) && size < 1e30 {
+					t.Fatalf("row %d, column %d: %v and %v, expected %v and %v", i, j, want.Row(i)[j], wantGrad.Row(i)[j], affine, blend)
+				}
+			}
+		}
+		for _, v := range variants() {
+			got, grad, same := y.clone(), g.clone(), x.clone()
+			scaleColumns(v, got, x, n[0], n[1])
+			bitwise(t, v, "scaled columns", got.Data, want.Data)
+			blendColumns(v, grad, x, n[0], n[1], n[2])
+			bitwise(t, v, "blended columns", grad.Data, wantGrad.Data)
+			scaleColumns(v, same, same, n[0], n[1])
+			for i := range rows {
+				bitwise(t, v, "scaled in place", same.Row(i), want.Row(i))
+			}
+		}
+	})
+}
+
 func TestLayerNormIsTheDefinition(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -2086,6 +2086,63 @@ oneEnd:
 	VZEROUPPER
 	RET
 
+// func affineRows256(y, x, scale, shift *float32, rows, vectors, yStride, xStride int64)
+TEXT ·affineRows256(SB), NOSPLIT, $0-64
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ scale+16(FP), SI
+	MOVQ shift+24(FP), DI
+	MOVQ rows+32(FP), CX
+	MOVQ yStride+48(FP), R8
+	MOVQ xStride+56(FP), R9
+row:
+	MOVQ vectors+40(FP), DX
+	XORQ R12, R12
+column:
+	VMOVUPS (BX)(R12*1), Y1
+	VMOVUPS (DI)(R12*1), Y0
+	VFMADD231PS (SI)(R12*1), Y1, Y0
+	VMOVUPS Y0, (AX)(R12*1)
+	ADDQ $32, R12
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	ADDQ R9, BX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func blendRows256(grad, x, a, b, c *float32, rows, vectors, gradStride, xStride int64)
+TEXT ·blendRows256(SB), NOSPLIT, $0-72
+	MOVQ grad+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ a+16(FP), SI
+	MOVQ b+24(FP), DI
+	MOVQ c+32(FP), R13
+	MOVQ rows+40(FP), CX
+	MOVQ gradStride+56(FP), R8
+	MOVQ xStride+64(FP), R9
+row:
+	MOVQ vectors+48(FP), DX
+	XORQ R12, R12
+column:
+	VMOVUPS (AX)(R12*1), Y1
+	VMOVUPS (R13)(R12*1), Y0
+	VFMADD231PS (SI)(R12*1), Y1, Y0
+	VMOVUPS (BX)(R12*1), Y2
+	VFMADD231PS (DI)(R12*1), Y2, Y0
+	VMOVUPS Y0, (AX)(R12*1)
+	ADDQ $32, R12
+	DECQ DX
+	JNZ column
+	ADDQ R8, AX
+	ADDQ R9, BX
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
+
 // func transpose8(t, w *float32, tStride, wStride, blocks int64)
 TEXT ·transpose8(SB), NOSPLIT, $0-40
 	MOVQ t+0(FP), DI

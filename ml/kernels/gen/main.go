@@ -57,6 +57,8 @@ func files() map[string][]byte {
 		u.layerRows()
 		u.layerSlopes()
 		u.scaleSlopes()
+		u.affineRows()
+		u.blendRows()
 	}
 	vector256.transpose()
 	units := []*unit{product512, product256, vector512, vector256}

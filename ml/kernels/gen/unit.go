@@ -125,4 +125,7 @@ func at(offset int, register string) string {
 	return fmt.Sprintf("%d(%s)", offset, register)
 }
 
+// argument returns the operand of a function's argument.
+func argument(name string, offset int) string { return fmt.Sprintf("%s+%d(FP)", name, offset) }
+
 func imm(n int) string { return fmt.Sprintf("$%d", n) }

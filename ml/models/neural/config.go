@@ -88,7 +88,7 @@ func (c Config) Validate(p models.Problem) error {
 		must(n >= 1 && n <= MaxWidth, "hidden layer %d has width %d, expected 1 to %d", i, n, MaxWidth)
 	}
 	must(c.Activation.known(), "unknown activation %q, expected relu, tanh, sigmoid, gelu or silu", c.Activation)
-	must(c.Norm == NoNorm || c.Norm == LayerNorm, "unknown norm %q, expected layer or none", c.Norm)
+	must(c.Norm == NoNorm || c.Norm == LayerNorm || c.Norm == BatchNorm, "unknown norm %q, expected layer, batch or none", c.Norm)
 	must(!c.Residual || c.widthsRepeat(), "residual with hidden layers of %v, expected two of the same width one after the other", c.Hidden)
 	checkEmbeddings(c.Embeddings, must)
 	must(c.Dropout >= 0 && c.Dropout < 1, "dropout %v, expected 0 to below 1", c.Dropout)

@@ -21,8 +21,8 @@ func file(t *testing.T, metadata map[string]string, tensors ...array) []byte {
 func small(t *testing.T) (*Model, []byte) {
 	t.Helper()
 	weights := []array{
-		{"layers.0.weight", []int{3, 2}, []float32{1, 2, 3, 4, 5, 6}}, {"layers.0.bias", []int{3}, []float32{1, 2, 3}},
-		{"layers.1.weight", []int{2, 3}, []float32{1, 0, -1, 2, 0, 1}}, {"layers.1.bias", []int{2}, []float32{0, 1}},
+		{name: "layers.0.weight", shape: []int{3, 2}, values: []float32{1, 2, 3, 4, 5, 6}}, {name: "layers.0.bias", shape: []int{3}, values: []float32{1, 2, 3}},
+		{name: "layers.1.weight", shape: []int{2, 3}, values: []float32{1, 0, -1, 2, 0, 1}}, {name: "layers.1.bias", shape: []int{2}, values: []float32{0, 1}},
 	}
 	b := file(t, map[string]string{formatKey: format, versionKey: version, taskKey: string(metrics.Binary), activationKey: string(ReLU)}, weights...)
 	m, err := Load(b)
@@ -34,8 +34,8 @@ func TestWeightsOfASequentialTakeTheirPlaces(t *testing.T) {
 	t.Parallel()
 	m, _ := small(t)
 	gaps := file(t, nil,
-		array{"layers.0.weight", []int{1, 2}, []float32{1, -1}}, array{"layers.0.bias", []int{1}, []float32{0.5}},
-		array{"layers.3.weight", []int{2, 1}, []float32{1, 2}}, array{"layers.3.bias", []int{2}, []float32{0, 0}})
+		array{name: "layers.0.weight", shape: []int{1, 2}, values: []float32{1, -1}}, array{name: "layers.0.bias", shape: []int{1}, values: []float32{0.5}},
+		array{name: "layers.3.weight", shape: []int{2, 1}, values: []float32{1, 2}}, array{name: "layers.3.bias", shape: []int{2}, values: []float32{0, 0}})
 	other, err := m.WithWeights(gaps)
 	require.NoError(t, err)
 	d, err := Describe(mustMarshal(t, other))
@@ -58,10 +58,10 @@ func TestForeignWeightsAreRefusedWithTheirNames(t *testing.T) {
 	t.Parallel()
 	m, _ := small(t)
 	for want, tensors := range map[string][]array{
-		`a tensor "net.0.weight"`:                  {{"net.0.weight", []int{2, 2}, make([]float32, 4)}},
-		`a tensor "layers.1.running_mean"`:         {{"layers.1.running_mean", []int{2}, make([]float32, 2)}},
-		"a weight and a bias of the same number":   {{"layers.0.weight", []int{2, 2}, make([]float32, 4)}, {"layers.1.bias", []int{2}, make([]float32, 2)}},
-		"from 1 features to 2 outputs, expected 2": {{"layers.0.weight", []int{2, 1}, make([]float32, 2)}, {"layers.0.bias", []int{2}, make([]float32, 2)}},
+		`a tensor "net.0.weight"`:                  {{name: "net.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
+		`a tensor "layers.1.running_mean"`:         {{name: "layers.1.running_mean", shape: []int{2}, values: make([]float32, 2)}},
+		"a weight and a bias of the same number":   {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}, {name: "layers.1.bias", shape: []int{2}, values: make([]float32, 2)}},
+		"from 1 features to 2 outputs, expected 2": {{name: "layers.0.weight", shape: []int{2, 1}, values: make([]float32, 2)}, {name: "layers.0.bias", shape: []int{2}, values: make([]float32, 2)}},
 	} {
 		_, err := m.WithWeights(file(t, nil, tensors...))
 		require.ErrorContains(t, err, want)

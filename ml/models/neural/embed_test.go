@@ -26,7 +26,7 @@ func TestWhatNothingIsLearnedForBeginsAtZero(t *testing.T) {
 // A code that is none is as what was not learned from, the last one.
 func TestWhatIsNoCodeIsAsWhatWasNotLearnedFrom(t *testing.T) {
 	t.Parallel()
-	m := richModel(t) // features 1 and 6 are codes, of 5 and 3 categories
+	m := richModel(t, LayerNorm) // features 1 and 6 are codes, of 5 and 3 categories
 	for i, v := range m.network.tables[0].of(m.weights) {
 		m.network.tables[0].of(m.weights)[i] = v + float32(i)/100 // all rows differ
 	}

@@ -35,6 +35,18 @@ const (
 	badPartAt        // and for each layer and embedding, shards whose gradient is
 )
 
+// numSums is the length of the vector of sums: the last are of running statistics,
+// the rows that have some and then those of all layers.
+func (n network) numSums() int {
+	all := n.runningAt()
+	if n.numRunning > 0 {
+		all += 1 + n.numRunning
+	}
+	return all
+}
+
+func (n network) runningAt() int { return n.numParams + badPartAt + n.numParts() }
+
 // executor computes shards, one after the other, and keeps the sums.
 type executor struct {
 	trainer   *trainer
@@ -61,6 +73,11 @@ func (e *executor) shard(n *network) error {
 	for i := range n.numParts() {
 		if p := n.part(i); !kernels.AddFixed(e.sums[p.first:p.end], t.grad[p.first:p.end], n.gradScale()) {
 			rest[badPartAt+i]++
+		}
+	}
+	if n.numRunning > 0 {
+		if bad, ok := e.addRunning(n, e.sums[n.runningAt():]); !ok {
+			rest[badPartAt+bad]++
 		}
 	}
 	return nil

@@ -39,11 +39,15 @@ func (e *Estimator) Fit(
 	if err := f.leave(f.run(ctx)); err != nil {
 		return nil, err
 	}
-	weights := f.weights
+	weights, updates := f.weights, f.iteration
 	if f.bestWeights != nil {
-		weights = f.bestWeights
+		weights, updates = f.bestWeights, int64(f.bestEpoch)*int64(f.numBatches())
 	}
-	return newModel(f.network, f.target, weights)
+	m, err := newModel(f.network, f.target, weights)
+	if err == nil {
+		m.updates = updates
+	}
+	return m, err
 }
 
 // run makes the epochs that are left.
@@ -137,7 +141,7 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 
 // begin makes the state that training starts from.
 func (f *fit) begin() error {
-	n := f.network.numParams
+	n := f.network.numWeights()
 	if f.options.Resume == nil {
 		f.state = &state{
 			schedule: newSchedule(f.config),
@@ -187,7 +191,7 @@ func (f *fit) hire() error {
 		}
 		members[i] = &executor{
 			trainer: t, predictor: p, scratch: kernels.Aligned(piece),
-			sums: make([]int64, f.network.numParams+badPartAt+f.network.numParts()),
+			sums: make([]int64, f.network.numSums()),
 		}
 	}
 	f.crew = newCrew(members)

@@ -131,7 +131,7 @@ func (b *bench) differences(t *testing.T) (checked, wrong int) {
 func rich(t testing.TB) (all []network) {
 	t.Helper()
 	for i, a := range []Activation{Tanh, GELU, SiLU, Sigmoid} {
-		for _, norm := range []Norm{NoNorm, LayerNorm} {
+		for _, norm := range []Norm{NoNorm, LayerNorm, BatchNorm} {
 			s, err := newShape(5, []int{18, 18, 40, 40, 40}, 3, extras{norm, []Embedding{{0, 4, 3}, {3, 6, 20}}[:i%3]})
 			require.NoError(t, err)
 			all = append(all, network{shape: s, activation: a, residual: i != 3, problem: three})

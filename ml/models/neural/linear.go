@@ -102,7 +102,7 @@ func (l *Linear) Fit(ctx context.Context, comm collective.Comm, train, validatio
 	if err := r.run(l.config, o); err != nil {
 		return nil, err
 	}
-	weights := kernels.Aligned(f.network.numParams)
+	weights := kernels.Aligned(f.network.numWeights())
 	r.write(weights, r.at, true)
 	return newModel(f.network, f.target, weights)
 }

@@ -22,7 +22,7 @@ func described(metadata map[string]string) (network, standard, error) {
 		return n, target, damaged("unknown activation %q", n.activation)
 	}
 	if v, ok := metadata[normKey]; ok {
-		if n.norm != LayerNorm {
+		if n.norm != LayerNorm && n.norm != BatchNorm {
 			return n, target, damaged("unknown norm %q", v)
 		}
 		known++
@@ -75,7 +75,7 @@ func (n *network) assemble(arrays map[string]array, embeddings []Embedding) ([]f
 		return nil, damaged("%v", err)
 	}
 	n.shape = s
-	flat := kernels.Aligned(s.numParams)
+	flat := kernels.Aligned(s.numWeights())
 	return flat, s.fill(flat, arrays)
 }
 
@@ -119,6 +119,11 @@ func (s shape) fill(flat []float32, arrays map[string]array) error {
 			}
 		}
 		copy(want.values, a.values) // of all but the weights, which are packed
+	}
+	for i, l := range s.layers {
+		if l.norm && s.norm == BatchNorm && slices.ContainsFunc(arrays[varianceName(i)].values, func(v float32) bool { return v < 0 }) {
+			return damaged("%s has a number below 0", varianceName(i))
+		}
 	}
 	for i, t := range s.tables {
 		t.pack(flat, arrays[tableName(i)].values)

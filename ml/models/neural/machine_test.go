@@ -118,6 +118,9 @@ func TestAStepAllocatesNothing(t *testing.T) {
 	c.Dropout, c.BatchSize = 0.3, 1000
 	for _, a := range []Activation{ReLU, Sigmoid, GELU, SiLU} {
 		c.Activation = a
+		if a == GELU {
+			c.Hidden, c.Norm = []int{32, 32}, BatchNorm
+		}
 		if a == SiLU {
 			c.Hidden, c.Norm, c.Residual = []int{32, 32}, LayerNorm, true
 			c.Embeddings = []Embedding{{Feature: 1, Codes: 9, Size: 3}}

@@ -18,6 +18,7 @@ type Model struct {
 	network network
 	target  standard
 	weights []float32 // flat
+	updates int64     // that running statistics have seen
 	idle    sync.Pool // of *predictor
 }
 
@@ -90,7 +91,8 @@ const (
 // MarshalBinary writes the model as a safetensors file: for each layer N, from
 // 0, layers.N.weight of shape (outputs, inputs) and layers.N.bias, and for each
 // that is normalised norms.N.weight and norms.N.bias, and embeddings.N.weight, as
-// PyTorch has them, and as metadata what else the model is. Equal models give equal
+// PyTorch has them (of a batch norm also norms.N.running_mean, running_var and
+// num_batches_tracked), and as metadata what else the model is. Equal models give equal
 // bytes.
 func (m *Model) MarshalBinary() ([]byte, error) {
 	metadata := map[string]string{
@@ -112,7 +114,7 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 		metadata[meanKey] = strconv.FormatFloat(m.target.mean, 'g', -1, 64)
 		metadata[stdKey] = strconv.FormatFloat(m.target.std, 'g', -1, 64)
 	}
-	arrays := m.network.arrays(m.weights)
+	arrays := append(m.tracked(), m.network.arrays(m.weights)...)
 	b, err := encodeTensors(metadata, arrays)
 	if err != nil {
 		return nil, err
@@ -135,6 +137,12 @@ func (s shape) arrays(flat []float32) (arrays []array) {
 				array{name: scaleName(i), shape: []int{l.Out}, values: s.scale(flat, i)[:l.Out]},
 				array{name: shiftName(i), shape: []int{l.Out}, values: s.shift(flat, i)[:l.Out]})
 		}
+		if l.norm && s.norm == BatchNorm {
+			mean, variance := s.running(s.runningOf(flat), i)
+			arrays = append(arrays,
+				array{name: meanName(i), shape: []int{l.Out}, values: mean[:l.Out]},
+				array{name: varianceName(i), shape: []int{l.Out}, values: variance[:l.Out]})
+		}
 	}
 	for i, t := range s.tables {
 		arrays = append(arrays, array{name: tableName(i), shape: []int{t.Codes, t.Size}, values: t.plainTable(flat)})
@@ -146,6 +154,35 @@ func weightName(i int) string { return fmt.Sprintf("layers.%d.weight", i) }
 func biasName(i int) string   { return fmt.Sprintf("layers.%d.bias", i) }
 func scaleName(i int) string  { return fmt.Sprintf("norms.%d.weight", i) }
 func shiftName(i int) string  { return fmt.Sprintf("norms.%d.bias", i) }
+
+func meanName(i int) string     { return fmt.Sprintf("norms.%d.running_mean", i) }
+func varianceName(i int) string { return fmt.Sprintf("norms.%d.running_var", i) }
+func trackedName(i int) string  { return fmt.Sprintf("norms.%d.num_batches_tracked", i) }
+
+// tracked returns how many batches each batch norm has seen, as tensors.
+func (m *Model) tracked() (arrays []array) {
+	for i, l := range m.network.layers {
+		if l.norm && m.network.norm == BatchNorm {
+			arrays = append(arrays, array{name: trackedName(i), shape: []int{}, whole: &m.updates})
+		}
+	}
+	return arrays
+}
+
+// takeTracked takes what tracked has returned away from a file's tensors.
+func takeTracked(arrays map[string]array) (updates int64, err error) {
+	for i, seen := 0, false; ; i++ {
+		a, ok := arrays[trackedName(i)]
+		if !ok {
+			return updates, nil
+		}
+		if a.whole == nil || *a.whole < 0 || seen && *a.whole != updates {
+			return 0, damaged("%s is not a number of batches, the same for all", a.name)
+		}
+		updates, seen = *a.whole, true
+		delete(arrays, a.name)
+	}
+}
 
 // Load reads a model that MarshalBinary has written, or one that another
 // program has written likewise; the checksum may be absent then. The error is
@@ -167,6 +204,10 @@ func Load(b []byte) (m *Model, err error) {
 	if err != nil {
 		return nil, err
 	}
+	updates, err := takeTracked(arrays)
+	if err != nil {
+		return nil, err
+	}
 	var embeddings []Embedding
 	if list, ok := metadata[embeddingsKey]; ok {
 		if embeddings, err = embeddingsOf(list, arrays); err != nil {
@@ -180,6 +221,7 @@ func Load(b []byte) (m *Model, err error) {
 	if m, err = newModel(n, target, weights); err != nil {
 		return nil, err
 	}
+	m.updates = updates
 	if _, ok := metadata[checksumKey]; ok {
 		if again, err := m.MarshalBinary(); err != nil || !bytes.Equal(again, b) {
 			return nil, damaged("the checksum is wrong")

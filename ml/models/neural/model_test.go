@@ -32,12 +32,21 @@ func someModel(t *testing.T, p models.Problem, a Activation, widths ...int) *Mod
 }
 
 // richModel is one with norms, residual blocks and embeddings.
-func richModel(t *testing.T) *Model {
+func richModel(t *testing.T, norm Norm) *Model {
 	t.Helper()
-	s, err := newShape(7, []int{20, 20}, 3, extras{LayerNorm, []Embedding{{1, 5, 4}, {6, 3, 18}}})
+	s, err := newShape(7, []int{20, 20}, 3, extras{norm, []Embedding{{1, 5, 4}, {6, 3, 18}}})
 	require.NoError(t, err)
 	m, err := newModel(network{shape: s, activation: GELU, residual: true, problem: three}, standard{std: 1}, s.initial(3))
 	require.NoError(t, err)
+	if norm == BatchNorm {
+		m.updates = 77
+		for i := range s.layers[:2] {
+			mean, variance := s.running(s.runningOf(m.weights), i)
+			for j := range 20 {
+				mean[j], variance[j] = float32(j)-9, 0.1*float32(j+1)
+			}
+		}
+	}
 	return m
 }
 
@@ -47,7 +56,7 @@ func TestARowsPredictionDoesNotDependOnItsNeighbours(t *testing.T) {
 	t.Parallel()
 	for _, m := range []*Model{
 		someModel(t, three, ReLU, 7, 40, 20, 3), someModel(t, twoClasses, Tanh, 7, 17, 2), someModel(t, regression, Sigmoid, 7, 33, 1),
-		someModel(t, regression, ReLU, 7, 1), richModel(t),
+		someModel(t, regression, ReLU, 7, 1), richModel(t, LayerNorm), richModel(t, BatchNorm),
 	} {
 		const rows = 700
 		outputs := m.Problem().NumOutputs()
@@ -119,7 +128,7 @@ func TestModelsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	for _, m := range []*Model{
 		someModel(t, three, ReLU, 7, 40, 20, 3), someModel(t, twoClasses, Tanh, 1, 1, 2), someModel(t, regression, Sigmoid, 7, 33, 1),
-		someModel(t, regression, ReLU, 3, 1), richModel(t),
+		someModel(t, regression, ReLU, 3, 1), richModel(t, LayerNorm), richModel(t, BatchNorm),
 	} {
 		b, err := m.MarshalBinary()
 		require.NoError(t, err)
@@ -144,10 +153,10 @@ func TestLoadReadsWeightsOfOtherPrograms(t *testing.T) {
 	t.Parallel()
 	metadata := map[string]string{"format": "troupe.neural", "version": "1", "task": "regression", "activation": "relu", "target_mean": "10", "target_std": "2"}
 	b, err := encodeTensors(metadata, []array{
-		{"layers.0.bias", []int{3}, []float32{0.5, 0, -1}},
-		{"layers.0.weight", []int{3, 2}, []float32{1, 2, 3, 4, -5, -6}},
-		{"layers.1.weight", []int{1, 3}, []float32{1, 0.5, 2}},
-		{"layers.1.bias", []int{1}, []float32{0.25}},
+		{name: "layers.0.bias", shape: []int{3}, values: []float32{0.5, 0, -1}},
+		{name: "layers.0.weight", shape: []int{3, 2}, values: []float32{1, 2, 3, 4, -5, -6}},
+		{name: "layers.1.weight", shape: []int{1, 3}, values: []float32{1, 0.5, 2}},
+		{name: "layers.1.bias", shape: []int{1}, values: []float32{0.25}},
 	})
 	require.NoError(t, err)
 	m, err := Load(b)

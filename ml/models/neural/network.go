@@ -30,6 +30,8 @@ func (n network) joins(i int) bool {
 type nodes struct {
 	*G.ExprGraph
 	x          *G.Node
+	flat       []float32 // of weights, whose running statistics predictions are made with
+	running    []float32 // where a shard's statistics go in training, else nil
 	parameters []*G.Node // weights, then bias, of each layer; then scale and shift of each hidden one, if it has them; then the embeddings' tables
 }
 
@@ -63,7 +65,7 @@ func (n network) parameters() (all []parameter) {
 // inputs makes the input nodes of a graph. The rows are x's, the parameters
 // those of the flat vector, of whose memory the graph sees every change.
 func (n network) inputs(b *builder, x kernels.Matrix, flat []float32) nodes {
-	g := nodes{ExprGraph: G.NewGraph()}
+	g := nodes{ExprGraph: G.NewGraph(), flat: flat}
 	add := func(name string, shape tensor.Shape, memory []float32) *G.Node {
 		return G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName(name), G.WithShape(shape...), G.WithValue(newTensor(shape, memory)))
 	}
@@ -124,9 +126,8 @@ func (n network) block(d *dense, g nodes, i int, x *G.Node) (*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.norm == LayerNorm {
-		at := 2 * (len(n.layers) + i)
-		if y, err = d.layerNormed(y, g.parameters[at], g.parameters[at+1]); err != nil {
+	if n.norm != NoNorm {
+		if y, err = n.normed(d, g, i, y); err != nil {
 			return nil, err
 		}
 	}
@@ -134,6 +135,21 @@ func (n network) block(d *dense, g nodes, i int, x *G.Node) (*G.Node, error) {
 		return nil, err
 	}
 	return d.dropped(y)
+}
+
+// normed returns the normalised sums x of hidden layer i.
+func (n network) normed(d *dense, g nodes, i int, x *G.Node) (*G.Node, error) {
+	at := 2 * (len(n.layers) + i)
+	scale, shift := g.parameters[at], g.parameters[at+1]
+	switch {
+	case n.norm == LayerNorm:
+		return d.layerNormed(x, scale, shift)
+	case g.running != nil:
+		mean, variance := n.running(g.running, i)
+		return d.batchNormed(x, scale, shift, mean, variance)
+	}
+	mean, variance := n.running(n.runningOf(g.flat), i)
+	return d.runningNormed(x, scale, shift, mean, variance)
 }
 
 // trainer computes the gradient of a block of rows.
@@ -144,6 +160,7 @@ type trainer struct {
 	x       kernels.Matrix // the rows, to be filled in
 	targets []float32      // likewise
 	grad    []float32      // the flat gradient of the sum of the rows' losses, times scale
+	running []float32      // the means and variances over the rows, of a batch norm
 }
 
 // newTrainer makes the graph of the network and its gradient, over the flat
@@ -182,9 +199,11 @@ func (n network) gradient(flat []float32, transposed [][]float32, drop kernels.D
 		x:       kernels.NewMatrix(n.rows, n.numFeatures),
 		targets: make([]float32, n.rows),
 		grad:    kernels.Aligned(n.numParams),
+		running: kernels.Aligned(n.numRunning),
 	}
 	b := &builder{pass: t.pass, full: n.rows}
 	g = n.inputs(b, t.x, flat)
+	g.running = t.running
 	y, err := n.outputs(b, g, drop, transposed)
 	if err != nil {
 		return nil, g, nil, nil, err

@@ -1,6 +1,8 @@
 package neural
 
 import (
+	"math"
+
 	G "gorgonia.org/gorgonia"
 
 	"github.com/troupe-ml/troupe/ml/kernels"
@@ -13,7 +15,10 @@ type Norm string
 const (
 	NoNorm    Norm = ""
 	LayerNorm Norm = "layer" // each row by the mean and variance of its own
+	BatchNorm Norm = "batch" // each unit by those of the rows of a shard, and of running ones in predictions
 )
+
+func sqrt32(v float32) float32 { return float32(math.Sqrt(float64(v))) }
 
 // normEpsilon is what is added to a variance: PyTorch's default.
 const normEpsilon = 1e-5

@@ -15,6 +15,15 @@ type array struct {
 	name   string
 	shape  []int
 	values []float32
+	whole  *int64 // of a single whole number, in place of values; its shape is empty
+}
+
+// size is how many bytes the tensor has.
+func (a array) size() int64 {
+	if a.whole != nil {
+		return 8
+	}
+	return 4 * int64(len(a.values))
 }
 
 // tensorHeader is how the file's JSON describes a tensor.
@@ -30,15 +39,19 @@ const (
 )
 
 // encodeTensors writes a safetensors file: a header's length in 8 bytes, the
-// header as JSON, and the values in the order given. Equal arguments give equal
+// header as JSON, and the values in the order given, in which whole numbers come
+// first so that they lie at multiples of 8. Equal arguments give equal
 // bytes.
 //
 // Source: the safetensors format, https://github.com/huggingface/safetensors.
 func encodeTensors(metadata map[string]string, tensors []array) ([]byte, error) {
 	header, at := map[string]any{metadataKey: metadata}, int64(0)
 	for _, t := range tensors {
-		next := at + 4*int64(len(t.values))
-		header[t.name] = tensorHeader{Dtype: "F32", Shape: t.shape, Offsets: []int64{at, next}}
+		next, kind := at+t.size(), "F32"
+		if t.whole != nil {
+			kind = "I64"
+		}
+		header[t.name] = tensorHeader{Dtype: kind, Shape: t.shape, Offsets: []int64{at, next}}
 		at = next
 	}
 	text, err := json.Marshal(header) // keys in order
@@ -50,6 +63,9 @@ func encodeTensors(metadata map[string]string, tensors []array) ([]byte, error) 
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(text)))
 	b = append(b, text...)
 	for _, t := range tensors {
+		if t.whole != nil {
+			b = binary.LittleEndian.AppendUint64(b, uint64(*t.whole))
+		}
 		for _, v := range t.values {
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 		}
@@ -57,7 +73,8 @@ func encodeTensors(metadata map[string]string, tensors []array) ([]byte, error) 
 	return b, nil
 }
 
-// decodeTensors reads a safetensors file of float32 tensors. It is strict: what
+// decodeTensors reads a safetensors file of float32 tensors and single whole
+// numbers. It is strict: what
 // the format leaves open (gaps, tensors that overlap, bytes that belong to
 // none, keys twice, unknown fields) is an error of kind Corrupt.
 func decodeTensors(b []byte) (metadata map[string]string, tensors map[string]array, err error) {
@@ -87,7 +104,7 @@ func decodeTensors(b []byte) (metadata map[string]string, tensors map[string]arr
 			return nil, nil, err
 		}
 		tensors[name] = t
-		used += 4 * int64(len(t.values))
+		used += t.size()
 	}
 	if used != int64(len(data)) {
 		return nil, nil, damaged("tensors of %d bytes in all for %d bytes of data", used, len(data))
@@ -100,13 +117,20 @@ func decodeTensor(name string, raw json.RawMessage, data []byte) (array, error) 
 	if err := decodeStrict(raw, &h); err != nil {
 		return array{}, damaged("tensor %q: %v", name, err)
 	}
-	if h.Dtype != "F32" {
-		return array{}, damaged("tensor %q holds %s, expected F32", name, h.Dtype)
+	if h.Dtype != "F32" && (h.Dtype != "I64" || len(h.Shape) > 0) {
+		return array{}, damaged("tensor %q of shape %v holds %s, expected F32", name, h.Shape, h.Dtype)
 	}
 	if len(h.Offsets) != 2 || h.Offsets[0] < 0 || h.Offsets[1] < h.Offsets[0] || h.Offsets[1] > int64(len(data)) {
 		return array{}, damaged("tensor %q is at %v of %d bytes", name, h.Offsets, len(data))
 	}
 	part := data[h.Offsets[0]:h.Offsets[1]]
+	if h.Dtype == "I64" {
+		if len(part) != 8 {
+			return array{}, damaged("tensor %q of a whole number has %d bytes", name, len(part))
+		}
+		whole := int64(binary.LittleEndian.Uint64(part))
+		return array{name: name, shape: h.Shape, whole: &whole}, nil
+	}
 	size := int64(1)
 	for _, n := range h.Shape {
 		if n < 1 || int64(n) > int64(len(part))/size {

@@ -20,6 +20,7 @@ type shape struct {
 	norm        Norm    // of the hidden layers
 	numFeatures int     // of the table
 	numParams   int     // floats of the flat vector, padding included
+	numRunning  int     // floats of the running statistics, which follow in vectors of weights
 	rows        int     // of a shard
 }
 
@@ -28,6 +29,9 @@ type layer struct {
 	kernels.Dense
 	first int  // of its weights in the flat vector; the bias follows them
 	norm  bool // whether scale and shift follow the bias
+	// running is where the layer's running mean and variance begin among those of
+	// all, if there are some.
+	running int
 }
 
 // end is where the layer's part of the flat vector ends.
@@ -83,6 +87,9 @@ func newShape(numFeatures int, hidden []int, numOutputs int, x extras) (shape, e
 				"neural: a network %v has more than %d weights: make its layers narrower", widths, maxParams)
 		}
 		l := layer{Dense: d, first: s.numParams, norm: x.norm != NoNorm && i < len(hidden)}
+		if l.norm && x.norm == BatchNorm {
+			l.running, s.numRunning = s.numRunning, s.numRunning+2*l.BiasLen()
+		}
 		s.layers = append(s.layers, l)
 		s.numParams = l.end()
 	}
@@ -134,6 +141,10 @@ func (s shape) afterWeights(flat []float32, i, k int) []float32 {
 	return flat[first : first+l.BiasLen() : first+l.BiasLen()]
 }
 
+// numWeights is how many floats a vector of weights has: the parameters, and
+// behind them the running statistics.
+func (s shape) numWeights() int { return s.numParams + s.numRunning }
+
 // partOf returns the name of the part that place at of the flat vector is in.
 func (s shape) partOf(at int) string {
 	for i := range s.numParts() {
@@ -141,17 +152,17 @@ func (s shape) partOf(at int) string {
 			return p.name()
 		}
 	}
-	return "no layer"
+	return "the running statistics"
 }
 
 // initial returns a new network's parameters: weights and biases uniform in
 // plus or minus 1/sqrt(inputs), keyed by the seed and the layer, drawn in the
-// order of PyTorch's layout; scales 1 and shifts 0.
+// order of PyTorch's layout; scales 1 and shifts 0, running means 0 and variances 1.
 //
 // Source: PyTorch, torch.nn.Linear.reset_parameters (He et al., ICCV 2015, with
 // a = sqrt(5)).
 func (s shape) initial(seed uint64) []float32 {
-	flat := kernels.Aligned(s.numParams)
+	flat := kernels.Aligned(s.numWeights())
 	for i, l := range s.layers {
 		bound := 1 / math.Sqrt(float64(l.In))
 		w := make([]float32, l.In*l.Out)
@@ -161,6 +172,12 @@ func (s shape) initial(seed uint64) []float32 {
 		if l.norm {
 			for k := range l.Out {
 				s.scale(flat, i)[k] = 1
+			}
+			if s.norm == BatchNorm {
+				_, variance := s.running(s.runningOf(flat), i)
+				for k := range l.Out {
+					variance[k] = 1
+				}
 			}
 		}
 	}

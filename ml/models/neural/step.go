@@ -18,6 +18,7 @@ type batch struct {
 	shards int
 	mean   bool         // the first executor's trainer has the mean gradient, and no longer the sums
 	weight float64      // what the rows weigh together
+	normed int          // rows whose statistics the first executor's trainer has, of a batch norm
 	next   atomic.Int64 // of this rank's shards
 }
 
@@ -49,6 +50,9 @@ func (f *fit) step(ctx context.Context) error {
 	}
 	if err := f.overPieces(f.work.update); err != nil {
 		return err
+	}
+	if f.network.numRunning > 0 {
+		f.follow()
 	}
 	f.transpose()
 	return nil
@@ -135,7 +139,7 @@ func (f *fit) alone(e *executor) error {
 	if !ok {
 		return f.lossDiverged()
 	}
-	f.current.weight = e.trainer.head.weight
+	f.current.weight, f.current.normed = e.trainer.head.weight, e.trainer.rows
 	f.loss, f.weight = f.loss+loss, f.weight+fixedWeight(f.current.weight)
 	return nil
 }
@@ -222,6 +226,9 @@ func (f *fit) close(rest []int64) error {
 	}
 	f.current.weight = float64(rest[weightAt]) / weightScale
 	f.loss, f.weight = f.loss+rest[lossAt], f.weight+rest[weightAt]
+	if f.network.numRunning > 0 {
+		f.takeRunning(rest[f.network.runningAt()-f.network.numParams:])
+	}
 	clear(rest)
 	return nil
 }

@@ -42,6 +42,9 @@ func (g *golden) config() Config {
 	c.Hidden, c.Activation = g.Hidden, g.Activation
 	c.Embeddings = g.Embeddings
 	c.Norm, c.Residual = g.Norm, g.Residual
+	if g.Norm == BatchNorm {
+		c.Optimizer = Optimizer{Type: SGD, LearningRate: 0.05, Momentum: 0.9}
+	}
 	return c
 }
 
@@ -63,15 +66,17 @@ func (g *golden) assertNear(t *testing.T, s shape, flat []float32, want map[stri
 
 func TestNetworksAreThoseOfPyTorch(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/networks.json")
-	require.NoError(t, err)
-	var all []golden
-	require.NoError(t, json.Unmarshal(text, &all))
-	for _, g := range all {
-		t.Run(g.Name, func(t *testing.T) {
-			t.Parallel()
-			g.run(t, g.config())
-		})
+	for _, file := range []string{"networks", "batchnorm"} {
+		text, err := os.ReadFile("testdata/" + file + ".json")
+		require.NoError(t, err)
+		var all []golden
+		require.NoError(t, json.Unmarshal(text, &all))
+		for _, g := range all {
+			t.Run(g.Name, func(t *testing.T) {
+				t.Parallel()
+				g.run(t, g.config())
+			})
+		}
 	}
 }
 
@@ -89,13 +94,16 @@ func (g *golden) run(t *testing.T, c Config) {
 	defer f.crew.close()
 	f.startFrom(t, g.Start)
 	f.order.begin(1, 1)
+	for i := range f.order.list { // shards are cut in the order of the rows
+		f.order.list[i] = uint32(i)
+	}
 	predictions := make([]float32, len(g.Probabilities))
 	for step := 1; step <= 50; step++ {
 		require.NoError(t, f.step(t.Context()))
 		f.iteration++
 		if step == 1 {
 			assert.InDelta(t, g.Loss, f.meanLoss(), 1e-5*max(1, g.Loss))
-			g.assertNear(t, f.network.shape, f.crew.members[0].trainer.grad, g.Gradient, "gradient")
+			g.assertNear(t, f.network.shape, f.gradientOf(g), g.Gradient, "gradient")
 			g.assertNear(t, f.network.shape, f.weights, g.After1, "after one step")
 		}
 	}
@@ -109,12 +117,22 @@ func (g *golden) run(t *testing.T, c Config) {
 	}
 }
 
+// gradientOf returns the mean gradient of the first step, behind which are no running
+// statistics; of several shards, whose sums are gone, it is SGD's first moment.
+func (f *fit) gradientOf(g *golden) []float32 {
+	grad := f.crew.members[0].trainer.grad
+	if len(g.Y) > f.network.rows {
+		grad = f.first[:len(grad)]
+	}
+	return append(append([]float32(nil), grad...), make([]float32, f.network.numRunning)...)
+}
+
 // startFrom gives f the weights of a golden.
 func (f *fit) startFrom(t *testing.T, start map[string]tensorOf) {
 	t.Helper()
 	arrays := map[string]array{}
 	for name, v := range start {
-		arrays[name] = array{name, v.Shape, v.Values}
+		arrays[name] = array{name: name, shape: v.Shape, values: v.Values}
 	}
 	n := f.network
 	flat, err := n.assemble(arrays, f.config.Embeddings)
