@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -68,6 +69,8 @@ func (w *work) generation(comm collective.Comm, seat *seat) (*trained, error) {
 		Threads: w.threads(), CheckpointEvery: 200, Checkpoint: kept.keep, Progress: w.progress, Resume: state,
 	}
 	if w.Comm != nil {
+		began := w.Clock.Now()
+		options.Clock = func() time.Duration { return w.Clock.Now().Sub(began) }
 		options.Left = func(state []byte) { seat.state = state }
 	}
 	var out trained

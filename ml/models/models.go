@@ -11,6 +11,7 @@ package models
 
 import (
 	"context"
+	"time"
 
 	"github.com/troupe-ml/troupe/ml/metrics"
 )
@@ -155,6 +156,9 @@ type Options struct {
 	Progress func(rows, total int64, loss float64)
 	// Epoch is called on rank 0 after every epoch. May be nil.
 	Epoch func(Epoch)
+	// Clock tells time, from any point on: ranks that are slower than others are
+	// given less to do. nil: all count as equally fast.
+	Clock func() time.Duration
 	// Threads is how many cores may work at once; at least 1 is used.
 	Threads int
 }

@@ -32,7 +32,7 @@ const (
 	weightAt         // of the rows
 	rowsAt           // as a check
 	badLossAt        // shards whose loss is no number or too large
-	badPartAt        // and for each layer and embedding, shards whose gradient is
+	badPartAt        // and for each layer and embedding, shards whose gradient is; then for each rank its pace
 )
 
 // numSums is the length of the vector of sums: the last are of running statistics,

@@ -39,6 +39,11 @@ func (e *Estimator) Fit(
 	if err := f.leave(f.run(ctx)); err != nil {
 		return nil, err
 	}
+	return f.model()
+}
+
+// model is what has been learned: the best of it, if that was watched.
+func (f *fit) model() (models.Model, error) {
 	weights, updates := f.weights, f.iteration
 	if f.bestWeights != nil {
 		weights, updates = f.bestWeights, int64(f.bestEpoch)*int64(f.numBatches())
@@ -94,6 +99,7 @@ type fit struct {
 	transposed [][]float32 // of the weights of each layer, for the gradient
 	crew       *crew
 	current    batch
+	dealing    *dealing
 	pieces     pieces
 	work       work
 }
@@ -133,6 +139,7 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 		return nil, err
 	}
 	f.mover, f.rates = newMover(e.config.Optimizer), newRates(e.config, f.numBatches())
+	f.dealing = newDealing(comm.Rank(), comm.WorldSize(), o.Clock)
 	f.pieces.size = s.numParams
 	f.squaresOf = make([]float64, (s.numParams+piece-1)/piece)
 	f.work = work{alone: f.alone, shards: f.shards, merge: f.merge, squares: f.squares, update: f.update}
@@ -191,7 +198,7 @@ func (f *fit) hire() error {
 		}
 		members[i] = &executor{
 			trainer: t, predictor: p, scratch: kernels.Aligned(piece),
-			sums: make([]int64, f.network.numSums()),
+			sums: make([]int64, f.network.numSums()+f.comm.WorldSize()),
 		}
 	}
 	f.crew = newCrew(members)

@@ -1,6 +1,7 @@
 package neural
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -116,7 +117,8 @@ func TestSurvivorsGoOnFromWhereTheyAre(t *testing.T) {
 	for _, tr := range trials() {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
-			want, err := tr.fit(t.Context(), collective.Solo{}, models.Options{})
+			var end []byte
+			want, err := tr.fit(t.Context(), collective.Solo{}, models.Options{Left: func(b []byte) { end = b }})
 			require.NoError(t, err)
 			r := rng.New(5, tr.name)
 			for range 5 {
@@ -126,8 +128,9 @@ func TestSurvivorsGoOnFromWhereTheyAre(t *testing.T) {
 					left, _ := tr.generation(t, 2+r.IntN(3), misses+r.IntN(2), misses, state)
 					state = furthest(t, left)
 				}
-				_, got := tr.generation(t, 1+r.IntN(3), -1, -1, state)
-				assert.Equal(t, want, got)
+				left, got := tr.generation(t, 1+r.IntN(3), -1, -1, state)
+				assert.True(t, bytes.Equal(want, got), "another model")
+				assert.True(t, bytes.Equal(end, left[0]), "another state, or history of losses")
 			}
 		})
 	}

@@ -16,6 +16,8 @@ type batch struct {
 	ctx    context.Context //nolint:containedctx // that of the call which waits for the executors
 	rows   []uint32
 	shards int
+	first  int          // of this rank's shards, which are
+	count  int          // so many
 	mean   bool         // the first executor's trainer has the mean gradient, and no longer the sums
 	weight float64      // what the rows weigh together
 	normed int          // rows whose statistics the first executor's trainer has, of a batch norm
@@ -88,7 +90,12 @@ func (f *fit) sum(ctx context.Context) error {
 	if err := f.comm.AllReduce(ctx, sums); err != nil {
 		return fmt.Errorf("neural: sum of the gradients: %w", err)
 	}
-	return f.close(sums[f.network.numParams:])
+	rest := sums[f.network.numParams:]
+	if err := f.check(rest); err != nil {
+		return err
+	}
+	f.take(rest)
+	return nil
 }
 
 // leastApart is from how many parameters on each rank makes the mean of a part of
@@ -106,7 +113,7 @@ func (f *fit) sumApart(ctx context.Context) error {
 	if err := f.comm.AllReduce(ctx, sums[n:]); err != nil {
 		return fmt.Errorf("neural: sum of the losses: %w", err)
 	}
-	if err := f.close(sums[n:]); err != nil {
+	if err := f.check(sums[n:]); err != nil {
 		return err
 	}
 	if err := f.comm.ReduceScatter(ctx, sums[:n]); err != nil {
@@ -115,11 +122,12 @@ func (f *fit) sumApart(ctx context.Context) error {
 	grad := f.crew.members[0].trainer.grad
 	first, end := collective.Part(n, f.comm.Rank(), f.comm.WorldSize())
 	f.mean(grad[first:end], sums[first:end])
-	clear(sums)
+	clear(sums[:n])
 	if err := f.comm.AllGather(ctx, grad[:n]); err != nil {
 		return fmt.Errorf("neural: gathering of the gradient: %w", err)
 	}
 	f.current.mean = true
+	f.take(sums[n:])
 	return nil
 }
 
@@ -151,11 +159,11 @@ func (f *fit) shards(e *executor) error {
 		if b.ctx.Err() != nil {
 			return canceled(b.ctx)
 		}
-		i := int(b.next.Add(1)-1)*f.comm.WorldSize() + f.comm.Rank()
-		if i >= b.shards {
+		i := int(b.next.Add(1) - 1)
+		if i >= b.count {
 			return nil
 		}
-		if err := f.load(e.trainer, i); err != nil {
+		if err := f.load(e.trainer, b.first+i); err != nil {
 			return err
 		}
 		e.trainer.mean = false
@@ -188,11 +196,15 @@ func (f *fit) load(t *trainer, i int) error {
 // sumShards computes this rank's shards, and adds the sums of all executors in
 // those of the first.
 func (f *fit) sumShards() ([]int64, error) {
-	mine := (f.current.shards - f.comm.Rank() + f.comm.WorldSize() - 1) / f.comm.WorldSize()
-	if err := f.crew.run(mine, f.work.shards); err != nil {
+	b := &f.current
+	b.first, b.count = f.dealing.mine(b.shards)
+	f.dealing.begin()
+	if err := f.crew.run(b.count, f.work.shards); err != nil {
 		return nil, err
 	}
+	f.dealing.done()
 	sums := f.crew.members[0].sums
+	sums[len(sums)-f.comm.WorldSize()+f.comm.Rank()] = f.dealing.pace
 	if len(f.crew.members) == 1 {
 		return sums, nil
 	}
@@ -209,10 +221,10 @@ func (f *fit) sumShards() ([]int64, error) {
 	return sums, nil
 }
 
-// close takes what follows the gradient in the sums over all ranks. Ranks learn of
-// each other's bad shards by the same sums, so that all of them return the same
-// error.
-func (f *fit) close(rest []int64) error {
+// check looks at what follows the gradient in the sums over all ranks, and knows
+// then what the rows weigh. Ranks learn of each other's bad shards by the same sums,
+// so that all of them return the same error.
+func (f *fit) check(rest []int64) error {
 	if rest[badLossAt] > 0 {
 		return f.lossDiverged()
 	}
@@ -225,12 +237,19 @@ func (f *fit) close(rest []int64) error {
 		return fault.New(fault.Internal, "neural: the ranks computed %d rows of a batch of %d", rest[rowsAt], len(f.current.rows))
 	}
 	f.current.weight = float64(rest[weightAt]) / weightScale
+	return nil
+}
+
+// take adds what follows the gradient to the state, when nothing of the update can
+// fail any more, and makes it zero.
+func (f *fit) take(rest []int64) {
 	f.loss, f.weight = f.loss+rest[lossAt], f.weight+rest[weightAt]
 	if f.network.numRunning > 0 {
-		f.takeRunning(rest[f.network.runningAt()-f.network.numParams:])
+		at := f.network.runningAt() - f.network.numParams
+		f.takeRunning(rest[at : at+1+f.network.numRunning])
 	}
+	copy(f.dealing.paces, rest[len(rest)-f.comm.WorldSize():])
 	clear(rest)
-	return nil
 }
 
 // overPieces has work done on all pieces of the flat vector.
