@@ -84,7 +84,8 @@ func (e *Env) Body(ctx context.Context, t Task, r Reporter) (result jobs.Result,
 	}
 	end := memory.Process.Begin()
 	defer func() { result.PeakRSS = end() }()
-	return body(w, pass)
+	result, err = body(w, pass)
+	return result, w.overtaken(err)
 }
 
 // bodies says which function carries out the tasks of a stage.

@@ -69,8 +69,10 @@ func folder(ctx context.Context, path string) ([]string, error) {
 	if !isNone(err) {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(path, stagingName)); err == nil {
-		return nil, unfinished(path)
+	for _, name := range []string{stagingName, ManifestName} { // one that counts as none
+		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
+			return nil, unfinished(path)
+		}
 	}
 	var files []string
 	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {

@@ -19,14 +19,16 @@ type Folder struct {
 }
 
 // NewFolder prepares a folder for the parts of one writer, whose name tells its
-// staged files from those of others. A folder that holds anything but an output
+// staged files from those of others, and must not be another's. A folder that holds anything but an output
 // of Troupe is of kind Conflict.
 func NewFolder(ctx context.Context, fs *files.Files, dir, writer string) (*Folder, error) {
 	if dir == "" {
 		return nil, fault.New(fault.Invalid, "output: name a folder")
 	}
 	f := &Folder{out: output{dir: dir, job: writer, files: fs}}
-	return f, f.out.prepare(ctx)
+	var err error
+	f.out.replaces, err = f.out.prepare(ctx)
+	return f, err
 }
 
 // StagePart writes part number n, and returns what it is but for its rows.

@@ -49,6 +49,7 @@ func (w *work) manifest() (jobs.Result, error) {
 		return jobs.Result{}, fault.New(fault.Internal, "the input has %d rows, of which the parts have read %d, left out %d, written %d and rejected %d", s.Input.Rows, r.RowsIn, filtered, r.RowsOut, r.RowsRejected)
 	}
 	out := w.output()
+	out.replaces = s.Replaces
 	if err := out.publish(w.ctx, m, staged); err != nil {
 		return jobs.Result{}, err
 	}

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run/files"
 )
@@ -27,6 +27,7 @@ const (
 	ManifestName    = "_manifest.json"
 	RejectedName    = "_rejected.ndjson" // the lines of an import that are no rows
 	stagingName     = "_staging"
+	madeName        = ".made" // among what is staged: the folder is Troupe's own
 	manifestVersion = 1
 )
 
@@ -51,7 +52,8 @@ type Manifest struct {
 	Spec    string      `json:"spec"`   // digest of the spec
 	Input   string      `json:"input"`  // digest of the input's files
 	Model   string      `json:"model,omitempty"`
-	Code    string      `json:"code"` // version of the program
+	Code    string      `json:"code"`          // version of the program
+	Job     string      `json:"job,omitempty"` // that wrote it; no part of Digest
 	Schema  data.Schema `json:"schema"`
 	// Features are the columns to learn from, of the output of a features job;
 	// the others were kept.
@@ -96,7 +98,7 @@ func digestOf(b []byte) string {
 // fs.ErrNotExist when there is none, kind Corrupt when it cannot be read.
 func ReadManifest(ctx context.Context, f *files.Files, dir string) (*Manifest, error) {
 	b, err := f.Read(ctx, files.Join(dir, ManifestName), maxManifestBytes)
-	if err == nil && string(b) == pending {
+	if _, none := leaseOf(b); err == nil && none {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
@@ -123,6 +125,10 @@ type output struct {
 	job     string
 	attempt int // of the task that stages
 	files   *files.Files
+	clock   clock.Clock // nil: the machine's
+	// replaces is the digest of the manifest that was there when the job began, as
+	// prepare returns it; "" for none.
+	replaces string
 }
 
 // stagedPart is a part on its way, as its task leaves it to the one that
@@ -135,7 +141,14 @@ type stagedPart struct {
 
 // output is the folder that this task's job writes.
 func (w *work) output() output {
-	return output{dir: outputOf(w.spec), job: string(w.task.Job), attempt: w.task.Attempt, files: w.Files}
+	return output{dir: outputOf(w.spec), job: string(w.task.Job), attempt: w.task.Attempt, files: w.Files, clock: w.Clock}
+}
+
+func (o output) time() clock.Clock {
+	if o.clock == nil {
+		return clock.Real{}
+	}
+	return o.clock
 }
 
 func (o output) stagingRoot() string { return filepath.Join(o.dir, stagingName) }
@@ -145,29 +158,45 @@ func (o output) staging() string { return filepath.Join(o.stagingRoot(), o.job) 
 func partName(shard int) string { return fmt.Sprintf("part-%05d.parquet", shard) }
 
 // prepare makes the staging folder, after a look at what is in the way: a
-// folder that holds anything but an output of Troupe is not touched.
-func (o output) prepare(ctx context.Context) error {
+// folder that holds anything but an output of Troupe is not touched. It returns
+// what the new output will replace, for publish.
+func (o output) prepare(ctx context.Context) (replaces string, err error) {
 	if files.Remote(o.dir) {
 		b, err := o.bucket()
 		if err != nil {
-			return err
+			return "", err
 		}
 		return b.prepare(ctx)
 	}
 	entries, err := os.ReadDir(o.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Invalid, "output %s: %w", o.dir, err)
+	made := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !made {
+		return "", fault.New(fault.Invalid, "output %s: %w", o.dir, err)
 	}
 	for _, e := range entries {
 		n := e.Name()
 		if !ours(n) {
-			return fault.New(fault.Conflict, "output %s: the folder holds %q, which Troupe has not written; name an empty folder", o.dir, n)
+			return "", fault.New(fault.Conflict, "output %s: the folder holds %q, which Troupe has not written; name an empty folder", o.dir, n)
 		}
 	}
-	if err := os.MkdirAll(o.staging(), 0o755); err != nil {
-		return files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
+	err = os.MkdirAll(o.staging(), 0o755)
+	if err == nil && made {
+		err = os.WriteFile(filepath.Join(o.stagingRoot(), madeName), nil, 0o644)
 	}
-	return nil
+	if err != nil {
+		return "", files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
+	}
+	old, err := o.manifestOnDisk()
+	return seen(old), err
+}
+
+// manifestOnDisk returns the bytes of the manifest, nil when there is none.
+func (o output) manifestOnDisk() ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(o.dir, ManifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, files.DiskFault(err)
 }
 
 // ours reports whether a name in an output folder is one that Troupe gives.
@@ -240,7 +269,10 @@ func (m *meter) Write(b []byte) (int, error) {
 
 // publish makes the parts visible: the old manifest goes, the parts move to
 // their places, the new manifest is written. It may be repeated at any point.
+// Of several jobs one publishes: where another has done so since this one began,
+// or does at this moment, it is of kind Conflict, and names the other.
 func (o output) publish(ctx context.Context, m *Manifest, staged []stagedPart) error {
+	m.Job = o.job
 	if err := m.seal(); err != nil {
 		return err
 	}
@@ -254,13 +286,30 @@ func (o output) publish(ctx context.Context, m *Manifest, staged []stagedPart) e
 		if err != nil {
 			return err
 		}
-		return b.publish(ctx, text, staged)
+		return b.publish(ctx, m, text, staged)
 	}
-	if old, err := os.ReadFile(filepath.Join(o.dir, ManifestName)); err == nil && bytes.Equal(old, text) {
-		return files.DiskFault(os.RemoveAll(filepath.Join(o.dir, stagingName)))
+	unlock, err := o.lock(ctx)
+	if err != nil {
+		return err
 	}
-	if err := os.Remove(filepath.Join(o.dir, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
+	defer unlock()
+	return o.publishLocked(ctx, m, text)
+}
+
+func (o output) publishLocked(ctx context.Context, m *Manifest, text []byte) error {
+	old, err := o.manifestOnDisk()
+	if err != nil {
+		return fmt.Errorf("output %s: %w", o.dir, err)
+	}
+	same, err := o.mayReplace(old, m)
+	if err != nil {
+		return err
+	}
+	if same {
+		return files.DiskFault(os.RemoveAll(o.stagingRoot()))
+	}
+	if err := o.writeManifest(lease{Job: o.job, Attempt: o.attempt}.text()); err != nil { // the old output is gone
+		return err
 	}
 	if err := o.move(ctx, m.files()); err != nil {
 		return err
@@ -268,31 +317,48 @@ func (o output) publish(ctx context.Context, m *Manifest, staged []stagedPart) e
 	if err := o.sweep(m.files()); err != nil {
 		return files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
-	err = files.WriteDisk(filepath.Join(o.dir, ManifestName), func(f *os.File) error {
+	if err := o.writeManifest(text); err != nil {
+		return err
+	}
+	return files.DiskFault(os.RemoveAll(o.stagingRoot()))
+}
+
+func (o output) writeManifest(text []byte) error {
+	return files.WriteDisk(filepath.Join(o.dir, ManifestName), func(f *os.File) error {
 		_, err := f.Write(text)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return files.DiskFault(os.RemoveAll(filepath.Join(o.dir, stagingName)))
 }
 
-// unstage removes what this job has staged, and the folder if nothing else is in it.
+// unstage removes what this job has staged, and the folder if Troupe has made it
+// and nothing else is in it. Where the job was cut off while it published, the
+// next need not wait for it.
 func (o output) unstage(ctx context.Context) error {
 	if files.Remote(o.dir) {
 		b, err := o.bucket()
 		if err != nil {
 			return err
 		}
-		return b.clean(ctx, stagingName+"/"+o.job+"/")
+		return b.unstage(ctx)
 	}
 	if info, err := os.Stat(o.dir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
 		return nil // there was never a folder to stage in, and what is there is the user's
 	}
 	err := os.RemoveAll(o.staging())
-	for _, dir := range []string{o.stagingRoot(), o.dir} {
-		_ = os.Remove(dir) //nolint:errcheck // it stays when something is in it
+	left, _ := os.ReadDir(o.stagingRoot()) //nolint:errcheck // an empty list is no worse than none
+	made := false
+	for _, e := range left {
+		made = made || e.Name() == madeName
+		if e.Name() != madeName && e.Name() != lockName {
+			return files.DiskFault(err) // others are at work
+		}
+	}
+	gone := []string{filepath.Join(o.stagingRoot(), lockName), filepath.Join(o.stagingRoot(), madeName), o.stagingRoot()}
+	if made {
+		gone = append(gone, o.dir)
+	}
+	for _, path := range gone {
+		_ = os.Remove(path) //nolint:errcheck // a folder stays when something is in it
 	}
 	return files.DiskFault(err)
 }

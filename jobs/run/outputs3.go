@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -28,9 +26,6 @@ type bucket struct {
 	root   s3.URL // ends with a slash
 }
 
-// pending is what a manifest says while its parts are replaced: it counts as none.
-const pending = `{"version":0}` + "\n"
-
 func (o output) bucket() (bucket, error) {
 	c, u, err := o.files.Object(o.dir)
 	if err != nil {
@@ -49,9 +44,9 @@ func (b bucket) names(ctx context.Context, fn func(name string) bool) error {
 
 // prepare looks at what is in the way: a prefix that holds anything but an output
 // of Troupe is not touched.
-func (b bucket) prepare(ctx context.Context) error {
+func (b bucket) prepare(ctx context.Context) (replaces string, err error) {
 	foreign := ""
-	err := b.names(ctx, func(name string) bool {
+	err = b.names(ctx, func(name string) bool {
 		top, _, nested := strings.Cut(name, "/")
 		if name != "" && (nested && top != stagingName || !ours(top)) {
 			foreign = name
@@ -59,12 +54,13 @@ func (b bucket) prepare(ctx context.Context) error {
 		return foreign == ""
 	})
 	if err != nil {
-		return fmt.Errorf("output: %w", err)
+		return "", fmt.Errorf("output: %w", err)
 	}
 	if foreign != "" {
-		return fault.New(fault.Conflict, "output %s: it holds %q, which Troupe has not written; name an empty prefix", b.dir, foreign)
+		return "", fault.New(fault.Conflict, "output %s: it holds %q, which Troupe has not written; name an empty prefix", b.dir, foreign)
 	}
-	return nil
+	old, _, err := b.manifest(ctx)
+	return seen(old), err
 }
 
 // stageFile uploads one file for this attempt.
@@ -93,34 +89,28 @@ func (b bucket) stageFile(ctx context.Context, name string, write func(w io.Writ
 }
 
 // publish makes the parts visible; it may be repeated at any point.
-func (b bucket) publish(ctx context.Context, text []byte, parts []stagedPart) error {
-	at := b.root.Join(ManifestName)
-	old, info, err := b.client.Read(ctx, at, maxManifestBytes)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("output: %w", err)
-	case string(old) == string(text):
-		return b.clean(ctx, stagingName+"/")
-	case string(old) != pending: // from here on the old output is gone
-		if info, err = b.client.Put(ctx, at, []byte(pending), s3.Condition{Version: info.Version}); err != nil {
-			return fmt.Errorf("output: %w", err)
-		}
-	}
-	if err := b.place(ctx, parts); err != nil {
+func (b bucket) publish(ctx context.Context, m *Manifest, text []byte, parts []stagedPart) error {
+	h, err := b.claim(ctx, m)
+	if err != nil {
 		return err
 	}
-	if err := b.sweep(ctx, parts); err != nil {
-		return fmt.Errorf("output: %w", err)
+	if h == nil {
+		return b.clean(ctx, stagingName+"/")
 	}
-	_, err = b.client.Put(ctx, at, text, s3.Condition{Absent: info.Version == "", Version: info.Version})
-	if fault.Of(err) == fault.Conflict { // perhaps by another attempt at this very task
-		if now, _, rerr := b.client.Read(ctx, at, maxManifestBytes); rerr == nil && string(now) == string(text) {
-			err = nil
+	err = h.while(ctx, func(ctx context.Context) error {
+		if err := b.place(ctx, parts); err != nil {
+			return err
 		}
+		return b.sweep(ctx, parts)
+	})
+	if err == nil {
+		err = h.write(ctx, text)
+	}
+	if fault.Of(err) == fault.Conflict {
+		err = b.lost(ctx, m, err)
 	}
 	if err != nil {
-		return fmt.Errorf("output: %w", err)
+		return err
 	}
 	return b.clean(ctx, stagingName+"/")
 }
@@ -158,10 +148,13 @@ func (b bucket) sweep(ctx context.Context, parts []stagedPart) error {
 		}
 		return true
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = b.client.Delete(ctx, stale...)
 	}
-	return b.client.Delete(ctx, stale...)
+	if err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	return nil
 }
 
 // clean removes what has been staged below a prefix.
@@ -175,4 +168,20 @@ func (b bucket) clean(ctx context.Context, prefix string) error {
 		return fmt.Errorf("output: %w", err)
 	}
 	return b.client.Delete(ctx, staged...)
+}
+
+// unstage removes what this job has staged, and gives back its claim.
+func (b bucket) unstage(ctx context.Context) error {
+	old, info, err := b.manifest(ctx)
+	if err != nil {
+		return err
+	}
+	if c, is := leaseOf(old); is && c.Job == b.job {
+		free := lease{Beat: c.Beat + 1}.text()
+		_, err := b.client.Put(ctx, b.root.Join(ManifestName), free, s3.Condition{Version: info.Version})
+		if err != nil && fault.Of(err) != fault.Conflict { // of another: well
+			return fmt.Errorf("output: %w", err)
+		}
+	}
+	return b.clean(ctx, stagingName+"/"+b.job+"/")
 }

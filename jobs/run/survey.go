@@ -25,6 +25,8 @@ type Survey struct {
 	Reference *Dataset  `json:"reference,omitempty"` // of a drift job
 	Model     *ModelRef `json:"model,omitempty"`
 	Key       string    `json:"key"` // names what is computed: digest of spec, inputs, model and program
+	// Replaces is the digest of the manifest that the job's output replaces, "" for none.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // ModelRef is a model as an address stood for it when the job began.
@@ -42,7 +44,7 @@ func (w *work) survey() (jobs.Result, error) {
 	}
 	if facts.Finished = w.finished(s); facts.Finished == nil {
 		if out := w.output(); out.dir != "" {
-			if err := out.prepare(w.ctx); err != nil {
+			if s.Replaces, err = out.prepare(w.ctx); err != nil {
 				return jobs.Result{}, err
 			}
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/data/text"
+	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run"
 	"github.com/troupe-ml/troupe/jobs/run/files"
@@ -174,7 +175,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		r.Status = "planned"
 		return r, nil
 	}
-	folder, err := run.NewFolder(ctx, c.Store, c.Out, "import")
+	folder, err := run.NewFolder(ctx, c.Store, c.Out, "import-"+string(api.NewID()))
 	if err != nil {
 		return nil, err
 	}
