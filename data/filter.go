@@ -51,6 +51,20 @@ func (f *Filter) Predicate() *Predicate { return f.predicate }
 // Columns returns the columns that Eval needs.
 func (f *Filter) Columns() []string { return f.predicate.Columns() }
 
+// Conditions returns the filters that must all be true for f to be: the members
+// of a conjunction in their order, or f itself.
+func (f *Filter) Conditions() []*Filter {
+	if f.predicate.Op != OpAnd {
+		return []*Filter{f}
+	}
+	var out []*Filter
+	for i, p := range f.predicate.Of {
+		one := &Filter{predicate: p, schema: f.schema, root: f.root.of[i]}
+		out = append(out, one.Conditions()...)
+	}
+	return out
+}
+
 // Type returns the type that a column of the predicate had when it was bound.
 func (f *Filter) Type(column string) Type { return f.schema.Fields[f.schema.Index(column)].Type }
 

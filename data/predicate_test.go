@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -346,6 +347,51 @@ func TestMayMatchRulesOutNoMatch(t *testing.T) {
 		}
 	})
 	require.Positive(t, ruledOut)
+}
+
+// What holds for all rows is true for each of them, and ranges do show that.
+func TestWhatHoldsIsTrueForEveryRow(t *testing.T) {
+	t.Parallel()
+	held := 0
+	rapid.Check(t, func(t *rapid.T) {
+		b, p := drawRows(t), drawPredicate(t, 2)
+		f, err := p.Bind(whereSchema)
+		require.NoError(t, err)
+		rows, err := f.Eval(b)
+		require.NoError(t, err)
+		if f.Holds(func(name string) (data.Range, bool) { return rangeOf(t, b.Column(name), b.NumRows) }) {
+			held++
+			require.Equal(t, b.NumRows, b.Keep(rows).NumRows, p.String())
+		}
+	})
+	require.Positive(t, held)
+}
+
+// A row matches when it matches every condition.
+func TestAFilterIsAllOfItsConditions(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b := drawRows(t)
+		p := data.And(drawPredicate(t, 1), data.And(drawPredicate(t, 2), drawPredicate(t, 0)), data.And())
+		f, err := p.Bind(whereSchema)
+		require.NoError(t, err)
+		want, err := f.Eval(b)
+		require.NoError(t, err)
+		for _, one := range f.Conditions() {
+			require.NotEqual(t, data.OpAnd, one.Predicate().Op)
+			rows, err := one.Eval(b)
+			require.NoError(t, err)
+			b = b.Keep(rows)
+		}
+		require.Equal(t, onesOf(want), b.NumRows)
+	})
+}
+
+func onesOf(b data.Bitmap) (n int) {
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
 }
 
 func TestWhatRangesRuleOut(t *testing.T) {

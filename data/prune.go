@@ -28,9 +28,16 @@ func (f *Filter) MayMatch(ranges func(column string) (Range, bool)) bool {
 	return f.root.possible(ranges).yes
 }
 
-// chance says whether a condition may be true, and whether it may be false, for
-// any of some rows.
-type chance struct{ yes, no bool }
+// Holds reports whether the predicate is certainly true for every row, given
+// what is known of the columns as MayMatch is told.
+func (f *Filter) Holds(ranges func(column string) (Range, bool)) bool {
+	c := f.root.possible(ranges)
+	return !c.no && !c.neither
+}
+
+// chance says whether a condition may be true, may be false, and may be neither,
+// for any of some rows.
+type chance struct{ yes, no, neither bool }
 
 func (n *node) possible(ranges func(string) (Range, bool)) chance {
 	switch n.op {
@@ -39,29 +46,36 @@ func (n *node) possible(ranges func(string) (Range, bool)) chance {
 		for _, q := range n.of {
 			c := q.possible(ranges)
 			if n.op == OpAnd {
-				out = chance{out.yes && c.yes, out.no || c.no}
+				out.yes, out.no = out.yes && c.yes, out.no || c.no
 			} else {
-				out = chance{out.yes || c.yes, out.no && c.no}
+				out.yes, out.no = out.yes || c.yes, out.no && c.no
 			}
+			out.neither = out.neither || c.neither
 		}
 		return out
 	case OpNot:
 		c := n.of[0].possible(ranges)
-		return chance{yes: c.no, no: c.yes}
+		c.yes, c.no = c.no, c.yes
+		return c
 	}
 	r, ok := ranges(n.column)
 	if !ok {
-		return chance{true, true}
+		return chance{true, true, true}
 	}
-	return n.judge(r)
+	c := n.judge(r)
+	c.neither = n.op != OpIsNull && (r.Nulls != 0 || n.float())
+	return c
 }
+
+// float reports whether the column may hold NaN, which counts as missing, and
+// which nobody counts.
+func (n *node) float() bool { return n.typ == Float32 || n.typ == Float64 }
 
 // judge decides one leaf.
 func (n *node) judge(r Range) chance {
 	someThere := r.Nulls < r.Rows // or nothing is known of them
 	if n.op == OpIsNull {
-		float := n.typ == Float32 || n.typ == Float64 // NaN counts as missing, and nobody counts NaN
-		return chance{yes: r.Nulls != 0 || float && someThere, no: someThere}
+		return chance{yes: r.Nulls != 0 || n.float() && someThere, no: someThere}
 	}
 	if !someThere {
 		return chance{} // every comparison with null is neither
@@ -88,7 +102,7 @@ func judge[L cmp.Ordered](op Op, literals []L, r Range, in func(Value) L, out fu
 		return judgeIn(literals, r, in, out)
 	}
 	if !r.Bounded {
-		return chance{true, true}
+		return chance{yes: true, no: true}
 	}
 	lo, hi, x := in(r.Min), in(r.Max), literals[0]
 	switch op {

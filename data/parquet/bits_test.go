@@ -50,6 +50,20 @@ func TestRunsAreFoundAgain(t *testing.T) {
 	})
 }
 
+func TestAnIndexBeyondTheDictionaryIsFound(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 40; n++ {
+		for at := range n {
+			vs := make([]uint32, n)
+			vs[at] = 9
+			require.Equal(t, uint32(9), highest(vs))
+			got := make([]uint32, n)
+			require.NoError(t, indices(got, appendIndices(nil, vs, 4), 10))
+			require.ErrorIs(t, indices(got, appendIndices(nil, vs, 4), 9), errIndex)
+		}
+	}
+}
+
 func TestDifferencesAreFoundAgain(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -33,6 +33,9 @@ type scratch struct {
 	dict     []byte             // a decompressed dictionary page, which the chunk's views point into
 	joined   []byte
 	index    []uint32
+	test     *condition // of the column that is decoded, nil: none
+	chosen   []uint32   // rows of a page, and
+	places   []uint32   // their values' places
 	lengths  []int32
 	prefixes []int32
 	int32s   []int32
@@ -61,6 +64,9 @@ type columnReader struct {
 	float32Dict dictionary[float32]
 	float64Dict dictionary[float64]
 	viewDict    dictionary[[]byte]
+	dictEntries *data.Column // of whichever dictionary, as the column has them
+	noEntries   bool
+	verdicts    verdicts
 	codes       []uint32 // of dictionary entries, noCode until used
 	strings     interner
 	numNulls    int
@@ -173,15 +179,51 @@ func (r *columnReader) dataPage(p *page) error {
 	if n > r.col.Len()-r.row {
 		return fmt.Errorf("%d values, %d rows left", n, r.col.Len()-r.row)
 	}
-	if !r.wanted(r.row, n) {
+	skip := !r.wanted(r.row, n)
+	if !skip && r.test != nil && isDictionary(p.encoding) {
+		var err error
+		if skip, err = r.ruledOut(n); err != nil {
+			return err
+		}
+	}
+	if skip {
 		r.row += n
 		return nil
 	}
-	body, numValid := p.body, n
-	var err error
+	values, numValid, err := r.unpackPage(p)
+	if err != nil {
+		return err
+	}
+	picked := false
+	if r.rows != nil && isDictionary(p.encoding) {
+		if picked, err = r.pick(values, n, numValid); err != nil {
+			return err
+		}
+	}
+	if !picked {
+		if err := r.values(p.encoding, values, numValid); err != nil {
+			return err
+		}
+	}
+	if numValid < n {
+		r.numNulls += n - numValid
+		if !picked {
+			r.spread(n, numValid)
+		}
+	}
+	r.row += n
+	return nil
+}
+
+// unpackPage decodes the levels of a page, and returns its values, decompressed,
+// and how many there are.
+func (r *columnReader) unpackPage(p *page) (values []byte, numValid int, err error) {
+	n := p.numValues
+	body := p.body
+	numValid = n
 	if p.kind == format.DataPage {
 		if body, err = r.unpack(r.codec, p.body, p.plain, &r.body); err != nil {
-			return err
+			return nil, 0, err
 		}
 	}
 	reps, defs, values, err := r.levelsOf(p, body)
@@ -199,18 +241,7 @@ func (r *columnReader) dataPage(p *page) error {
 		levels := p.reps + p.levels
 		values, err = r.unpack(codec, p.body[levels:], p.plain-levels, &r.body)
 	}
-	if err != nil {
-		return err
-	}
-	if err := r.values(p.encoding, values, numValid); err != nil {
-		return err
-	}
-	if numValid < n {
-		r.numNulls += n - numValid
-		r.spread(n, numValid)
-	}
-	r.row += n
-	return nil
+	return values, numValid, err
 }
 
 // values decodes the n values of a page that are there into the rows from
@@ -282,14 +313,26 @@ func (r *columnReader) dictionaryStrings(dst []uint32, b []byte) error {
 		code := codes[k]
 		if code == noCode {
 			var err error
-			if code, err = r.intern(r.viewDict.values[k]); err != nil {
+			if code, err = r.codeOf(k); err != nil {
 				return err
 			}
-			codes[k] = code
 		}
 		dst[i] = code
 	}
 	return nil
+}
+
+// codeOf returns the column's code of an entry of the chunk's dictionary.
+func (r *columnReader) codeOf(k uint32) (uint32, error) {
+	code := r.codes[k]
+	if code == noCode {
+		var err error
+		if code, err = r.intern(r.viewDict.values[k]); err != nil {
+			return 0, err
+		}
+		r.codes[k] = code
+	}
+	return code, nil
 }
 
 // intern returns the column's code of a string.

@@ -77,7 +77,7 @@ func deltas[T int32 | int64](dst []T, b []byte) (rest []byte, err error) {
 					return nil, errShort
 				}
 			}
-			last = miniBlock(dst[:k], b[:size], uint(w), least, last)
+			last = miniBlock(dst[:k], b, uint(w), least, last)
 			dst, b = dst[k:], b[size:]
 		}
 	}
@@ -85,6 +85,7 @@ func deltas[T int32 | int64](dst []T, b []byte) (rest []byte, err error) {
 }
 
 // miniBlock adds bit-packed differences of w bits, over the least one, to last.
+// b may go on behind them: what it has there is read, but does not count.
 func miniBlock[T int32 | int64](dst []T, b []byte, w uint, least, last int64) int64 {
 	if w == 0 {
 		for i := range dst {
@@ -92,6 +93,11 @@ func miniBlock[T int32 | int64](dst []T, b []byte, w uint, least, last int64) in
 			dst[i] = T(last)
 		}
 		return last
+	}
+	if w <= 28 {
+		n := 0
+		n, last = deltaPairs(dst, b, w, least, last)
+		dst, b = dst[n:], b[n/8*int(w):]
 	}
 	if w <= 32 {
 		var block [128]uint32
@@ -129,6 +135,34 @@ func miniBlock[T int32 | int64](dst []T, b []byte, w uint, least, last int64) in
 		bit += w
 	}
 	return last
+}
+
+// deltaPairs is unpackPairs with the sums at once. It stops where there are no
+// whole words to read, and returns how many values it has stored and the last.
+func deltaPairs[T int32 | int64](dst []T, b []byte, w uint, least, last int64) (int, int64) {
+	mask := uint64(1)<<w - 1
+	at1, at2, at3 := 2*w>>3, 4*w>>3, 6*w>>3
+	s1, s2, s3 := 2*w&7, 4*w&7, 6*w&7
+	i, at := 0, uint(0)
+	for ; i+8 <= len(dst) && at+at3+8 <= uint(len(b)); i += 8 {
+		d := dst[i : i+8 : i+8]
+		p0 := binary.LittleEndian.Uint64(b[at:])
+		p1 := binary.LittleEndian.Uint64(b[at+at1:]) >> (s1 & 63)
+		p2 := binary.LittleEndian.Uint64(b[at+at2:]) >> (s2 & 63)
+		p3 := binary.LittleEndian.Uint64(b[at+at3:]) >> (s3 & 63)
+		v0 := last + (least + int64(p0&mask))
+		v1 := v0 + (least + int64(p0>>(w&63)&mask))
+		v2 := v1 + (least + int64(p1&mask))
+		v3 := v2 + (least + int64(p1>>(w&63)&mask))
+		v4 := v3 + (least + int64(p2&mask))
+		v5 := v4 + (least + int64(p2>>(w&63)&mask))
+		v6 := v5 + (least + int64(p3&mask))
+		last = v6 + (least + int64(p3>>(w&63)&mask))
+		d[0], d[1], d[2], d[3] = T(v0), T(v1), T(v2), T(v3)
+		d[4], d[5], d[6], d[7] = T(v4), T(v5), T(v6), T(last)
+		at += w
+	}
+	return i, last
 }
 
 // lengths decodes n lengths that are not negative and returns them with their

@@ -265,3 +265,23 @@ func TestPagesThatCannotMatchAreLeftOut(t *testing.T) {
 	got := requireFiltered(t, f, 0, data.In("n", data.IntValue(3001), data.IntValue(3003)), []string{"v"}, nil)
 	require.Equal(t, []float64{b.Columns[1].Float64s[1001]}, got.Columns[0].Float64s)
 }
+
+type keyed struct {
+	ID [16]byte `parquet:"id,uuid,dict"`
+	N  int64    `parquet:"n"`
+}
+
+// Texts that are made of what a dictionary holds are compared as texts.
+func TestKeysOfSixteenBytesAreFilteredByTheirText(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	w := pq.NewGenericWriter[keyed](&out)
+	for i := range 1000 {
+		_, err := w.Write([]keyed{{ID: [16]byte{0: 0xab, 15: byte(i)}, N: int64(i)}})
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	f := open(t, out.Bytes())
+	got := requireFiltered(t, f, 0, data.Compare("id", data.Eq, data.StringValue("ab000000-0000-0000-0000-000000000007")), []string{"n", "id"}, nil)
+	require.Equal(t, []int64{7, 263, 519, 775}, got.Columns[0].Int64s)
+}

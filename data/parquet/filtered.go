@@ -8,6 +8,18 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
+// filteredRead is a read of a row group in the making: of the filter's own
+// columns first, then of the others.
+type filteredRead struct {
+	*File
+	*scratch
+	group   int
+	filter  *data.Filter
+	have    []int          // leaves: the filter's, then the others that are asked for
+	columns []*data.Column // of these, nil as long as they have not been read
+	rows    data.Bitmap    // that are left
+}
+
 // readFiltered reads the rows of a row group for which the filter is true:
 // first the filter's own columns, as far as statistics and page index leave
 // something of them, then, of the others, the pages that have such rows.
@@ -17,15 +29,24 @@ func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, 
 		*o.Kept = data.NewBitmap(numRows)
 	}
 	all := &data.Batch{Schema: f.schemaOf(want), Columns: make([]*data.Column, len(want))}
-	tested, err := f.tested(o.Filter)
-	if err != nil {
+	r := &filteredRead{File: f, scratch: s, group: g, filter: o.Filter}
+	var err error
+	if r.have, err = f.tested(o.Filter); err != nil {
 		return nil, err
 	}
-	columns, rows, err := f.test(ctx, s, g, tested, o.Filter)
-	if err != nil {
+	for _, k := range want {
+		if !slices.Contains(r.have, k) {
+			r.have = append(r.have, k)
+		}
+	}
+	if r.rows, err = f.candidates(ctx, s, g, o.Filter); err != nil {
 		return nil, err
 	}
-	left := countBits(rows, 0, 64*len(rows))
+	r.columns = make([]*data.Column, len(r.have))
+	if err := r.testAll(ctx); err != nil {
+		return nil, err
+	}
+	left := countBits(r.rows, 0, 64*len(r.rows))
 	if left == 0 {
 		for i, k := range want {
 			all.Columns[i] = data.NewColumn(f.leaves[k].field.Type, 0)
@@ -33,29 +54,17 @@ func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, 
 		return all, nil
 	}
 	if o.Kept != nil {
-		*o.Kept = rows
+		*o.Kept = r.rows
 	}
-	have := slices.Clone(tested)
-	for _, k := range want {
-		if !slices.Contains(tested, k) {
-			have = append(have, k)
-		}
-	}
-	var old []*data.Column
-	if len(s.columns) > len(tested) {
-		old = s.columns[len(tested):]
-	}
-	more, err := f.decode(ctx, s, g, have[len(tested):], rows, old)
-	if err != nil {
+	if err := r.read(ctx, want); err != nil {
 		return nil, err
 	}
-	s.columns = append(columns, more...)
 	all.NumRows = numRows
 	for i, k := range want {
-		all.Columns[i] = s.columns[slices.Index(have, k)]
+		all.Columns[i] = r.columns[slices.Index(r.have, k)]
 	}
 	if left < numRows {
-		return all.KeepInto(rows, o.Into), nil
+		return all.KeepInto(r.rows, o.Into), nil
 	}
 	if s.window != (RowSpan{0, f.foot.groups[g].numRows}) {
 		for _, c := range all.Columns {
@@ -69,25 +78,89 @@ func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, 
 	return all, nil
 }
 
-// test reads the columns of a filter and marks the rows for which it is true;
-// there are no marks when statistics leave none.
-func (f *File) test(ctx context.Context, s *scratch, g int, tested []int, filter *data.Filter) ([]*data.Column, data.Bitmap, error) {
-	sel, err := f.candidates(ctx, s, g, filter)
-	if err != nil || sel == nil {
-		return nil, nil, err
+// testAll tests the conditions one after the other, each in the rows that those
+// before it have left; not those that hold for the whole row group by its
+// statistics.
+func (r *filteredRead) testAll(ctx context.Context) error {
+	for _, one := range r.filter.Conditions() {
+		if r.rows == nil {
+			return nil
+		}
+		if one.Holds(func(name string) (data.Range, bool) { return r.statisticsFor(one, r.group, name) }) {
+			continue
+		}
+		if err := r.testOne(ctx, one); err != nil {
+			return err
+		}
+		if !anySet(r.rows, 0, r.windowRows()) {
+			r.rows = nil
+		}
 	}
-	columns, err := f.decode(ctx, s, g, tested, sel, s.columns)
+	return nil
+}
+
+func (r *filteredRead) testOne(ctx context.Context, one *data.Filter) error {
+	leaves, err := r.tested(one)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	rows, err := filter.Eval(&data.Batch{Schema: f.schemaOf(tested), NumRows: s.windowRows(), Columns: columns})
+	schema := r.schemaOf(leaves)
+	var tested data.Bitmap
+	if len(leaves) == 1 && r.leaves[leaves[0]].part == whole {
+		tested = data.NewBitmap(r.windowRows())
+		r.test = &condition{one, schema, tested}
+	}
+	err = r.read(ctx, leaves)
+	r.test = nil
 	if err != nil {
-		return nil, nil, err
+		return err
+	}
+	open := tested == nil
+	for i := range tested {
+		open = open || r.rows[i]&^tested[i] != 0
+	}
+	if !open {
+		return nil
+	}
+	b := &data.Batch{Schema: schema, NumRows: r.windowRows()}
+	for _, k := range leaves {
+		b.Columns = append(b.Columns, r.columns[slices.Index(r.have, k)])
+	}
+	rows, err := one.Eval(b)
+	if err != nil {
+		return err
 	}
 	for i := range rows {
-		rows[i] &= sel[i]
+		r.rows[i] &= rows[i]
 	}
-	return columns, rows, nil
+	return nil
+}
+
+// read reads those of some leaves that have not been read, as far as rows are
+// left, in the memory of the last time.
+func (r *filteredRead) read(ctx context.Context, leaves []int) error {
+	for len(r.scratch.columns) < len(r.have) {
+		r.scratch.columns = append(r.scratch.columns, nil)
+	}
+	var want, places []int
+	var old []*data.Column
+	for _, k := range leaves {
+		i := slices.Index(r.have, k)
+		if r.columns[i] == nil {
+			want, places, old = append(want, k), append(places, i), append(old, r.scratch.columns[i])
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	columns, err := r.decode(ctx, r.scratch, r.group, want, r.rows, old)
+	if err != nil {
+		return err
+	}
+	for i, at := range places {
+		r.columns[at], r.scratch.columns[at] = columns[i], columns[i]
+	}
+	return nil
 }
 
 // tested returns the leaves that a filter looks at.

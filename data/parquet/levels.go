@@ -184,16 +184,33 @@ func indices(dst []uint32, b []byte, limit int) error {
 			r.left -= n
 			continue
 		}
-		r.unpack(part)
-		top := uint32(0)
-		for _, v := range part {
-			top = max(top, v)
-		}
-		if int64(top) >= int64(limit) {
-			return errIndex
+		for len(part) > 0 {
+			some := part[:min(len(part), inCache)]
+			part = part[len(some):]
+			r.unpack(some)
+			if int64(highest(some)) >= int64(limit) {
+				return errIndex
+			}
 		}
 	}
 	return nil
+}
+
+// inCache is how many indices are looked at while they are in the first cache.
+const inCache = 4096
+
+// highest returns the greatest of some values, 0 of none.
+func highest(vs []uint32) uint32 {
+	var a, b, c, d uint32
+	for ; len(vs) >= 8; vs = vs[8:] {
+		v := (*[8]uint32)(vs)
+		a, b, c, d = max(a, v[0]), max(b, v[1]), max(c, v[2]), max(d, v[3])
+		a, b, c, d = max(a, v[4]), max(b, v[5]), max(c, v[6]), max(d, v[7])
+	}
+	for _, v := range vs {
+		a = max(a, v)
+	}
+	return max(a, b, c, d)
 }
 
 // definitionLevels decodes n levels and marks those that reach maxDef in the
