@@ -7,6 +7,7 @@ type Append struct {
 	codes   []map[string]uint32 // by column of strings
 	numRows int
 	bytes   int // of the distinct strings
+	resets  int
 }
 
 // NewAppend returns an Append without rows.
@@ -23,10 +24,27 @@ func NewAppend(schema Schema) *Append {
 	return a
 }
 
+// Reset begins anew, without rows, in the memory of what Batch has returned, which
+// must not be looked at any more. The schema may be another.
+func (a *Append) Reset(schema Schema) {
+	old, resets := a.columns, a.resets+1
+	*a = *NewAppend(schema)
+	a.resets = resets
+	for i, c := range a.columns {
+		if i == len(old) {
+			return
+		}
+		was := old[i]
+		c.Bools, c.Int32s, c.Int64s = was.Bools[:0], was.Int32s[:0], was.Int64s[:0]
+		c.Float32s, c.Float64s, c.Codes = was.Float32s[:0], was.Float64s[:0], was.Codes[:0]
+	}
+}
+
 // Piece is a batch whose rows are appended bit by bit.
 type Piece struct {
 	Batch *Batch
 	to    *Append
+	reset int        // to.resets when known was begun
 	known [][]uint32 // by column of strings: for each of its strings the code+1 in to, 0: not looked for
 }
 
@@ -51,8 +69,8 @@ func (a *Append) Bytes() int {
 
 // Add appends rows from..to of a piece.
 func (a *Append) Add(p *Piece, from, to int) {
-	if p.to != a {
-		p.to, p.known = a, make([][]uint32, len(a.columns))
+	if p.to != a || p.reset != a.resets {
+		p.to, p.reset, p.known = a, a.resets, make([][]uint32, len(a.columns))
 	}
 	for i, c := range p.Batch.Columns {
 		out := a.columns[i]

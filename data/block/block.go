@@ -11,8 +11,8 @@ package block
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/troupe-ml/troupe/data"
 )
@@ -30,21 +30,48 @@ const (
 // different labels have different bytes.
 func Append(dst []byte, label string, b *data.Batch) []byte {
 	dst = slices.Grow(dst, Size(b)+len(label))
-	dst = append(dst, version)
-	dst = appendText(dst, label)
-	dst = binary.AppendUvarint(dst, uint64(b.NumRows))
-	dst = binary.AppendUvarint(dst, uint64(len(b.Columns)))
+	dst = appendHead(dst, label, b.NumRows, len(b.Columns))
 	for i, c := range b.Columns {
 		dst = appendColumn(dst, b.Schema.Fields[i], c, b.NumRows)
 	}
 	return dst
 }
 
+// AppendRows writes some rows of a batch behind dst, as Append does those of a batch
+// that Gather has made of them.
+func AppendRows(dst []byte, label string, b *data.Batch, rows []uint32) []byte {
+	width := 0
+	for _, f := range b.Schema.Fields {
+		width += widthOf(f.Type) + 1
+	}
+	dst = slices.Grow(dst, 64+len(label)+width*len(rows))
+	dst = appendHead(dst, label, len(rows), len(b.Columns))
+	for i, c := range b.Columns {
+		f := b.Schema.Fields[i]
+		switch {
+		case c.Valid != nil || c.Type == data.Bool || c.Type == data.String:
+			dst = appendColumn(dst, f, c.Gather(rows), len(rows))
+		case widthOf(c.Type) == 4:
+			dst = appendRows32(appendName(dst, f, c), words32(c), rows)
+		default:
+			dst = appendRows64(appendName(dst, f, c), words64(c), rows)
+		}
+	}
+	return dst
+}
+
+func appendHead(dst []byte, label string, numRows, numColumns int) []byte {
+	dst = append(dst, version)
+	dst = appendText(dst, label)
+	dst = binary.AppendUvarint(dst, uint64(numRows))
+	return binary.AppendUvarint(dst, uint64(numColumns))
+}
+
 // Size is about how many bytes a batch takes.
 func Size(b *data.Batch) int {
 	n := 64
 	for i, c := range b.Columns {
-		n += len(b.Schema.Fields[i].Name) + 16 + 8*len(c.Valid) + b.NumRows*width(c.Type)
+		n += len(b.Schema.Fields[i].Name) + 16 + 8*len(c.Valid) + b.NumRows*widthOf(c.Type)
 		for _, s := range c.Dict {
 			n += len(s) + 2
 		}
@@ -52,8 +79,8 @@ func Size(b *data.Batch) int {
 	return n
 }
 
-// width is what a value takes.
-func width(t data.Type) int {
+// widthOf is what a value takes.
+func widthOf(t data.Type) int {
 	switch t {
 	case data.Bool:
 		return 1
@@ -68,7 +95,8 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-func appendColumn(dst []byte, f data.Field, c *data.Column, numRows int) []byte {
+// appendName appends what comes before a column's validity.
+func appendName(dst []byte, f data.Field, c *data.Column) []byte {
 	dst = appendText(dst, f.Name)
 	marks := byte(0)
 	if f.Nullable {
@@ -80,7 +108,11 @@ func appendColumn(dst []byte, f data.Field, c *data.Column, numRows int) []byte 
 	if c.Valid != nil {
 		marks |= markValid
 	}
-	dst = append(dst, byte(c.Type), marks)
+	return append(dst, byte(c.Type), marks)
+}
+
+func appendColumn(dst []byte, f data.Field, c *data.Column, numRows int) []byte {
+	dst = appendName(dst, f, c)
 	if c.Valid != nil {
 		for _, w := range c.Valid[:(numRows+63)/64] {
 			dst = binary.LittleEndian.AppendUint64(dst, w)
@@ -95,40 +127,75 @@ func appendColumn(dst []byte, f data.Field, c *data.Column, numRows int) []byte 
 			}
 			dst = append(dst, one)
 		}
-	case data.Int32, data.Date:
-		dst = append32(dst, c.Int32s, func(v int32) uint32 { return uint32(v) })
-	case data.Int64, data.Timestamp:
-		dst = append64(dst, c.Int64s, func(v int64) uint64 { return uint64(v) })
-	case data.Float32:
-		dst = append32(dst, c.Float32s, math.Float32bits)
-	case data.Float64:
-		dst = append64(dst, c.Float64s, math.Float64bits)
 	case data.String:
 		dst = binary.AppendUvarint(dst, uint64(len(c.Dict)))
 		for _, s := range c.Dict {
 			dst = appendText(dst, s)
 		}
-		dst = append32(dst, c.Codes, func(v uint32) uint32 { return v })
+		dst = append32(dst, c.Codes)
+	case data.Int32, data.Date, data.Float32:
+		dst = append32(dst, words32(c))
+	default:
+		dst = append64(dst, words64(c))
 	}
 	return dst
 }
 
-func append32[T any](dst []byte, vs []T, bits func(T) uint32) []byte {
-	at := len(dst)
-	dst = slices.Grow(dst, 4*len(vs))[:at+4*len(vs)]
-	out := dst[at:]
+// words32 are the values of a column of 4 bytes each, besides texts.
+func words32(c *data.Column) []uint32 {
+	if c.Type == data.Float32 {
+		return words[uint32](c.Float32s)
+	}
+	return words[uint32](c.Int32s)
+}
+
+func words64(c *data.Column) []uint64 {
+	if c.Type == data.Float64 {
+		return words[uint64](c.Float64s)
+	}
+	return words[uint64](c.Int64s)
+}
+
+// words returns the same memory as bit patterns, which must be as wide.
+func words[W uint32 | uint64, T int32 | int64 | float32 | float64](vs []T) []W {
+	return unsafe.Slice((*W)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs))
+}
+
+func append32(dst []byte, vs []uint32) []byte {
+	dst, out := longer(dst, 4*len(vs))
 	for i, v := range vs {
-		binary.LittleEndian.PutUint32(out[4*i:], bits(v))
+		binary.LittleEndian.PutUint32(out[4*i:], v)
 	}
 	return dst
 }
 
-func append64[T any](dst []byte, vs []T, bits func(T) uint64) []byte {
-	at := len(dst)
-	dst = slices.Grow(dst, 8*len(vs))[:at+8*len(vs)]
-	out := dst[at:]
+func append64(dst []byte, vs []uint64) []byte {
+	dst, out := longer(dst, 8*len(vs))
 	for i, v := range vs {
-		binary.LittleEndian.PutUint64(out[8*i:], bits(v))
+		binary.LittleEndian.PutUint64(out[8*i:], v)
 	}
 	return dst
+}
+
+func appendRows32(dst []byte, vs []uint32, rows []uint32) []byte {
+	dst, out := longer(dst, 4*len(rows))
+	for i, r := range rows {
+		binary.LittleEndian.PutUint32(out[4*i:], vs[r])
+	}
+	return dst
+}
+
+func appendRows64(dst []byte, vs []uint64, rows []uint32) []byte {
+	dst, out := longer(dst, 8*len(rows))
+	for i, r := range rows {
+		binary.LittleEndian.PutUint64(out[8*i:], vs[r])
+	}
+	return dst
+}
+
+// longer returns dst with n more bytes, and these.
+func longer(dst []byte, n int) (all, more []byte) {
+	at := len(dst)
+	all = slices.Grow(dst, n)[:at+n]
+	return all, all[at:]
 }

@@ -47,20 +47,32 @@ func (r *reader) column(numRows int) (data.Field, *data.Column) {
 		return f, c
 	}
 	if marks&markValid != 0 {
-		words := r.Bytes((numRows + 63) / 64 * 8)
-		c.Valid = data.Bitmap(read(words, 8, binary.LittleEndian.Uint64))
+		b := r.Bytes((numRows + 63) / 64 * 8)
+		c.Valid = read64(b, make(data.Bitmap, len(b)/8))
 	}
 	switch f.Type {
 	case data.Bool:
-		c.Bools = read(r.Bytes(numRows), 1, func(b []byte) bool { return b[0] != 0 })
+		b := r.Bytes(numRows)
+		c.Bools = make([]bool, len(b))
+		for i, v := range b {
+			c.Bools[i] = v != 0
+		}
 	case data.Int32, data.Date:
-		c.Int32s = read(r.Bytes(4*numRows), 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) })
+		b := r.Bytes(4 * numRows)
+		c.Int32s = make([]int32, len(b)/4)
+		read32(b, words[uint32](c.Int32s))
 	case data.Int64, data.Timestamp:
-		c.Int64s = read(r.Bytes(8*numRows), 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) })
+		b := r.Bytes(8 * numRows)
+		c.Int64s = make([]int64, len(b)/8)
+		read64(b, words[uint64](c.Int64s))
 	case data.Float32:
-		c.Float32s = read(r.Bytes(4*numRows), 4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) })
+		b := r.Bytes(4 * numRows)
+		c.Float32s = make([]float32, len(b)/4)
+		read32(b, words[uint32](c.Float32s))
 	case data.Float64:
-		c.Float64s = read(r.Bytes(8*numRows), 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) })
+		b := r.Bytes(8 * numRows)
+		c.Float64s = make([]float64, len(b)/8)
+		read64(b, words[uint64](c.Float64s))
 	case data.String:
 		r.strings(c, numRows)
 	}
@@ -76,7 +88,8 @@ func (r *reader) strings(c *data.Column, numRows int) {
 		}
 		c.Dict = append(c.Dict, r.text())
 	}
-	c.Codes = read(r.Bytes(4*numRows), 4, binary.LittleEndian.Uint32)
+	codes := r.Bytes(4 * numRows)
+	c.Codes = read32(codes, make([]uint32, len(codes)/4))
 	for i, code := range c.Codes {
 		if int(code) >= n && c.Valid.Get(i) {
 			r.Fail("a code is %d of %d strings", code, n)
@@ -85,11 +98,17 @@ func (r *reader) strings(c *data.Column, numRows int) {
 	}
 }
 
-// read decodes values of so many bytes each; none of no bytes.
-func read[T any](b []byte, width int, value func([]byte) T) []T {
-	out := make([]T, len(b)/width)
+// read32 decodes as many values as there are bytes for.
+func read32(b []byte, out []uint32) []uint32 {
 	for i := range out {
-		out[i] = value(b[i*width : i*width+width])
+		out[i] = binary.LittleEndian.Uint32(b[4*i:])
+	}
+	return out
+}
+
+func read64(b []byte, out []uint64) []uint64 {
+	for i := range out {
+		out[i] = binary.LittleEndian.Uint64(b[8*i:])
 	}
 	return out
 }

@@ -25,9 +25,10 @@ type Compute func(carried *data.Batch, times []int64, starts data.Bitmap) (*data
 // for each run, in order, which Place reads. One block of each run is in memory,
 // and three times as much again.
 func (c Config) Merge(parts []Part, compute Compute, put func(run int, block []byte) error) error {
-	m := &merger{cfg: c, compute: compute, put: put, outs: make([]*out, len(parts))}
+	inBlocks := slices.ContainsFunc(parts, func(p Part) bool { return p.Blocks > 1 })
+	m := &merger{cfg: c, compute: compute, put: put, outs: make([]*out, len(parts)), inBlocks: inBlocks}
 	for i, p := range parts {
-		h := &cursor{cfg: c, part: p, run: i}
+		h := &cursor{cfg: c, part: p, run: i, unsorted: inBlocks && p.Blocks == 1}
 		if err := h.load(); err != nil {
 			return err
 		}
@@ -57,8 +58,18 @@ type merger struct {
 	put     func(run int, block []byte) error
 	outs    []*out // by run
 
+	inBlocks bool // some runs have several, so that not all is in memory at once
+
 	begun bool
 	last  key // of the last row
+
+	// Memory that is used again.
+	space   space
+	keys    keys // of rows that are merged
+	times   []int64
+	order   []uint32 // sorted
+	back    []uint32 // where each is then
+	carried *data.Append
 }
 
 // out is what goes back to a run.
@@ -69,17 +80,19 @@ type out struct {
 
 // cursor is a place in the rows of a run.
 type cursor struct {
-	cfg   Config
-	part  Part
-	run   int
-	read  int         // blocks
-	b     *data.Batch // nil: at the end
-	piece *data.Piece // of what the rows carry
-	at    int
-	keys  []int64
-	ties  []int64 // nil: none
-	times []int64
-	rows  []int32
+	cfg  Config
+	part Part
+	run  int
+	// A run's only block is not sorted, and has to be if others are in several.
+	unsorted bool
+	read     int         // blocks
+	b        *data.Batch // nil: at the end
+	piece    *data.Piece // of what the rows carry
+	at       int
+	keys     []int64
+	ties     []int64 // nil: none
+	times    []int64
+	rows     []int32
 }
 
 // load reads the next block.
@@ -102,6 +115,10 @@ func (h *cursor) load() error {
 	if keys == nil || times == nil || rows == nil || keys.Type != data.Int64 || times.Type != data.Int64 || rows.Type != data.Int32 || b.NumRows == 0 {
 		return fault.New(fault.Corrupt, "shuffle: a block without key, time and row, or without rows")
 	}
+	if h.unsorted {
+		b = sortedBlock(b)
+		keys, times, rows = b.Columns[0], b.Columns[first-2], b.Columns[first-1]
+	}
 	h.b, h.keys, h.times, h.rows, h.ties = b, keys.Int64s, times.Int64s, rows.Int32s, nil
 	if b.Schema.Fields[1].Name == tieName {
 		h.ties = b.Columns[1].Int64s
@@ -110,6 +127,34 @@ func (h *cursor) load() error {
 		Schema: data.Schema{Fields: b.Schema.Fields[first:]}, Columns: b.Columns[first:], NumRows: b.NumRows,
 	}}
 	return nil
+}
+
+// sortedBlock sorts the rows of a block.
+func sortedBlock(b *data.Batch) *data.Batch {
+	k := keys{first: unsigned(b.Column(keyName).Int64s)}
+	if b.Schema.Fields[1].Name == tieName {
+		k.ties = unsigned(b.Columns[1].Int64s)
+	}
+	order := counting(nil, b.NumRows)
+	new(space).sort(k, b.Column(timeName).Int64s, order)
+	return b.Gather(order)
+}
+
+func unsigned(vs []int64) []uint64 {
+	out := make([]uint64, len(vs))
+	for i, v := range vs {
+		out[i] = uint64(v)
+	}
+	return out
+}
+
+// counting returns the numbers below n.
+func counting(into []uint32, n int) []uint32 {
+	out := room(into, n)
+	for i := range out {
+		out[i] = uint32(i)
+	}
+	return out
 }
 
 func (h *cursor) key(at int) key {
@@ -170,32 +215,18 @@ type span struct {
 
 // merge sorts spans of all runs, in the order of runs.
 func (m *merger) merge(spans []span, total int) error {
-	k := keys{first: make([]uint64, 0, total)}
-	times := make([]int64, 0, total)
-	var carried *data.Append
-	for _, s := range spans {
-		if carried == nil {
-			carried = data.NewAppend(s.of.piece.Batch.Schema)
-		}
-		for i := s.from; i < s.to; i++ {
-			one := s.of.key(i)
-			k.first = append(k.first, one.first)
-			if s.of.ties != nil {
-				k.ties = append(k.ties, one.tie)
-			}
-		}
-		times = append(times, s.of.times[s.from:s.to]...)
-		carried.Add(s.of.piece, s.from, s.to)
+	carried := m.gather(spans)
+	m.order = counting(m.order, total)
+	m.space.sort(m.keys, m.times, m.order)
+	m.back = room(m.back, total)
+	for i, at := range m.order {
+		m.back[at] = uint32(i)
 	}
-	order := k.sorted(times)
-	sorted := make([]int64, total)
 	starts := data.NewBitmap(total)
-	back := make([]uint32, total)
-	for i, at := range order {
-		m.begin(k.at(at), i, starts)
-		sorted[i], back[at] = times[at], uint32(i)
+	for i := range total {
+		m.begin(m.space.keys.at(uint32(i)), i, starts)
 	}
-	made, err := m.computed(carried.Batch().Gather(order), sorted, starts)
+	made, err := m.computed(carried.Gather(m.order), m.space.times, starts)
 	if err != nil {
 		return err
 	}
@@ -203,7 +234,12 @@ func (m *merger) merge(spans []span, total int) error {
 	for i, s := range spans {
 		rows[i] = given{s.of.run, s.of.rows[s.from:s.to]}
 	}
-	if err := m.deal(made.Gather(back), rows); err != nil {
+	if m.inBlocks {
+		err = m.deal(made.Gather(m.back), rows)
+	} else {
+		err = m.answer(made, rows)
+	}
+	if err != nil {
 		return err
 	}
 	for _, s := range spans {
@@ -214,6 +250,33 @@ func (m *merger) merge(spans []span, total int) error {
 		}
 	}
 	return nil
+}
+
+// gather puts the rows of spans one behind the other: their keys and times, and what
+// they carry, which is returned.
+func (m *merger) gather(spans []span) *data.Batch {
+	schema := spans[0].of.piece.Batch.Schema
+	if m.carried == nil {
+		m.carried = data.NewAppend(schema)
+	}
+	m.carried.Reset(schema)
+	m.keys.first, m.keys.ties, m.times = m.keys.first[:0], m.keys.ties[:0], m.times[:0]
+	for _, s := range spans {
+		for _, k := range s.of.keys[s.from:s.to] {
+			m.keys.first = append(m.keys.first, uint64(k))
+		}
+		if s.of.ties != nil {
+			for _, k := range s.of.ties[s.from:s.to] {
+				m.keys.ties = append(m.keys.ties, uint64(k))
+			}
+		}
+		m.times = append(m.times, s.of.times[s.from:s.to]...)
+		m.carried.Add(s.of.piece, s.from, s.to)
+	}
+	if len(m.keys.ties) == 0 {
+		m.keys.ties = nil
+	}
+	return m.carried.Batch()
 }
 
 // begin sets the bit of a row that begins a key.
@@ -230,6 +293,29 @@ func (m *merger) computed(in *data.Batch, times []int64, starts data.Bitmap) (*d
 		err = fault.New(fault.Internal, "shuffle: %d rows became %d", in.NumRows, made.NumRows)
 	}
 	return made, err
+}
+
+// answer gives all runs what their rows were given, which is all that they get. Rows
+// of a run are next to each other in m.back, which says where in made they are.
+func (m *merger) answer(made *data.Batch, rows []given) error {
+	place, at := make([]int32, made.NumRows), 0
+	for _, g := range rows {
+		for i, r := range g.rows {
+			place[m.back[at+i]] = r
+		}
+		at += len(g.rows)
+	}
+	b, at := withRows(made, place), 0
+	for _, g := range rows {
+		if len(g.rows) == 0 {
+			continue
+		}
+		if err := m.put(g.run, block.AppendRows(nil, m.cfg.Label, b, m.back[at:at+len(g.rows)])); err != nil {
+			return err
+		}
+		at += len(g.rows)
+	}
+	return nil
 }
 
 // given are rows of one run.
@@ -274,9 +360,13 @@ func (m *merger) end(run int) error {
 
 // Answer encodes what rows of a run are given back, and which they are.
 func (c Config) Answer(made *data.Batch, rows []int32) []byte {
-	b := &data.Batch{
+	return block.Append(nil, c.Label, withRows(made, rows))
+}
+
+// withRows puts the places of rows in their run before what they are given.
+func withRows(made *data.Batch, rows []int32) *data.Batch {
+	return &data.Batch{
 		Schema:  data.Schema{Fields: append([]data.Field{{Name: rowName, Type: data.Int32}}, made.Schema.Fields...)},
 		Columns: append([]*data.Column{{Type: data.Int32, Int32s: rows}}, made.Columns...), NumRows: made.NumRows,
 	}
-	return block.Append(nil, c.Label, b)
 }

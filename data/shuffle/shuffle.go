@@ -21,7 +21,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/block"
@@ -32,6 +31,7 @@ type Config struct {
 	Label      string // of the blocks: whose they are
 	Partitions int    // at least 1
 	RunBytes   int    // of the rows of a run, about
+	RunRows    int    // of a run, at most; 0: any number
 	BlockRows  int    // of a block, at most
 }
 
@@ -180,67 +180,6 @@ func (k *keys) texts(c *data.Column) {
 // that of partitions, too.
 func partition(key uint64, n int) int { return int(key >> 32 * uint64(n) >> 32) }
 
-// sorted returns the places of rows by key, time and place.
-func (k keys) sorted(times []int64) []uint32 {
-	pairs := make([]uint64, len(k.first)) // the upper half of the key, and the place
-	for i, key := range k.first {
-		pairs[i] = key>>32<<32 | uint64(i)
-	}
-	pairs = radix(pairs)
-	order := make([]uint32, len(pairs))
-	for i, p := range pairs {
-		order[i] = uint32(p)
-	}
-	full := func(a, b uint32) int {
-		if c := cmp.Compare(k.first[a], k.first[b]); c != 0 {
-			return c
-		}
-		if k.ties != nil {
-			if c := cmp.Compare(k.ties[a], k.ties[b]); c != 0 {
-				return c
-			}
-		}
-		if c := cmp.Compare(times[a], times[b]); c != 0 {
-			return c
-		}
-		return cmp.Compare(a, b)
-	}
-	for from := 0; from < len(pairs); {
-		to, inOrder := from+1, true
-		for to < len(pairs) && pairs[to]>>32 == pairs[from]>>32 {
-			inOrder = inOrder && full(order[to-1], order[to]) < 0
-			to++
-		}
-		if !inOrder {
-			slices.SortFunc(order[from:to], full)
-		}
-		from = to
-	}
-	return order
-}
-
-// radix sorts by the upper half of words, and keeps the order of equal ones.
-func radix(words []uint64) []uint64 {
-	const bits = 11
-	other := make([]uint64, len(words))
-	for shift := uint(32); shift < 64; shift += bits {
-		var count [1<<bits + 1]int
-		for _, w := range words {
-			count[w>>shift&(1<<bits-1)+1]++
-		}
-		for i := 1; i < len(count); i++ {
-			count[i] += count[i-1]
-		}
-		for _, w := range words {
-			at := w >> shift & (1<<bits - 1)
-			other[count[at]] = w
-			count[at]++
-		}
-		words, other = other, words
-	}
-	return words
-}
-
 // head are the columns before what a block carries.
 func head(k keys) data.Schema {
 	s := data.Schema{Fields: []data.Field{{Name: keyName, Type: data.Int64}}}
@@ -251,19 +190,24 @@ func head(k keys) data.Schema {
 	return s
 }
 
-// cut encodes rows of a sorted batch as blocks. A key goes on in the next block
-// only if the whole block is of it.
-func (c Config) cut(b *data.Batch, k keys, order []uint32) [][]byte {
+// cut encodes rows of a run, which are given in their order, as blocks. If they are
+// more than one block, they are sorted, and a key goes on in the next only if the
+// whole block is of it. One block stays as it is: it is sorted with those of other
+// runs.
+func (c Config) cut(b *data.Batch, k keys, times []int64, rows []uint32, s *space) [][]byte {
+	if len(rows) > c.BlockRows {
+		s.sort(k, times, rows)
+	}
 	var out [][]byte
-	for from := 0; from < len(order); {
-		to := min(from+c.BlockRows, len(order))
-		for whole := to; to < len(order) && whole > from; whole-- {
-			if k.at(order[whole-1]) != k.at(order[whole]) {
+	for from := 0; from < len(rows); {
+		to := min(from+c.BlockRows, len(rows))
+		for whole := to; to < len(rows) && whole > from; whole-- {
+			if k.at(rows[whole-1]) != k.at(rows[whole]) {
 				to = whole
 				break
 			}
 		}
-		out = append(out, block.Append(nil, c.Label, b.Gather(order[from:to])))
+		out = append(out, block.AppendRows(nil, c.Label, b, rows[from:to]))
 		from = to
 	}
 	return out

@@ -256,7 +256,7 @@ func TestRowsComeBackAsIfAllWereSortedAtOnce(t *testing.T) {
 		shards := drawRows(t)
 		cfg := shuffle.Config{
 			Label: "job", Partitions: rapid.IntRange(1, 5).Draw(t, "partitions"),
-			RunBytes: rapid.IntRange(1, 4000).Draw(t, "run"), BlockRows: rapid.IntRange(1, 40).Draw(t, "block"),
+			RunBytes: rapid.IntRange(1, 4000).Draw(t, "run"), RunRows: rapid.IntRange(0, 50).Draw(t, "run rows"), BlockRows: rapid.IntRange(1, 40).Draw(t, "block"),
 		}
 		keyType := rapid.SampledFrom([]data.Type{data.String, data.Int64, data.Float64}).Draw(t, "type")
 		got := shuffled(t, cfg, shards, keyType, rapid.IntRange(1, 70).Draw(t, "batch"))
@@ -368,14 +368,14 @@ func placeAll(b *testing.B, cfg shuffle.Config, schema data.Schema, runs []shuff
 }
 
 func BenchmarkShuffle(b *testing.B) {
-	const rows, users = 1 << 20, 1 << 14
+	const rows, users = 1 << 20, 1 << 14 // so that each run has one block of a partition
 	key, times := data.NewColumn(data.Int64, rows), data.NewColumn(data.Timestamp, rows)
 	v := data.NewColumn(data.Float64, rows)
 	for i := range rows {
 		key.Int64s[i], times.Int64s[i], v.Float64s[i] = int64(i)*7919%users, int64(i), float64(i)
 	}
 	carried := &data.Batch{Schema: data.Schema{Fields: []data.Field{{Name: "v", Type: data.Float64}}}, Columns: []*data.Column{v}, NumRows: rows}
-	cfg := shuffle.Config{Label: "x", Partitions: 2, RunBytes: 8 << 20, BlockRows: 1 << 16}
+	cfg := shuffle.Config{Label: "x", Partitions: 8, RunBytes: 8 << 20, RunRows: 1 << 17, BlockRows: 1 << 16}
 	var runs []shuffle.Run
 	sort := func() {
 		runs = nil

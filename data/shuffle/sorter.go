@@ -24,6 +24,7 @@ type Sorter struct {
 	times   []int64
 	nobody  []uint32 // rows without key or time
 	rows    int
+	space   space
 	yield   func(Run) error
 }
 
@@ -43,21 +44,47 @@ func (s *Sorter) Add(key []*data.Column, times *data.Column, carried *data.Batch
 	if s.pending == nil {
 		s.pending = data.NewAppend(carried.Schema)
 	}
-	k := keysOf(key, n)
-	s.keys.first = append(s.keys.first, k.first...)
-	s.keys.ties = append(s.keys.ties, k.ties...)
-	s.times = appendTimes(s.times, times, n)
+	in := added{keys: keysOf(key, n), times: appendTimes(nil, times, n), carried: &data.Piece{Batch: carried}}
 	for i := range n {
 		if !there(key, i) || times != nil && !times.Valid.Get(i) {
-			s.nobody = append(s.nobody, uint32(s.rows+i))
+			in.nobody = append(in.nobody, uint32(i))
 		}
 	}
-	s.pending.Add(&data.Piece{Batch: carried}, 0, n)
-	s.rows += n
-	if s.pending.Bytes()+headBytes*s.rows >= s.cfg.RunBytes {
-		return s.Flush()
+	for from, to := 0, n; from < n; from = to {
+		if to = n; s.cfg.RunRows > 0 {
+			to = min(n, from+s.cfg.RunRows-s.rows)
+		}
+		s.take(&in, from, to)
+		if s.pending.Bytes()+headBytes*s.rows >= s.cfg.RunBytes || s.rows == s.cfg.RunRows {
+			if err := s.Flush(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// added are rows that are on their way into runs.
+type added struct {
+	keys    keys
+	times   []int64
+	nobody  []uint32
+	carried *data.Piece
+}
+
+// take puts some of the rows behind those of the run.
+func (s *Sorter) take(in *added, from, to int) {
+	s.keys.first = append(s.keys.first, in.keys.first[from:to]...)
+	if in.keys.ties != nil {
+		s.keys.ties = append(s.keys.ties, in.keys.ties[from:to]...)
+	}
+	s.times = append(s.times, in.times[from:to]...)
+	for len(in.nobody) > 0 && int(in.nobody[0]) < to {
+		s.nobody = append(s.nobody, uint32(s.rows+int(in.nobody[0])-from))
+		in.nobody = in.nobody[1:]
+	}
+	s.pending.Add(in.carried, from, to)
+	s.rows += to - from
 }
 
 // there reports whether no part of a row's key is null.
@@ -100,25 +127,43 @@ func (s *Sorter) Flush() error {
 	if len(k.ties) == 0 {
 		k.ties = nil
 	}
-	order := k.sorted(s.times)
 	if len(s.nobody) > 0 {
 		run.Alone = b.Gather(s.nobody)
 		for _, r := range s.nobody {
 			run.AloneRows = append(run.AloneRows, int32(r))
 		}
-		order = withoutRows(order, s.nobody, s.rows)
 	}
 	whole := s.withHead(b, k)
-	for from, p := 0, 0; p < s.cfg.Partitions; p++ {
-		to := from
-		for to < len(order) && partition(k.first[order[to]], s.cfg.Partitions) == p {
-			to++
-		}
-		run.Parts[p] = s.cfg.cut(whole, k, order[from:to])
-		from = to
+	for p, rows := range s.divided() {
+		run.Parts[p] = s.cfg.cut(whole, k, s.times, rows, &s.space)
 	}
-	s.pending, s.keys, s.times, s.nobody, s.rows = nil, keys{s.keys.first[:0], s.keys.ties[:0]}, s.times[:0], nil, 0
+	s.pending.Reset(b.Schema)
+	s.keys, s.times, s.nobody, s.rows = keys{s.keys.first[:0], s.keys.ties[:0]}, s.times[:0], s.nobody[:0], 0
 	return s.yield(run)
+}
+
+// divided returns the rows of each partition, in their order, without those that
+// belong to nobody.
+func (s *Sorter) divided() [][]uint32 {
+	ends := make([]int, s.cfg.Partitions)
+	for _, k := range s.keys.first {
+		ends[partition(k, len(ends))]++
+	}
+	all, parts, from := make([]uint32, s.rows), make([][]uint32, s.cfg.Partitions), 0
+	for p, n := range ends {
+		parts[p] = all[from : from : from+n]
+		from += n
+	}
+	alone := s.nobody
+	for row, k := range s.keys.first {
+		if len(alone) > 0 && int(alone[0]) == row {
+			alone = alone[1:]
+			continue
+		}
+		p := partition(k, len(parts))
+		parts[p] = append(parts[p], uint32(row))
+	}
+	return parts
 }
 
 // withHead puts keys, times and places before what rows carry.
@@ -144,19 +189,4 @@ func words(vs []uint64) *data.Column {
 		out[i] = int64(v)
 	}
 	return &data.Column{Type: data.Int64, Int64s: out}
-}
-
-// withoutRows takes some of numRows rows out of an order.
-func withoutRows(order, rows []uint32, numRows int) []uint32 {
-	gone := data.NewBitmap(numRows)
-	for _, r := range rows {
-		gone.Set(int(r))
-	}
-	out := order[:0]
-	for _, r := range order {
-		if !gone.Get(int(r)) {
-			out = append(out, r)
-		}
-	}
-	return out
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/shuffle"
+	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/plan"
@@ -35,7 +36,9 @@ type shuffling struct {
 	level int
 	cfg   shuffle.Config
 	bytes int64 // that a row takes on its way, there or back
-	runs  int64 // at most
+	runs  int64
+
+	runBytes int64
 }
 
 // newShuffling says how the rows of a level's windows are shuffled.
@@ -44,18 +47,27 @@ func (w *work) newShuffling(p *features.Pipeline, level int, d *Dataset) *shuffl
 	s := &shuffling{Windows: p.Windows(level), level: level}
 	s.bytes = head + max(rowBytes(s.Carried()), rowBytes(s.Schema()))
 	total := d.Rows * s.bytes
-	for _, one := range d.Shards {
-		s.runs += max((one.Rows*s.bytes+runBytes-1)/runBytes, 1)
+	s.runBytes = int64(cmp.Or(w.runBytes, runBytes))
+	longest := int64(1) // rows of a run
+	for _, shard := range d.Shards {
+		runs, rows := s.runsOf(shard)
+		s.runs, longest = s.runs+runs, max(longest, rows)
 	}
 	s.runs = max(s.runs, 1)
-	s.cfg = shuffle.Config{
-		Label: fmt.Sprintf("%s/%d", w.task.Job, level), Partitions: 1, RunBytes: cmp.Or(w.runBytes, runBytes),
-		BlockRows: int(min(max(openBytes/(s.runs*s.bytes), fewestOpen), mostOpen)),
-	}
+	s.cfg = shuffle.Config{Label: fmt.Sprintf("%s/%d", w.task.Job, level), Partitions: 1, RunBytes: 2 * int(s.runBytes)}
 	if len(s.Entity()) > 0 {
 		s.cfg.Partitions = int(min(max((total+partitionBytes-1)/partitionBytes, 1), mostPartitions))
 	}
+	one := longest / int64(s.cfg.Partitions) // rows of a run in a partition, when entities are many
+	s.cfg.BlockRows = int(min(max(openBytes/(s.runs*s.bytes), one+one/4, fewestOpen), mostOpen))
 	return s
+}
+
+// runsOf returns how many runs a shard has, and the most rows of one: they are
+// about equally long, so that each has about as many rows of a partition.
+func (s *shuffling) runsOf(shard split.Shard) (runs, rows int64) {
+	runs = max((shard.Rows*s.bytes+s.runBytes-1)/s.runBytes, 1)
+	return runs, max((shard.Rows+runs-1)/runs, 1)
 }
 
 // facts tells the planner what the stages of the level need.
@@ -159,7 +171,10 @@ func (w *work) partition(level int) (jobs.Result, error) {
 	var left sorted
 	var rows int64
 	left.shelf, err = w.shelve(w.blocksName(), func(keep keepBlocks) (err error) {
-		sorter := shuffle.NewSorter(sh.cfg, func(r shuffle.Run) error {
+		cfg := sh.cfg
+		_, rowsOfRun := sh.runsOf(s.Input.Shards[w.task.Index])
+		cfg.RunRows = int(rowsOfRun)
+		sorter := shuffle.NewSorter(cfg, func(r shuffle.Run) error {
 			kept, err := keepRun(sh, r, keep)
 			left.Runs = append(left.Runs, kept)
 			return err
