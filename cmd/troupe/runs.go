@@ -146,6 +146,8 @@ func (a *app) each(ctx context.Context, ids []string, do func(b backend.Backend,
 type exportedRuns struct {
 	Folder string `json:"folder"`
 	Runs   int    `json:"runs"`
+	// Renamed says which names would have been a file and a folder, and what they are called.
+	Renamed []string `json:"renamed,omitempty"`
 }
 
 func (a *app) runsExport() *cobra.Command {
@@ -175,7 +177,10 @@ func (a *app) runsExport() *cobra.Command {
 					return err
 				}
 			}
-			return a.result(exportedRuns{dir, len(all)})
+			for _, what := range folder.Renamed() {
+				a.say("a file cannot be a folder: %s", what)
+			}
+			return a.result(exportedRuns{dir, len(all), folder.Renamed()})
 		})
 	})
 	c.Flags().StringVar(&dir, "mlflow", "", "the folder, which must be new or empty")

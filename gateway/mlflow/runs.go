@@ -97,14 +97,9 @@ func runOf(r runs.Run) run {
 	return out
 }
 
-// metricOf is a point as clients see it. One of a job that has no time is of the
-// job's end.
+// metricOf is a point as clients see it.
 func metricOf(r *runs.Run, name string, p runs.Point) metric {
-	at := integer(p.Time)
-	if at == 0 && r.Job != "" {
-		at = max(millis(r.Started), millis(r.Ended))
-	}
-	return metric{name, p.Value, at, integer(p.Step)}
+	return metric{name, p.Value, integer(r.TimeOf(p)), integer(p.Step)}
 }
 
 // Tags returns the tags of a run, and with them what clients look for in tags.

@@ -18,7 +18,7 @@ import (
 // Point is one value of a metric.
 type Point struct {
 	Step  int64 `json:"step"`           // epoch, round or trial; 0 for a metric of the whole run
-	Time  int64 `json:"time,omitempty"` // in milliseconds since 1970; 0 for the end of the run
+	Time  int64 `json:"time,omitempty"` // in milliseconds since 1970; 0 when nobody has said: see Run.TimeOf
 	Value Value `json:"value"`
 }
 
@@ -64,6 +64,16 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 		*v = Value(f)
 	}
 	return nil
+}
+
+// TimeOf returns when a point of the run was measured, in milliseconds since 1970,
+// for whoever shows or copies it: its own time or, where it has none, the end of
+// the run, or while that has none its start.
+func (r *Run) TimeOf(p Point) int64 {
+	if p.Time != 0 {
+		return p.Time
+	}
+	return max(millis(r.Started), millis(r.Ended))
 }
 
 // Metric returns the newest point of a metric.

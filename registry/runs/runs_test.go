@@ -313,3 +313,15 @@ func BenchmarkSearchOf10000Runs(b *testing.B) {
 		}
 	}
 }
+
+// One rule for points that have no time: over REST, in exports and in copies.
+func TestAPointWithoutATimeIsOfTheEndOfItsRun(t *testing.T) {
+	t.Parallel()
+	start := time.UnixMilli(1000)
+	for want, r := range map[int64]*runs.Run{
+		1000: {Started: start}, 5000: {Started: start, Ended: time.UnixMilli(5000)}, 1001: {Started: time.UnixMilli(1001), Ended: time.UnixMilli(900)}, 0: {},
+	} {
+		require.Equal(t, want, r.TimeOf(runs.Point{Step: 3}))
+		require.Equal(t, int64(42), r.TimeOf(runs.Point{Time: 42}))
+	}
+}

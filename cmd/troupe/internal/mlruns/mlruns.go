@@ -7,7 +7,9 @@
 //	EXPERIMENT/RUN/tags/NAME         the value
 //	EXPERIMENT/RUN/artifacts/PATH    the bytes
 //
-// The names of params, metrics and tags are paths, as MLflow's are.
+// The names of params, metrics and tags are paths, as MLflow's are. A name that
+// would be a file and a folder, as loss beside loss/val, gets an underscore for
+// its file: loss_, or as many as it takes to be no other's.
 package mlruns
 
 import (
@@ -18,6 +20,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,7 +34,11 @@ import (
 type Folder struct {
 	dir     string // absolute
 	written map[string]bool
+	renamed []string
 }
+
+// Renamed says which names are others in the folder, and which.
+func (f *Folder) Renamed() []string { return f.renamed }
 
 // Open makes a folder for runs. Conflict when there is something in it, which
 // might be other runs.
@@ -64,31 +71,60 @@ func (f *Folder) Write(r runs.Run, read func(path string) ([]byte, error)) error
 	if err := write(filepath.Join(at, "meta.yaml"), runMeta(r, group, fileURI(filepath.Join(at, "artifacts")))); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Metrics)) {
-		if err := f.put(at, "metrics", name, lines(r, r.Metrics[name])); err != nil {
-			return err
-		}
+	texts := map[string]map[string][]byte{"metrics": {}, "params": {}, "tags": {}}
+	for name, points := range r.Metrics {
+		texts["metrics"][name] = lines(r, points)
 	}
 	for kind, pairs := range map[string]map[string]string{"params": r.Params, "tags": mlflow.Tags(&r)} {
 		for key, value := range pairs {
-			if err := f.put(at, kind, key, []byte(value)); err != nil {
+			texts[kind][key] = []byte(value)
+		}
+	}
+	for _, kind := range []string{"metrics", "params", "tags"} {
+		places := filesOf(texts[kind])
+		for _, name := range slices.Sorted(maps.Keys(texts[kind])) {
+			if places[name] != name {
+				f.renamed = append(f.renamed, fmt.Sprintf("%s of run %s: %s is %s", kind, r.ID, name, places[name]))
+			}
+			if err := f.put(at, kind, places[name], texts[kind][name]); err != nil {
 				return err
 			}
 		}
 	}
-	for path := range r.Artifacts {
-		if err := runs.CheckPath(path); err != nil {
+	for name := range r.Artifacts {
+		if err := runs.CheckPath(name); err != nil {
 			return err
 		}
-		b, err := read(path)
+		b, err := read(name)
 		if err != nil {
-			return fmt.Errorf("artifact %s of run %s: %w", path, r.ID, err)
+			return fmt.Errorf("artifact %s of run %s: %w", name, r.ID, err)
 		}
-		if err := f.put(at, "artifacts", path, b); err != nil {
+		if err := f.put(at, "artifacts", name, b); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// filesOf returns the file of each name, of which none is a folder of another's.
+func filesOf(texts map[string][]byte) map[string]string {
+	taken := map[string]bool{} // files and folders
+	for name := range texts {
+		taken[name] = true
+		for dir := path.Dir(name); dir != "." && dir != "/" && !taken[dir+"/"]; dir = path.Dir(dir) {
+			taken[dir+"/"] = true
+		}
+	}
+	out := make(map[string]string, len(texts))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		file := name
+		for taken[file+"/"] || file != name && taken[file] {
+			file += "_"
+		}
+		taken[file] = true
+		out[name] = file
+	}
+	return out
 }
 
 // put writes one file below a folder of a run, whatever its name says.
@@ -152,11 +188,7 @@ func fileURI(path string) string { return "file://" + filepath.ToSlash(path) }
 func lines(r runs.Run, points []runs.Point) []byte {
 	var b []byte
 	for _, p := range points {
-		at := p.Time
-		if at == 0 {
-			at = max(r.Started.UnixMilli(), r.Ended.UnixMilli()) // that of no end is before all
-		}
-		b = strconv.AppendInt(b, at, 10)
+		b = strconv.AppendInt(b, r.TimeOf(p), 10)
 		b = append(append(b, ' '), number(float64(p.Value))...)
 		b = strconv.AppendInt(append(b, ' '), p.Step, 10)
 		b = append(b, '\n')

@@ -75,3 +75,26 @@ func TestNothingIsWrittenOutsideTheFolder(t *testing.T) {
 		assert.Equal(t, fault.Invalid, fault.Of(err))
 	}
 }
+
+func TestANameThatIsAFolderOfAnotherHasAFileBesideIt(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "mlruns")
+	f, err := mlruns.Open(dir)
+	require.NoError(t, err)
+	r := sample()
+	one := func(v float64) []runs.Point { return []runs.Point{{Step: 1, Time: 7, Value: runs.Value(v)}} }
+	r.Metrics = map[string][]runs.Point{"loss": one(1), "loss/val": one(2), "loss_": one(3), "loss/val/a": one(4), "auc": one(5)}
+	r.Tags = map[string]string{"a": "x", "a/b/c": "y"}
+	require.NoError(t, f.Write(r, func(string) ([]byte, error) { return nil, nil }))
+	for name, want := range map[string]string{
+		"metrics/loss__": "7 1 1\n", "metrics/loss/val_": "7 2 1\n", "metrics/loss_": "7 3 1\n", "metrics/loss/val/a": "7 4 1\n", "metrics/auc": "7 5 1\n",
+		"tags/a_": "x", "tags/a/b/c": "y",
+	} {
+		b, err := os.ReadFile(filepath.Join(dir, "3", string(r.ID), filepath.FromSlash(name)))
+		if assert.NoError(t, err) {
+			assert.Equal(t, want, string(b), name)
+		}
+	}
+	require.Len(t, f.Renamed(), 3)
+	assert.Contains(t, f.Renamed()[0], "loss is loss__")
+}

@@ -179,11 +179,7 @@ func (s *Server) log(ctx context.Context, id string, r runs.Run) error {
 	var points []map[string]any
 	for _, name := range r.MetricNames() {
 		for _, p := range r.Metrics[name] {
-			at := p.Time
-			if at == 0 {
-				at = r.Ended.UnixMilli()
-			}
-			points = append(points, map[string]any{"key": name, "value": p.Value, "timestamp": at, "step": p.Step})
+			points = append(points, map[string]any{"key": name, "value": p.Value, "timestamp": r.TimeOf(p), "step": p.Step})
 		}
 	}
 	for part := range slices.Chunk(points, maxMetrics) {
