@@ -54,11 +54,10 @@ type scratch struct {
 // columnReader decodes the pages of one chunk into one column.
 type columnReader struct {
 	*scratch
-	leaf  *leaf
-	codec format.CompressionCodec
-	col   *data.Column
-	row   int // rows done
-
+	leaf        *leaf
+	codec       format.CompressionCodec
+	col         *data.Column
+	row         int // rows done
 	int32Dict   dictionary[int32]
 	int64Dict   dictionary[int64]
 	float32Dict dictionary[float32]
@@ -78,12 +77,14 @@ type columnReader struct {
 func (s *scratch) readColumn(ctx context.Context, l *leaf, codec format.CompressionCodec, pages []page, rows int, old *data.Column) (*data.Column, error) {
 	r := &columnReader{scratch: s, leaf: l, codec: codec, col: columnOf(old, l.field.Type, rows)}
 	s.expanded = 0
+	s.stop = func() error { return stopped(ctx) }
+	defer func() { s.stop = nil }()
 	r.strings = interner{dict: r.col.Dict, table: s.table[:0]}
 	if old != nil {
 		r.marks = old.Valid
 	}
 	for i := range pages {
-		if err := stopped(ctx); err != nil {
+		if err := r.stop(); err != nil {
 			return nil, err
 		}
 		err := r.page(&pages[i])
@@ -164,12 +165,16 @@ func (r *columnReader) dictionaryPage(p *page) error {
 		r.float64Dict = dictionary[float64]{scratchOf(&r.dictFloat64, n), true}
 		return plainNumbers(r.float64Dict.values, b)
 	case format.ByteArray, format.FixedLenByteArray, format.Int96:
+		if int64(n)*viewBytes > r.maxBytes {
+			return fault.New(fault.Exhausted, "a dictionary of %d values takes more than the %d bytes of memory there may be: write smaller ones", n, r.maxBytes)
+		}
 		r.viewDict = dictionary[[]byte]{scratchOf(&r.dictViews, n), true}
 		r.codes = scratchOf(&r.dictCodes, n)
 		for i := range r.codes {
 			r.codes[i] = noCode
 		}
-		return plainViews(r.viewDict.values, r.leaf, b)
+		_, err := plainViews(r.viewDict.values, r.leaf, b)
+		return err
 	}
 	return errors.New("a dictionary of booleans")
 }
@@ -282,21 +287,7 @@ func (r *columnReader) values(enc format.Encoding, b []byte, n int) error {
 	if enc == format.Plain && n > len(b)/r.leaf.leastBytes() {
 		return errShort
 	}
-	vs := scratchOf(&r.scratch.views, n)
-	if err := views(vs, r.leaf, enc, b, r.viewDict, r.scratch); err != nil {
-		return err
-	}
-	if r.leaf.field.Type == data.String {
-		for i, v := range vs {
-			code, err := r.intern(v)
-			if err != nil {
-				return err
-			}
-			c.Codes[from+i] = code
-		}
-		return nil
-	}
-	return r.convertBytes(vs)
+	return r.byteValues(enc, b, n)
 }
 
 // dictionaryStrings turns indices of the chunk's dictionary into codes of the
@@ -342,8 +333,14 @@ func (r *columnReader) intern(v []byte) (uint32, error) {
 	}
 	before := len(r.strings.dict)
 	code := r.strings.code(v)
-	if int(code) == before && r.leaf.conv == fromText && !utf8.Valid(v) {
+	if int(code) < before {
+		return code, nil
+	}
+	if r.leaf.conv == fromText && !utf8.Valid(v) {
 		return 0, fmt.Errorf("string %.40q is not UTF-8", v)
+	}
+	if before%stopRows == 0 {
+		return code, r.stop()
 	}
 	return code, nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/big"
 	"math/bits"
 	"strconv"
 )
@@ -39,6 +38,11 @@ func (r *columnReader) convertInt64(vs []int64) error {
 	case fromUint64Text:
 		var digits [20]byte
 		for i, v := range vs {
+			if i%stopRows == 0 {
+				if err := r.stop(); err != nil {
+					return err
+				}
+			}
 			r.col.Codes[r.row+i] = r.strings.code(strconv.AppendUint(digits[:0], uint64(v), 10))
 		}
 	case fromMillis:
@@ -69,8 +73,9 @@ func micros(nanos int64) int64 {
 	return q
 }
 
-// convertBytes stores values that come as bytes but are numbers.
-func (r *columnReader) convertBytes(vs [][]byte) error {
+// convertBytes stores values that come as bytes but are numbers in the rows from
+// at on.
+func (r *columnReader) convertBytes(vs [][]byte, at int) error {
 	switch r.leaf.conv {
 	case fromInt96:
 		for i, v := range vs {
@@ -78,63 +83,27 @@ func (r *columnReader) convertBytes(vs [][]byte) error {
 			if err != nil {
 				return err
 			}
-			r.col.Int64s[r.row+i] = t
+			r.col.Int64s[at+i] = t
 		}
 	case fromFloat16:
 		for i, v := range vs {
-			r.col.Float32s[r.row+i] = float16(binary.LittleEndian.Uint16(v))
+			r.col.Float32s[at+i] = float16(binary.LittleEndian.Uint16(v))
 		}
 	case fromDecimalBytes:
 		for i, v := range vs {
-			r.col.Float64s[r.row+i] = decimalBytes(v, r.leaf.scale)
+			d, err := decimalBytes(v, r.leaf.scale)
+			if err != nil {
+				return err
+			}
+			r.col.Float64s[at+i] = d
 		}
 	case fromMonths, fromDays, fromIntervalMillis:
-		at := 4 * (r.leaf.conv - fromMonths)
+		part := 4 * (r.leaf.conv - fromMonths)
 		for i, v := range vs {
-			r.col.Int64s[r.row+i] = int64(binary.LittleEndian.Uint32(v[at:]))
+			r.col.Int64s[at+i] = int64(binary.LittleEndian.Uint32(v[part:]))
 		}
 	}
 	return nil
-}
-
-// decimal returns the float64 nearest to v / 10^scale.
-func decimal(v int64, scale int32) float64 {
-	const exact = 1 << 53
-	if v > -exact && v < exact && int(scale) < len(powersOfTen) {
-		return float64(v) / powersOfTen[scale] // both exact, so the quotient is rounded once
-	}
-	return parseDecimal(strconv.AppendInt(nil, v, 10), scale)
-}
-
-// powersOfTen are those that float64 holds exactly.
-var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
-
-func parseDecimal(digits []byte, scale int32) float64 {
-	digits = append(digits, "e-"...)
-	digits = strconv.AppendInt(digits, int64(scale), 10)
-	f, _ := strconv.ParseFloat(string(digits), 64) // out of range gives the infinity, as wanted
-	return f
-}
-
-// decimalBytes does the same for a big-endian two's complement of any length.
-func decimalBytes(b []byte, scale int32) float64 {
-	if len(b) == 0 {
-		return 0
-	}
-	if len(b) <= 8 {
-		v := int64(int8(b[0]))
-		for _, c := range b[1:] {
-			v = v<<8 | int64(c)
-		}
-		return decimal(v, scale)
-	}
-	var v big.Int
-	v.SetBytes(b)
-	if b[0] >= 0x80 {
-		v.Sub(&v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
-	}
-	return parseDecimal(v.Append(nil, 10), scale)
 }
 
 // int96 returns the microseconds since 1970 of nanoseconds within a Julian day.

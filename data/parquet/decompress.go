@@ -47,6 +47,7 @@ type unpacker struct {
 	zstd   *zstd.Decoder
 	gzip   *gzip.Reader
 	brotli *brotli.Reader
+	stop   func() error // says why nobody wants the page any more, if there is a reason; nil: there is none
 }
 
 // unpack returns src decompressed to exactly size bytes, in *buf, which grows
@@ -86,14 +87,14 @@ func (u *unpacker) unpack(codec format.CompressionCodec, src []byte, size int, b
 			u.gzip = new(gzip.Reader)
 		}
 		if err = u.gzip.Reset(bytes.NewReader(src)); err == nil {
-			out, err = inflate(u.gzip, size, buf)
+			out, err = inflate(u.gzip, size, buf, u.stop)
 		}
 	case format.Brotli:
 		if u.brotli == nil {
 			u.brotli = brotli.NewReader(nil)
 		}
 		if err = u.brotli.Reset(bytes.NewReader(src)); err == nil {
-			out, err = inflate(u.brotli, size, buf)
+			out, err = inflate(u.brotli, size, buf, u.stop)
 		}
 	}
 	if err != nil {
@@ -187,17 +188,24 @@ func unsnappy(src []byte, size int, buf *[]byte) ([]byte, error) {
 
 // inflate reads size bytes and the end of the stream. Memory grows with what
 // has come, so a claim alone costs nothing.
-func inflate(r io.Reader, size int, buf *[]byte) ([]byte, error) {
+func inflate(r io.Reader, size int, buf *[]byte, stop func() error) ([]byte, error) {
+	const piece = 8 << 20
 	n := 0
 	out := grow(buf, min(size, max(cap(*buf), 1<<20)))
 	for {
-		k, err := io.ReadFull(r, out[n:])
+		k, err := io.ReadFull(r, out[n:min(n+piece, len(out))])
 		n += k
+		if err == nil && stop != nil {
+			err = stop()
+		}
 		if err != nil {
 			return nil, err
 		}
 		if n == size {
 			break
+		}
+		if n < len(out) {
+			continue
 		}
 		bigger := make([]byte, min(size, 2*len(out)))
 		copy(bigger, out)

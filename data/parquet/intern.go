@@ -17,7 +17,15 @@ type interner struct {
 	table []uint32 // code+1 by hash, 0: free; a power of two, at most half full
 	arena []byte
 	size  int64 // about what all strings take
+
+	// crowd are the strings for which there was no place near where their hash says:
+	// somebody has made them so that all would have the same.
+	crowd map[string]uint32
 }
+
+// maxProbes is how far a string may be from its place; by chance none is further
+// than a few hundred.
+const maxProbes = 1 << 11
 
 // code returns the code of the string in b, which is copied when it is new.
 func (in *interner) code(b []byte) uint32 {
@@ -26,16 +34,40 @@ func (in *interner) code(b []byte) uint32 {
 	}
 	mask := uint64(len(in.table) - 1)
 	h := xxh3.Hash(b) & mask
-	for in.table[h] != 0 {
+	for far := 0; in.table[h] != 0; far++ {
 		if c := in.table[h] - 1; in.dict[c] == string(b) {
 			return c
 		}
+		if far == maxProbes {
+			return in.crowded(b)
+		}
 		h = (h + 1) & mask
 	}
-	in.dict = append(in.dict, in.keep(b))
-	in.size += int64(len(b)) + 24 // with its header and places in the table
+	in.add(b)
 	in.table[h] = uint32(len(in.dict))
 	return uint32(len(in.dict) - 1)
+}
+
+func (in *interner) add(b []byte) {
+	in.dict = append(in.dict, in.keep(b))
+	in.size += int64(len(b)) + 24 // with its header and places in the table
+}
+
+func (in *interner) crowded(b []byte) uint32 {
+	c, ok := in.crowd[string(b)]
+	if !ok {
+		in.add(b)
+		c = uint32(len(in.dict) - 1)
+		in.join(in.dict[c], c)
+	}
+	return c
+}
+
+func (in *interner) join(s string, code uint32) {
+	if in.crowd == nil {
+		in.crowd = map[string]uint32{}
+	}
+	in.crowd[s] = code
 }
 
 func (in *interner) rehash() {
@@ -45,14 +77,24 @@ func (in *interner) rehash() {
 	}
 	in.table = sized(in.table, size)
 	clear(in.table)
+	clear(in.crowd)
 	mask := uint64(size - 1)
 	for c, s := range in.dict {
-		h := xxh3.HashString(s) & mask
-		for in.table[h] != 0 {
-			h = (h + 1) & mask
-		}
-		in.table[h] = uint32(c + 1)
+		in.place(s, uint32(c), mask)
 	}
+}
+
+// place enters a string that is not in the table.
+func (in *interner) place(s string, code uint32, mask uint64) {
+	h := xxh3.HashString(s) & mask
+	for far := 0; in.table[h] != 0; far++ {
+		if far == maxProbes {
+			in.join(s, code)
+			return
+		}
+		h = (h + 1) & mask
+	}
+	in.table[h] = code + 1
 }
 
 // keep copies b into the arena: one allocation for many small strings. Bytes of

@@ -111,6 +111,9 @@ func (f *File) matchingRows(ctx context.Context, g int, filter *data.Filter) (sp
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)
 	for i, from := range cuts[:len(cuts)-1] {
+		if err := stopped(ctx); err != nil {
+			return nil, nil, err
+		}
 		may := filter.MayMatch(func(name string) (data.Range, bool) {
 			if index := indexes[name]; index != nil {
 				return index.rangeAt(from), true

@@ -219,7 +219,8 @@ func (l *leaf) boundBytes(b []byte) (v data.Value, ok bool) {
 		if len(b) == 0 || l.width > 0 && len(b) != l.width {
 			return v, false
 		}
-		return data.FloatValue(decimalBytes(b, l.scale)), true
+		d, err := decimalBytes(b, l.scale)
+		return data.FloatValue(d), err == nil
 	case fromFloat16:
 		if len(b) != 2 {
 			return v, false

@@ -206,16 +206,15 @@ func joinStreams(b []byte, n, width int, buf *[]byte) []byte {
 	return out
 }
 
-// views decodes len(dst) byte strings; they share memory with b or scratch and
+// views decodes len(dst) byte strings that are not plain; they share memory with b or scratch and
 // last until the next page.
 func views(dst [][]byte, l *leaf, enc format.Encoding, b []byte, dict dictionary[[]byte], s *scratch) error {
 	switch {
 	case isDictionary(enc):
 		return gather(dst, b, dict, &s.index)
-	case enc == format.Plain:
-		return plainViews(dst, l, b)
 	case enc == format.ByteStreamSplit && l.width > 0:
-		return plainViews(dst, l, joinStreams(b, len(dst), l.width, &s.joined))
+		_, err := plainViews(dst, l, joinStreams(b, len(dst), l.width, &s.joined))
+		return err
 	case enc == format.DeltaLengthByteArray && l.physical == format.ByteArray:
 		return deltaLengthViews(dst, b, s)
 	case enc == format.DeltaByteArray && l.physical != format.Int96:
@@ -224,21 +223,21 @@ func views(dst [][]byte, l *leaf, enc format.Encoding, b []byte, dict dictionary
 	return unsupportedEncoding(enc)
 }
 
-func plainViews(dst [][]byte, l *leaf, b []byte) error {
+// plainViews decodes plain values and returns what follows them.
+func plainViews(dst [][]byte, l *leaf, b []byte) (rest []byte, err error) {
 	if l.physical != format.ByteArray {
 		if len(b)/l.width < len(dst) {
-			return errShort
+			return nil, errShort
 		}
 		for i := range dst {
 			dst[i] = b[i*l.width : (i+1)*l.width]
 		}
-		return nil
+		return b[len(dst)*l.width:], nil
 	}
-	var err error
 	for i := range dst {
 		if dst[i], b, err = prefixed(b); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return b, nil
 }

@@ -45,7 +45,7 @@ func (f *File) window(g int, rows RowSpan) (RowSpan, error) {
 }
 
 // pageTable walks over the headers of a chunk's pages and reads nothing else.
-func (f *File) pageTable(g int, l *leaf) (*pageTable, error) {
+func (f *File) pageTable(ctx context.Context, g int, l *leaf) (*pageTable, error) {
 	f.tables.mu.Lock()
 	defer f.tables.mu.Unlock()
 	if f.tables.byAt == nil || f.tables.group != g {
@@ -54,7 +54,7 @@ func (f *File) pageTable(g int, l *leaf) (*pageTable, error) {
 	t := f.tables.byAt[l.at]
 	if t == nil {
 		var err error
-		if t, err = f.walkPages(&f.foot.groups[g].chunks[l.at]); err != nil {
+		if t, err = f.walkPages(ctx, &f.foot.groups[g].chunks[l.at]); err != nil {
 			return nil, err
 		}
 		if n := numRows(t.pages); l.part == whole && n != f.foot.groups[g].numRows {
@@ -65,11 +65,14 @@ func (f *File) pageTable(g int, l *leaf) (*pageTable, error) {
 	return t, nil
 }
 
-func (f *File) walkPages(c *chunk) (*pageTable, error) {
+func (f *File) walkPages(ctx context.Context, c *chunk) (*pageTable, error) {
 	t := &pageTable{at: []int64{c.start}}
 	end := c.start + c.packed
 	buf := make([]byte, leastHeader)
 	for at := c.start; at < end; {
+		if err := stopped(ctx); err != nil {
+			return nil, err
+		}
 		h, n, err := f.headerAt(&buf, at, end)
 		if err != nil {
 			return nil, atPage(len(t.pages), err)
@@ -148,7 +151,7 @@ func (f *File) decodeWindow(ctx context.Context, s *scratch, g int, want []int, 
 }
 
 func (f *File) readWindow(ctx context.Context, s *scratch, g int, l *leaf, old *data.Column) (*data.Column, error) {
-	t, err := f.pageTable(g, l)
+	t, err := f.pageTable(ctx, g, l)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +174,7 @@ func (f *File) readWindow(ctx context.Context, s *scratch, g int, l *leaf, old *
 			runs = [][2]int64{{runs[0][0], runs[1][1]}}
 		}
 	}
-	if err := f.fetchRuns(s, runs); err != nil {
+	if err := f.fetchRuns(ctx, s, runs); err != nil {
 		return nil, err
 	}
 	if s.pages, err = splitPages(s.fetched, s.pages); err != nil {
@@ -193,7 +196,7 @@ func (f *File) readWindow(ctx context.Context, s *scratch, g int, l *leaf, old *
 }
 
 // fetchRuns reads runs of bytes of the file, one after the other, into s.fetched.
-func (f *File) fetchRuns(s *scratch, runs [][2]int64) error {
+func (f *File) fetchRuns(ctx context.Context, s *scratch, runs [][2]int64) error {
 	total := int64(0)
 	for _, r := range runs {
 		total += r[1] - r[0]
@@ -204,6 +207,9 @@ func (f *File) fetchRuns(s *scratch, runs [][2]int64) error {
 	b := grow(&s.fetched, int(total))
 	for _, r := range runs {
 		n := r[1] - r[0]
+		if err := stopped(ctx); err != nil {
+			return err
+		}
 		if err := readAt(f.r, b[:n], r[0]); err != nil {
 			return err
 		}
