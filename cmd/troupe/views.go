@@ -56,10 +56,10 @@ func (j jobView) Sections() []render.Section {
 		add("drift", map[bool]string{true: "found in " + strings.Join(j.Drifted, ", "), false: "none"}[*j.Drift])
 	}
 	if b := j.Baseline; b != nil {
-		text := fmt.Sprintf("%s: %s %s %s, the model %s", b.Model, b.Part, b.Metric, render.Number(b.Value), render.Number(b.Trained))
-		add("baseline", text)
+		add("baseline", baselineText(b))
 		if !b.Beaten {
-			add("warning", "the model is not better than the baseline, which looks at no feature")
+			what := map[bool]string{true: "a linear model of the same features", false: "one that looks at no feature"}[b.Model == "linear"]
+			add("warning", "the model is not better than the baseline, "+what)
 		}
 	}
 	sections := []render.Section{{Facts: facts}}
@@ -75,7 +75,30 @@ func (j jobView) Sections() []render.Section {
 	return sections
 }
 
-// metricsSection has a row for each metric, with those of the baseline beside.
+// baselines are the simple models that a model was compared with; runs of earlier
+// versions have one.
+func baselines(b *run.Baseline) []run.BaselineModel {
+	switch {
+	case b == nil:
+		return nil
+	case len(b.Models) == 0:
+		return []run.BaselineModel{{Model: b.Model, Value: &b.Value, Metrics: b.Metrics}}
+	}
+	return b.Models
+}
+
+// baselineText says how the best of them compares, and then the others.
+func baselineText(b *run.Baseline) string {
+	text := fmt.Sprintf("%s: %s %s %s, the model %s", b.Model, b.Part, b.Metric, render.Number(b.Value), render.Number(b.Trained))
+	for _, m := range baselines(b) {
+		if m.Model != b.Model && m.Value != nil {
+			text += fmt.Sprintf("; %s %s", m.Model, render.Number(*m.Value))
+		}
+	}
+	return text
+}
+
+// metricsSection has a row for each metric, with those of the baselines beside.
 func metricsSection(metrics map[string]map[string]float64, base *run.Baseline) render.Section {
 	names := map[string]bool{}
 	s := render.Section{Title: "metrics", Columns: []render.Column{{Title: "metric"}}}
@@ -89,8 +112,10 @@ func metricsSection(metrics map[string]map[string]float64, base *run.Baseline) r
 	}
 	for _, part := range slices.Sorted(maps.Keys(metrics)) {
 		add(part, metrics[part])
-		if base != nil && base.Metrics[part] != nil {
-			add(part+" of "+base.Model, base.Metrics[part])
+		for _, m := range baselines(base) {
+			if m.Metrics[part] != nil {
+				add(part+" of "+m.Model, m.Metrics[part])
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {

@@ -8,32 +8,61 @@ import (
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
-// Baseline is how good a model is that looks at no feature, and whether the one
-// that was trained is better.
+// Baseline is how good simple models are, and whether the one that was trained is
+// better than the best of them.
 type Baseline struct {
-	// Model is prior, the shares of the classes among the training rows, or mean,
-	// the mean of their targets, each row as much as it weighs.
+	// Model is the best of Models: prior, the shares of the classes among the training
+	// rows, or mean, the mean of their targets, each row as much as it weighs; or
+	// linear, a linear model of the same features.
 	Model string `json:"model"`
-	// Part and Metric are what the two are compared by: the test rows, or else
-	// those of validation; the metric that early stopping watches, or else
-	// log_loss or rmse.
+	// Part and Metric are what they are compared by: the test rows, or else those of
+	// validation; the metric that early stopping watches, or else log_loss or rmse.
 	Part    string                        `json:"part"`
 	Metric  string                        `json:"metric"`
 	Value   float64                       `json:"value"`   // of the baseline
 	Trained float64                       `json:"trained"` // of the model
 	Beaten  bool                          `json:"beaten"`  // whether the model is better
 	Metrics map[string]map[string]float64 `json:"metrics"` // of the baseline, by part and name
+	Models  []BaselineModel               `json:"models"`  // all, Model among them
+}
+
+// BaselineModel is one of the simple models.
+type BaselineModel struct {
+	Model   string                        `json:"model"`
+	Rows    int64                         `json:"rows"`            // that it has learned from
+	Value   *float64                      `json:"value,omitempty"` // of the metric that is compared, if it is defined
+	Metrics map[string]map[string]float64 `json:"metrics"`
 }
 
 // baseline gathers a Baseline.
 type baseline struct {
 	target   *features.Target
 	constant constant
-	reports  map[string]metrics.Report // by part
+	rival    *rival
+	reports  map[string]map[string]metrics.Report // by model and part
 }
 
-func newBaseline(t *features.Target, c constant) *baseline {
-	return &baseline{target: t, constant: c, reports: map[string]metrics.Report{}}
+// linearModel is the name of the linear baseline.
+const linearModel = "linear"
+
+func newBaseline(t *features.Target, c constant, r *rival) *baseline {
+	return &baseline{target: t, constant: c, rival: r, reports: map[string]map[string]metrics.Report{}}
+}
+
+// simplest names the model that looks at no feature.
+func (b *baseline) simplest() string {
+	if b.target.Task() == metrics.Regression {
+		return "mean"
+	}
+	return "prior"
+}
+
+// names are the models, the simplest first.
+func (b *baseline) names() []string {
+	if b.rival == nil {
+		return []string{b.simplest()}
+	}
+	return []string{b.simplest(), linearModel}
 }
 
 // constant is what is predicted of every row by a model that looks at none.
@@ -104,7 +133,7 @@ func sumOfWeights(t models.Table) (float64, error) {
 	return all.Value(), err
 }
 
-// add measures the baseline on a part that a model was measured on. That of
+// add measures the baselines on a part that a model was measured on. The simplest of
 // classes predicts the same for every row, so how many there are of each is all
 // that matters.
 func (b *baseline) add(part string, g *grader) error {
@@ -120,42 +149,80 @@ func (b *baseline) add(part string, g *grader) error {
 			}
 		}
 	}
-	var err error
-	b.reports[part], err = g.simple.Report()
-	return err
+	for name, e := range map[string]*metrics.Evaluator{b.simplest(): g.simple, linearModel: g.linear} {
+		if e == nil {
+			continue
+		}
+		report, err := e.Report()
+		if err != nil {
+			return err
+		}
+		if b.reports[name] == nil {
+			b.reports[name] = map[string]metrics.Report{}
+		}
+		b.reports[name][part] = report
+	}
+	return nil
 }
 
-// conclude compares the model with the baseline; nil when there are no rows to
-// do so.
-func (b *baseline) conclude(model map[string]metrics.Report, stop *spec.EarlyStopping) *Baseline {
-	out := &Baseline{Model: "prior", Metrics: map[string]map[string]float64{}}
+// conclude compares the model with the baselines; nil when there are no rows to do
+// so.
+func (b *baseline) conclude(model map[string]metrics.Report, rows int64, stop *spec.EarlyStopping) *Baseline {
 	by := "log_loss"
 	if b.target.Task() == metrics.Regression {
-		out.Model, by = "mean", "rmse"
-	}
-	for part, r := range b.reports {
-		out.Metrics[part] = values(r)
+		by = "rmse"
 	}
 	wanted := []string{by}
 	if stop != nil {
 		wanted = []string{stop.Metric, by}
 	}
 	for i := len(measuredParts) - 1; i >= 0; i-- {
-		out.Part = measuredParts[i].String()
 		for _, name := range wanted {
-			base, err1 := b.reports[out.Part].Value(name)
-			trained, err2 := model[out.Part].Value(name)
-			more, err3 := metrics.Maximize(name)
-			if err1 != nil || err2 != nil || err3 != nil {
-				continue // loss is no metric of a report, and others may not be defined
+			out := &Baseline{Part: measuredParts[i].String(), Metric: name}
+			if b.compare(out, model[measuredParts[i].String()]) {
+				b.list(out, rows)
+				return out
 			}
-			out.Metric, out.Value, out.Trained = name, base, trained
-			out.Beaten = trained < base
-			if more {
-				out.Beaten = trained > base
-			}
-			return out
 		}
 	}
 	return nil
+}
+
+// compare finds the best baseline by a metric of a part; false when the metric is
+// none of a report, as loss is not, or not defined.
+func (b *baseline) compare(out *Baseline, model metrics.Report) bool {
+	trained, err := model.Value(out.Metric)
+	more, unknown := metrics.Maximize(out.Metric)
+	if err != nil || unknown != nil {
+		return false
+	}
+	better := func(a, b float64) bool { return more && a > b || !more && a < b }
+	for _, name := range b.names() {
+		v, err := b.reports[name][out.Part].Value(out.Metric)
+		if err == nil && (out.Model == "" || better(v, out.Value)) {
+			out.Model, out.Value = name, v
+		}
+	}
+	out.Trained, out.Beaten = trained, better(trained, out.Value)
+	return out.Model != ""
+}
+
+// list writes all baselines down.
+func (b *baseline) list(out *Baseline, rows int64) {
+	for _, name := range b.names() {
+		m := BaselineModel{Model: name, Rows: rows, Metrics: map[string]map[string]float64{}}
+		if name == linearModel {
+			m.Rows = int64(b.rival.numRows)
+		}
+		for part, r := range b.reports[name] {
+			m.Metrics[part] = values(r)
+		}
+		if v, err := b.reports[name][out.Part].Value(out.Metric); err == nil {
+			m.Value = &v
+		}
+		if name == out.Model {
+			out.Metrics = m.Metrics
+		}
+		out.Models = append(out.Models, m)
+	}
 }

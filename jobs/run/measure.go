@@ -24,19 +24,20 @@ type Slice struct {
 }
 
 // measures fills in how good a model is on validation and test rows.
-func (w *work) measures(comm collective.Comm, m models.Model, t *tables, p *prepared, out *trained) error {
+func (w *work) measures(comm collective.Comm, m models.Model, seat *seat, out *trained) error {
+	t, p := seat.tables, &seat.prepared
 	out.Metrics, out.Details = map[string]metrics.Report{}, map[string]metrics.Detail{}
 	constant, err := constantOf(p.Target, t.parts[split.Train])
 	if err != nil {
 		return fmt.Errorf("baseline: %w", err)
 	}
-	base := newBaseline(p.Target, constant)
+	base := newBaseline(p.Target, constant, seat.rival)
 	for _, part := range measuredParts {
 		table := t.parts[part]
 		if table.NumRows == 0 {
 			continue
 		}
-		g, err := newGrader(m.Problem(), constant, p, part, table)
+		g, err := newGrader(m.Problem(), constant, seat.rival, p, part, table)
 		if err == nil {
 			err = g.grade(w.ctx, comm, m, table)
 		}
@@ -47,7 +48,7 @@ func (w *work) measures(comm collective.Comm, m models.Model, t *tables, p *prep
 			return fmt.Errorf("%s metrics: %w", part, err)
 		}
 	}
-	out.Baseline = base.conclude(out.Metrics, w.spec.Train.EarlyStopping)
+	out.Baseline = base.conclude(out.Metrics, p.Rows[split.Train.String()], w.spec.Train.EarlyStopping)
 	return nil
 }
 
@@ -59,6 +60,8 @@ type grader struct {
 	unit     float64            // of the rows' weights; 0 without
 	all      *metrics.Evaluator // of the model
 	simple   *metrics.Evaluator // of the mean; of classes it follows from their counts
+	rival    *rival             // nil when there is none
+	linear   *metrics.Evaluator // of the rival; nil without
 	columns  []*gradedColumn
 	rows     gradedRows // room for a block of rows
 	means    []float64  // likewise
@@ -78,8 +81,8 @@ type gradedColumn struct {
 	by    []*metrics.Evaluator // by code; nil until there is a row of it
 }
 
-func newGrader(problem models.Problem, c constant, p *prepared, part split.Part, t models.Table) (*grader, error) {
-	g := &grader{problem: problem, constant: c}
+func newGrader(problem models.Problem, c constant, r *rival, p *prepared, part split.Part, t models.Table) (*grader, error) {
+	g := &grader{problem: problem, constant: c, rival: r}
 	var err error
 	if t.Weighted {
 		all, err := sumOfWeights(t)
@@ -93,6 +96,11 @@ func newGrader(problem models.Problem, c constant, p *prepared, part split.Part,
 	}
 	if g.simple, err = g.evaluator(); err != nil {
 		return nil, err
+	}
+	if r != nil {
+		if g.linear, err = g.evaluator(); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range p.Slices {
 		c := &gradedColumn{sliceColumn: s, codes: s.Codes[part.String()], by: make([]*metrics.Evaluator, len(s.Values)+2)}
@@ -137,6 +145,15 @@ func (g *grader) grade(ctx context.Context, comm collective.Comm, m models.Model
 		if err := g.observe(from, b, out[:n*k]); err != nil {
 			return err
 		}
+		if g.rival == nil {
+			continue
+		}
+		if err := g.rival.predict(b.X, n, out[:n*k]); err != nil {
+			return err
+		}
+		if err := g.observeRival(out[:n*k]); err != nil {
+			return err
+		}
 	}
 	return g.exchange(ctx, comm)
 }
@@ -171,6 +188,16 @@ func (g *grader) observe(from int, b models.Block, out []float32) error {
 		}
 	}
 	return nil
+}
+
+// observeRival adds what the rival says of the rows that observe has just added.
+func (g *grader) observeRival(out []float32) error {
+	r := &g.rows
+	r.predicted = r.predicted[:0]
+	for _, v := range out {
+		r.predicted = append(r.predicted, float64(v))
+	}
+	return g.add(g.linear, r)
 }
 
 func (r *gradedRows) reset() {
@@ -220,6 +247,9 @@ func (g *grader) slice(c *gradedColumn, codes []byte) error {
 // evaluators are all there are, in an order that all ranks have.
 func (g *grader) evaluators() []**metrics.Evaluator {
 	all := []**metrics.Evaluator{&g.all, &g.simple}
+	if g.rival != nil {
+		all = append(all, &g.linear)
+	}
 	for _, c := range g.columns {
 		for i := range c.by {
 			all = append(all, &c.by[i])

@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/rng"
+	"github.com/troupe-ml/troupe/ml/models"
 	"github.com/troupe-ml/troupe/registry/runs"
 )
 
@@ -87,7 +88,7 @@ func TestSlicesAreTheMetricsOfTheirRows(t *testing.T) {
 	run, err := w.env.Registry.Runs.Show(t.Context(), runs.ID(s.Run))
 	require.NoError(t, err)
 	require.Len(t, run.Slices, len(s.Slices))
-	require.True(t, *run.BeatsBaseline)
+	require.Equal(t, *s.BeatsBaseline, *run.BeatsBaseline)
 	require.Contains(t, run.Last(), "baseline.test.log_loss")
 	require.Contains(t, run.Artifacts, evaluationPath)
 }
@@ -143,6 +144,10 @@ func TestAModelThatLearnsNothingDoesNotBeatTheBaseline(t *testing.T) {
 			"\nmodel: {type: mlp, hidden: [64]}\noptimizer: {learning_rate: 0.05}\nepochs: 30\nbatch_size: 64\n")
 		require.NotNil(t, s.BeatsBaseline)
 		require.False(t, *s.BeatsBaseline, "%s: %+v", task, s.Baseline)
+		require.Equal(t, map[string]string{"binary": "prior", "regression": "mean"}[task], s.Baseline.Models[0].Model)
+		require.Equal(t, "linear", s.Baseline.Models[1].Model)
+		best := min(*s.Baseline.Models[0].Value, *s.Baseline.Models[1].Value) // of both metrics less is better
+		assert.InDelta(t, best, s.Baseline.Value, 0)
 		assert.Equal(t, metric, s.Baseline.Metric)
 		assert.Equal(t, "test", s.Baseline.Part)
 		assert.InDelta(t, s.Metrics["test"][metric], s.Baseline.Trained, 0)
@@ -206,6 +211,53 @@ func TestSlicesDoNotDependOnTheShards(t *testing.T) {
 				want = others
 			}
 			require.Equal(t, want, whole.name(int(code)))
+		}
+	})
+}
+
+// The linear baseline reads all features but codes of embeddings, and of many rows
+// some, the same ones each time.
+func TestTheLinearBaselineLearnsFromSomeRowsAndNoCodes(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 4, 1500, 0)
+	w := bench(t, folder)
+	s := w.succeed(strings.Replace(richSpec, "epochs: 4", "epochs: 1", 1))
+	linear := s.Baseline.Models[1]
+	require.Equal(t, "linear", linear.Model)
+	require.EqualValues(t, leastRivalRows, linear.Rows)
+	require.EqualValues(t, 4200, s.Baseline.Models[0].Rows)
+	require.Greater(t, linear.Metrics["test"]["auc"], 0.7, "amount alone tells much")
+	require.Less(t, linear.Metrics["test"]["auc"], 0.97, "kind tells the rest")
+	onlyCodes := strings.Replace(richSpec, "task: binary", "task: binary\ncolumns: {include: [kind, count]}", 1)
+	require.Len(t, w.succeed(onlyCodes).Baseline.Models, 1)
+	require.Len(t, w.succeed("kind: train\nname: l\ninput: in\ntarget: label\ntask: binary\ncolumns: {exclude: [ts]}\nmodel: {type: linear}\n").Baseline.Models, 1)
+}
+
+func TestARivalSamplesEachPartOfTheRows(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		table := models.Table{NumRows: rapid.IntRange(1, 300).Draw(t, "rows"), NumFeatures: 3, Weighted: rapid.Bool().Draw(t, "weighted")}
+		for i := range table.NumRows {
+			v := float32(i)
+			table.X, table.Y, table.W = append(table.X, v, v+0.25, v+0.5), append(table.Y, -v), append(table.W, v/2)
+		}
+		r := &rival{numRows: rapid.IntRange(1, table.NumRows).Draw(t, "sampled")}
+		if rapid.Bool().Draw(t, "codes") {
+			r.keep = []int{0, 2}
+		}
+		some, err := r.sample(table, 7)
+		require.NoError(t, err)
+		require.Equal(t, r.numRows, some.NumRows)
+		for i := range some.NumRows {
+			row := some.Row(i)
+			at := int(row[0])
+			require.True(t, at >= i*table.NumRows/r.numRows && at < (i+1)*table.NumRows/r.numRows, "row %d is %d", i, at)
+			require.Equal(t, float32(at)+0.5, row[len(row)-1]) //nolint:testifylint // the same bits
+			require.Equal(t, table.Y[at], some.Y[i])           //nolint:testifylint // likewise
+			if table.Weighted {
+				require.Equal(t, table.W[at], some.W[i]) //nolint:testifylint // likewise
+			}
 		}
 	})
 }

@@ -29,7 +29,11 @@ type seat struct {
 	prepared prepared
 	tables   *tables // nil before they have been read
 	state    []byte  // nil before the first update
-	left     time.Time
+	// rival is the linear model that the one in training is compared with, nil when
+	// there is none; challenged says that this has been found out.
+	rival      *rival
+	challenged bool
+	left       time.Time
 }
 
 type seatKey struct {

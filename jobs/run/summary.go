@@ -22,7 +22,7 @@ type Outcome struct {
 	Details  map[string]metrics.Detail `json:"details,omitempty"`
 	Slices   []Slice                   `json:"slices,omitempty"`
 	Baseline *Baseline                 `json:"baseline,omitempty"`
-	// BeatsBaseline is whether the model is better than the baseline.
+	// BeatsBaseline is whether the model is better than the best baseline.
 	BeatsBaseline *bool                  `json:"beats_baseline,omitempty"`
 	Epochs        int                    `json:"epochs,omitempty"`
 	Drift         *bool                  `json:"drift_detected,omitempty"`

@@ -58,6 +58,11 @@ func (w *work) generation(comm collective.Comm, seat *seat) (*trained, error) {
 		return nil, err
 	}
 	seat.state = nil // it is held once
+	if state == nil {
+		if err := w.challenge(comm, seat); err != nil {
+			return nil, err
+		}
+	}
 	kept := newKeeper(w)
 	defer kept.close()
 	if state != nil && comm.Rank() == 0 { // also says that this generation is at work
@@ -86,7 +91,10 @@ func (w *work) generation(comm collective.Comm, seat *seat) (*trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.measures(comm, model, seat.tables, &seat.prepared, &out); err != nil {
+	if err := w.challenge(comm, seat); err != nil {
+		return nil, err
+	}
+	if err := w.measures(comm, model, seat, &out); err != nil {
 		return nil, err
 	}
 	if comm.Rank() == 0 {

@@ -106,7 +106,7 @@ func checkWeighedMetrics(t *testing.T, w *workbench, s Summary) {
 	assert.InDelta(t, loss/all, s.Metrics["test"]["log_loss"], 1e-9)
 	assert.Equal(t, rows, s.Details["test"].Rows)
 	share := positive / trained
-	assert.InDelta(t, -(ones*math.Log(share)+(all-ones)*math.Log(1-share))/all, s.Baseline.Metrics["test"]["log_loss"], 1e-9)
+	assert.InDelta(t, -(ones*math.Log(share)+(all-ones)*math.Log(1-share))/all, s.Baseline.Models[0].Metrics["test"]["log_loss"], 1e-9)
 }
 
 // bundle returns a model by its digest.

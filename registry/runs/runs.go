@@ -67,7 +67,7 @@ type Run struct {
 	Metrics    map[string][]Point `json:"metrics,omitempty"` // by name, such as validation.auc; steps ascending
 	Latest     map[string]Point   `json:"latest,omitempty"`  // of the metrics that were logged from outside: see History
 	Slices     []SliceMetrics     `json:"slices,omitempty"`  // how good a model is on single values of columns
-	// BeatsBaseline is whether a model is better than one that looks at no feature.
+	// BeatsBaseline is whether a model is better than the best of its baselines.
 	BeatsBaseline *bool               `json:"beats_baseline,omitempty"`
 	Artifacts     map[string]Artifact `json:"artifacts,omitempty"` // by path, such as model
 	Data          []Dataset           `json:"data,omitempty"`      // what was read

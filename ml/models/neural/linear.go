@@ -147,8 +147,19 @@ func newScaling(t models.Table) (scaling, error) {
 	return s, err
 }
 
+// mostScaled is up to how many numbers of a table in memory are standardised once,
+// not at every pass.
+const mostScaled = 1 << 24
+
 // table returns a table with standardised features.
 func (s scaling) table(t models.Table) models.Table {
+	if t.Stored == nil && len(t.X) <= mostScaled {
+		out := t
+		out.X = make([]float32, len(t.X))
+		copy(out.X, t.X)
+		s.scale(out.X)
+		return out
+	}
 	return models.Table{NumRows: t.NumRows, NumFeatures: t.NumFeatures, Weighted: t.Weighted, Stored: scaled{t, s}}
 }
 
@@ -163,10 +174,15 @@ func (s scaled) Read(first int, x, y, w []float32) error {
 	if err := s.Copy(first, x, y, w); err != nil {
 		return err
 	}
-	for ; len(x) > 0; x = x[s.NumFeatures:] {
-		for j, v := range x[:s.NumFeatures] {
-			x[j] = float32((float64(v) - s.by.mean[j]) / s.by.std[j])
+	s.by.scale(x)
+	return nil
+}
+
+// scale standardises the features of rows.
+func (s scaling) scale(x []float32) {
+	for n := len(s.mean); len(x) > 0; x = x[n:] {
+		for j, v := range x[:n] {
+			x[j] = float32((float64(v) - s.mean[j]) / s.std[j])
 		}
 	}
-	return nil
 }
