@@ -60,6 +60,7 @@ func pairsOf(m map[string]string) []pair {
 func (s *Server) experimentRoutes() {
 	on(s, "POST", "experiments/create", api.Submit, s.createExperiment)
 	on(s, "GET POST", "experiments/search", api.Read, s.searchExperiments)
+	on(s, "GET", "experiments/list", api.Read, s.searchExperiments) // of version 1
 	on(s, "GET", "experiments/get", api.Read, func(ctx context.Context, in *experimentID) (*experimentAnswer, error) {
 		x, err := s.cfg.Registry.Runs.Experiments.Show(ctx, in.ID)
 		return &experimentAnswer{experimentOf(x)}, err

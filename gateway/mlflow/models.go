@@ -87,6 +87,7 @@ func (s *Server) modelRoutes() {
 		return &modelAnswer{modelOf(&m)}, err
 	})
 	on(s, "GET", "registered-models/search", api.Read, s.searchModels)
+	on(s, "GET", "registered-models/list", api.Read, s.searchModels) // of version 1, and Databricks
 	on(s, "GET POST", "registered-models/get-latest-versions", api.Read, s.latestVersions)
 	on(s, "POST", "registered-models/rename", api.Admin, func(ctx context.Context, in *struct {
 		named
