@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -131,6 +132,29 @@ type Blobs interface {
 	Has(ctx context.Context, d Digest) (bool, error)
 	// Delete forgets the bytes; forgetting what is not there is no error.
 	Delete(ctx context.Context, d Digest) error
+}
+
+// Inventory is Blobs that know what they keep, so that what nobody refers to can
+// be found and forgotten. All implementations of this module's stores are.
+type Inventory interface {
+	Blobs
+	// List calls fn with the digest of every blob, in no order, until fn returns an
+	// error, which List then returns. What is put or deleted meanwhile may be missed.
+	List(ctx context.Context, fn func(Digest) error) error
+	// Stat returns what is known of a blob without its bytes, or ErrNotFound.
+	Stat(ctx context.Context, d Digest) (Kept, error)
+	// DeleteOld forgets a blob that was last put before an instant, and reports
+	// whether it has. One that somebody puts again at the same time stays, or is
+	// put after it has gone; either way Put has left the blob there.
+	DeleteOld(ctx context.Context, d Digest, before time.Time) (bool, error)
+}
+
+// Kept is what a store knows of a blob.
+type Kept struct {
+	Bytes int64
+	// Put is when it was last put, by the clock of the store: putting bytes that are
+	// there makes them young again, if not to the minute.
+	Put time.Time
 }
 
 // Refs keeps small values under names, each with a revision that grows with

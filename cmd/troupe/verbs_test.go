@@ -38,6 +38,23 @@ func TestLookingAndActing(t *testing.T) {
 	}
 }
 
+// giveUp deletes a run for good.
+func giveUp(t *testing.T, p *place, id string) {
+	t.Helper()
+	p.ok("runs", "delete", id)
+	assert.Equal(t, 2, p.run("runs", "gc", "--unused-for", "5m").code)
+	would := p.ok("runs", "gc", "--deleted-for", "0h")
+	assert.Equal(t, false, would["done"])
+	assert.Len(t, would["runs"], 1)
+	assert.Positive(t, would["kept"])
+	assert.InDelta(t, 0, would["blobs"], 0, "all are young")
+	assert.Contains(t, p.run("runs", "gc", "--deleted-for", "0h").stdout, "pass --yes to do it")
+	assert.Len(t, p.ok("runs", "list", "--deleted")[""], 1, "it was only said")
+	assert.Len(t, p.ok("runs", "gc", "--deleted-for", "0h", "--yes")["runs"], 1)
+	assert.Empty(t, p.ok("runs", "list", "--deleted")[""])
+	assert.Contains(t, p.run("runs", "show", id).stderr, "purged")
+}
+
 func lookAndAct(t *testing.T, p *place) {
 	t.Helper()
 	one := p.ok("train", "-f", "train.yaml", "--set", "epochs=1")
@@ -77,6 +94,7 @@ func lookAndAct(t *testing.T, p *place) {
 	assert.Len(t, p.ok("runs", "list", "--deleted")[""], 1)
 	p.ok("runs", "restore", failed["id"].(string)[:12])
 	assert.Empty(t, p.ok("runs", "list", "--deleted")[""])
+	giveUp(t, p, failed["id"].(string))
 
 	p.ok("deploy", "--model-uri", one["model_uri"].(string), "--env", "staging")
 	assert.Equal(t, "models:/fraud/1", p.ok("promote", "fraud")["model_uri"])

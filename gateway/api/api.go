@@ -122,6 +122,7 @@ func New(cfg Config) *Server {
 	s.historyRoute()
 	s.nodeRoutes()
 	s.runRoutes()
+	s.collectRoute()
 	s.modelRoutes()
 	s.rollbackRoute()
 	s.artifactRoutes()

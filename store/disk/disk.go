@@ -83,7 +83,7 @@ func open(dir string, log *slog.Logger) (*Store, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return &Store{
-		Store:  store.Store{Blobs: &blobs{f}, Refs: refs, Logs: newLogs(f), Spill: spill},
+		Store:  store.Store{Blobs: &blobs{folder: f}, Refs: refs, Logs: newLogs(f), Spill: spill},
 		folder: f,
 		spill:  spill,
 		lock:   lock,

@@ -6,17 +6,20 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/store"
 )
 
 // New returns an empty store. Nothing in it outlives the process.
 func New() store.Store {
 	return store.Store{
-		Blobs: &blobs{bytes: map[store.Digest][]byte{}},
+		Blobs: &blobs{bytes: map[store.Digest][]byte{}, put: map[store.Digest]time.Time{}},
 		Refs:  &refs{values: map[string]ref{}},
 		Logs:  &logs{records: map[string][][]byte{}, grown: make(chan struct{})},
 	}
@@ -25,6 +28,7 @@ func New() store.Store {
 type blobs struct {
 	mu    sync.Mutex
 	bytes map[store.Digest][]byte
+	put   map[store.Digest]time.Time // when, last
 }
 
 func (s *blobs) Put(ctx context.Context, b []byte) (store.Digest, error) {
@@ -37,7 +41,54 @@ func (s *blobs) Put(ctx context.Context, b []byte) (store.Digest, error) {
 	if _, ok := s.bytes[d]; !ok {
 		s.bytes[d] = slices.Clone(b)
 	}
+	s.put[d] = clock.Real{}.Now()
 	return d, nil
+}
+
+// List implements store.Inventory.
+func (s *blobs) List(ctx context.Context, fn func(store.Digest) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	s.mu.Lock()
+	all := slices.Collect(maps.Keys(s.bytes))
+	s.mu.Unlock()
+	for _, d := range all {
+		if err := fn(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stat implements store.Inventory.
+func (s *blobs) Stat(ctx context.Context, d store.Digest) (store.Kept, error) {
+	if err := check(ctx, d.Check()); err != nil {
+		return store.Kept{}, fmt.Errorf("find blob: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.bytes[d]
+	if !ok {
+		return store.Kept{}, fmt.Errorf("blob %s: %w", d, store.ErrNotFound)
+	}
+	return store.Kept{Bytes: int64(len(b)), Put: s.put[d]}, nil
+}
+
+// DeleteOld implements store.Inventory.
+func (s *blobs) DeleteOld(ctx context.Context, d store.Digest, before time.Time) (bool, error) {
+	if err := check(ctx, d.Check()); err != nil {
+		return false, fmt.Errorf("delete blob: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.bytes[d]
+	if !ok || !s.put[d].Before(before) {
+		return false, nil
+	}
+	delete(s.bytes, d)
+	delete(s.put, d)
+	return true, nil
 }
 
 func (s *blobs) Get(ctx context.Context, d store.Digest) ([]byte, error) {
@@ -73,6 +124,7 @@ func (s *blobs) Delete(ctx context.Context, d store.Digest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.bytes, d)
+	delete(s.put, d)
 	return nil
 }
 

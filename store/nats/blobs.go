@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -52,7 +54,7 @@ func (s *blobs) put(ctx context.Context, d store.Digest, b []byte) error {
 	if len(b) <= s.inline() {
 		return s.name(ctx, &nats.Msg{Subject: s.subjectOf(d), Data: b, Header: nats.Header{}})
 	}
-	if has, err := s.has(ctx, d); err != nil || has {
+	if has, err := s.renew(ctx, d); err != nil || has {
 		return err
 	}
 	l, err := s.upload(ctx, b)
@@ -76,15 +78,53 @@ func (s *blobs) put(ctx context.Context, d store.Digest, b []byte) error {
 	return err
 }
 
-// name writes the message of a blob unless there is one.
+// name writes the message of a blob unless there is one, which is made young then.
 func (s *blobs) name(ctx context.Context, msg *nats.Msg) error {
 	return s.patiently(ctx, func() error {
-		_, err := s.publish(ctx, s.stream, msg, 0)
-		if errors.Is(err, errSequence) {
-			return nil
+		for {
+			_, err := s.publish(ctx, s.stream, msg, 0)
+			if !errors.Is(err, errSequence) {
+				return err
+			}
+			if has, err := s.renewOnce(ctx, msg.Subject); err != nil || has {
+				return err
+			}
 		}
+	})
+}
+
+// renew makes a blob young again if it is there, and reports whether it is.
+func (s *blobs) renew(ctx context.Context, d store.Digest) (has bool, err error) {
+	err = s.patiently(ctx, func() error {
+		has, err = s.renewOnce(ctx, s.subjectOf(d))
 		return err
 	})
+	return has, err
+}
+
+// renewOnce writes the message of a blob again, in the place of the one that it
+// has found: one that was deleted meanwhile is not there then.
+func (s *blobs) renewOnce(ctx context.Context, subject string) (has bool, err error) {
+	for {
+		m, err := s.last(ctx, s.stream, subject)
+		if errors.Is(err, errNone) {
+			return false, nil
+		}
+		if err != nil || s.cfg.Clock.Now().Sub(m.at) < s.cfg.RenewAfter {
+			return err == nil, err
+		}
+		again := &nats.Msg{Subject: subject, Data: m.data, Header: nats.Header{}}
+		if kind := m.header.Get(headerKind); kind != "" {
+			again.Header.Set(headerKind, kind)
+		}
+		switch _, err := s.publish(ctx, s.stream, again, m.seq); {
+		case errors.Is(err, errSequence):
+			continue
+		case err != nil:
+			return false, err
+		}
+		return true, s.purgeUpTo(ctx, s.stream, subject, m.seq)
+	}
 }
 
 func (s *blobs) drop(ctx context.Context, upload string) error {
@@ -275,13 +315,95 @@ func (s *blobs) Delete(ctx context.Context, d store.Digest) error {
 		return nil
 	}
 	if err == nil {
-		err = s.patiently(ctx, func() error { return s.erase(ctx, s.stream, m.seq) })
-	}
-	if err == nil && m.header.Get(headerKind) == kindChunks {
-		var l large
-		if l, err = decodeLarge(m.data); err == nil {
-			err = s.drop(ctx, l.Upload)
-		}
+		_, err = s.forget(ctx, d, m)
 	}
 	return named("delete blob", string(d), err)
+}
+
+// forget deletes a blob whose message is the one that was found, and reports
+// whether it has: somebody may have put it again meanwhile.
+func (s *blobs) forget(ctx context.Context, d store.Digest, m *stored) (bool, error) {
+	err := s.patiently(ctx, func() error { return s.purgeUpTo(ctx, s.stream, s.subjectOf(d), m.seq) })
+	if err != nil {
+		return false, err
+	}
+	switch now, err := s.lastPatiently(ctx, s.subjectOf(d)); {
+	case err == nil && string(now.data) == string(m.data):
+		return false, nil // and has its chunks
+	case err != nil && !errors.Is(err, errNone):
+		return false, err
+	}
+	if m.header.Get(headerKind) != kindChunks {
+		return true, nil
+	}
+	l, err := decodeLarge(m.data)
+	if err != nil {
+		return true, err
+	}
+	return true, s.drop(ctx, l.Upload)
+}
+
+// List implements store.Inventory.
+func (s *blobs) List(ctx context.Context, fn func(store.Digest) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	prefix := s.subject + ".blob."
+	var found map[string]uint64
+	err := s.patiently(ctx, func() (err error) {
+		found, err = s.subjects(ctx, s.stream, prefix+"*")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	for subject := range found {
+		d := store.Digest("sha256:" + strings.TrimPrefix(subject, prefix))
+		if d.Check() != nil {
+			continue // nothing of ours
+		}
+		if err := fn(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stat implements store.Inventory.
+func (s *blobs) Stat(ctx context.Context, d store.Digest) (store.Kept, error) {
+	if err := check(ctx, d.Check()); err != nil {
+		return store.Kept{}, fmt.Errorf("find blob: %w", err)
+	}
+	m, err := s.lastPatiently(ctx, s.subjectOf(d))
+	if errors.Is(err, errNone) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Kept{}, named("blob", string(d), err)
+	}
+	kept := store.Kept{Bytes: int64(len(m.data)), Put: m.at}
+	if m.header.Get(headerKind) == kindChunks {
+		l, err := decodeLarge(m.data)
+		if err != nil {
+			return store.Kept{}, named("blob", string(d), err)
+		}
+		kept.Bytes = l.Bytes
+	}
+	return kept, nil
+}
+
+// DeleteOld implements store.Inventory.
+func (s *blobs) DeleteOld(ctx context.Context, d store.Digest, before time.Time) (bool, error) {
+	if err := check(ctx, d.Check()); err != nil {
+		return false, fmt.Errorf("delete blob: %w", err)
+	}
+	m, err := s.lastPatiently(ctx, s.subjectOf(d))
+	if errors.Is(err, errNone) || err == nil && !m.at.Before(before) {
+		return false, nil
+	}
+	deleted := false
+	if err == nil {
+		deleted, err = s.forget(ctx, d, m)
+	}
+	return deleted, named("delete blob", string(d), err)
 }

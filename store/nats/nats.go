@@ -51,6 +51,10 @@ type Config struct {
 	// Poll is how often a watcher looks by itself, as the news that a log has
 	// grown may be lost. Default 1 s.
 	Poll time.Duration
+	// RenewAfter is the age at which a blob that is put again is written again, to be
+	// young for who sweeps. A longer one writes less; it must stay well below the
+	// grace of a sweep. Default 20 min.
+	RenewAfter time.Duration
 	// Why returns what is known of why the store is away, for people, or "". It
 	// is asked when a call gives up, and may be nil.
 	Why   func() string
@@ -87,6 +91,9 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config) (*Store, error) {
 	}
 	if cfg.Poll == 0 {
 		cfg.Poll = time.Second
+	}
+	if cfg.RenewAfter == 0 {
+		cfg.RenewAfter = 20 * time.Minute
 	}
 	var nonce [8]byte
 	if _, err := rand.Read(nonce[:]); err != nil {

@@ -104,6 +104,7 @@ type stored struct {
 	seq     uint64
 	header  nats.Header
 	data    []byte
+	at      time.Time // when the store took it
 }
 
 func (s *stored) id() string { return s.header.Get(headerID) }
@@ -132,10 +133,11 @@ func (b *bus) lead(ctx context.Context, stream string, query map[string]any) (*s
 	var r struct {
 		Error   *apiError `json:"error"`
 		Message *struct {
-			Subject string `json:"subject"`
-			Seq     uint64 `json:"seq"`
-			Header  []byte `json:"hdrs"`
-			Data    []byte `json:"data"`
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Header  []byte    `json:"hdrs"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(answer.Data, &r); err != nil {
@@ -150,7 +152,7 @@ func (b *bus) lead(ctx context.Context, stream string, query map[string]any) (*s
 	if r.Message == nil {
 		return nil, fault.New(fault.Internal, "the store's answer has no message")
 	}
-	s := &stored{subject: r.Message.Subject, seq: r.Message.Seq, data: r.Message.Data}
+	s := &stored{subject: r.Message.Subject, seq: r.Message.Seq, data: r.Message.Data, at: r.Message.Time}
 	if len(r.Message.Header) > 0 {
 		if s.header, err = nats.DecodeHeadersMsg(r.Message.Header); err != nil {
 			return nil, fault.New(fault.Corrupt, "the store's message %d: %w", s.seq, err)
@@ -186,7 +188,11 @@ func directMessage(m *nats.Msg) (*stored, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "the store's answer has no sequence number: %w", err)
 	}
-	return &stored{subject: m.Header.Get("Nats-Subject"), seq: seq, header: m.Header, data: m.Data}, nil
+	at, err := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
+	if err != nil {
+		return nil, fault.New(fault.Internal, "the store's answer has no time: %w", err)
+	}
+	return &stored{subject: m.Header.Get("Nats-Subject"), seq: seq, header: m.Header, data: m.Data, at: at}, nil
 }
 
 // scanBatch and scanBytes bound what one request of a scan brings: what it
@@ -271,6 +277,11 @@ func (b *bus) receive(ctx context.Context, sub *nats.Subscription) (*nats.Msg, e
 // erase deletes a message by its number; one that is gone already is no error.
 func (b *bus) erase(ctx context.Context, stream string, seq uint64) error {
 	return b.command(ctx, "$JS.API.STREAM.MSG.DELETE."+stream, map[string]any{"seq": seq, "no_erase": true})
+}
+
+// purgeUpTo deletes the messages on a subject up to a sequence number.
+func (b *bus) purgeUpTo(ctx context.Context, stream, subject string, seq uint64) error {
+	return b.command(ctx, "$JS.API.STREAM.PURGE."+stream, map[string]any{"filter": subject, "seq": seq + 1})
 }
 
 // purge deletes all messages on a subject.

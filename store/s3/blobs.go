@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
+	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/store"
@@ -93,4 +95,53 @@ func (s *blobs) Delete(ctx context.Context, d store.Digest) error {
 		return fmt.Errorf("delete blob: %w", err)
 	}
 	return nil
+}
+
+// List implements store.Inventory.
+func (s *blobs) List(ctx context.Context, fn func(store.Digest) error) error {
+	root := s.root
+	if root.Key != "" && !strings.HasSuffix(root.Key, "/") {
+		root.Key += "/"
+	}
+	var told error
+	err := s.c.List(ctx, root, func(i Info) bool {
+		d := store.Digest("sha256:" + strings.ReplaceAll(strings.TrimPrefix(i.URL.Key, root.Key), "/", ""))
+		if d.Check() == nil && s.at(d) == i.URL {
+			told = fn(d)
+		}
+		return told == nil
+	})
+	if err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	return told
+}
+
+// Stat implements store.Inventory.
+func (s *blobs) Stat(ctx context.Context, d store.Digest) (store.Kept, error) {
+	if err := enter(ctx, d); err != nil {
+		return store.Kept{}, fmt.Errorf("find blob: %w", err)
+	}
+	i, err := s.c.Stat(ctx, s.at(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return store.Kept{}, fmt.Errorf("blob %s: %w", d, store.ErrNotFound)
+	}
+	if err != nil {
+		return store.Kept{}, fmt.Errorf("find blob: %w", err)
+	}
+	return store.Kept{Bytes: i.Bytes, Put: i.Changed}, nil
+}
+
+// DeleteOld implements store.Inventory. A store with the S3 API cannot delete
+// under a condition, so one that is put again between the look and the deletion
+// is lost: whoever sweeps must leave alone what is anywhere near as young.
+func (s *blobs) DeleteOld(ctx context.Context, d store.Digest, before time.Time) (bool, error) {
+	kept, err := s.Stat(ctx, d)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !kept.Put.Before(before) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, s.Delete(ctx, d)
 }

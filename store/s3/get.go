@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -19,7 +20,8 @@ import (
 type Info struct {
 	URL     URL
 	Bytes   int64
-	Version string // the ETag, without quotes
+	Version string    // the ETag, without quotes
+	Changed time.Time // when it was last written, by the store's clock; Stat alone says so
 }
 
 // Stat looks at an object.
@@ -27,7 +29,7 @@ func (c *Client) Stat(ctx context.Context, u URL) (Info, error) {
 	info := Info{URL: u}
 	err := c.try(ctx, "look at", u, 0, func(ctx context.Context, _ int) error {
 		o, err := c.core.StatObject(ctx, u.Bucket, u.Key, minio.StatObjectOptions{})
-		info.Bytes, info.Version = o.Size, o.ETag
+		info.Bytes, info.Version, info.Changed = o.Size, o.ETag, o.LastModified
 		return err
 	})
 	return info, err

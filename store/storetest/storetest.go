@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a corrupt blob is refused", blobCorrupt},
 		{"a blob may be put and deleted by many at once", blobConcurrent},
 		{"a digest that is none is refused", blobBadDigest},
+		{"a store knows what blobs it keeps and since when", blobInventory},
+		{"a blob that is put while old ones are deleted is there", blobSweep},
 		{"a ref changes only from the revision it has", refCompareAndSet},
 		{"a ref has one winner in every race", refRace},
 		{"a ref counts right under contention", refCounter},

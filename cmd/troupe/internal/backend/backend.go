@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/sweep"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry/models"
 	"github.com/troupe-ml/troupe/registry/runs"
@@ -47,6 +48,9 @@ type Records interface {
 	// DeleteRun hides a run, RestoreRun shows it again.
 	DeleteRun(ctx context.Context, id string) (runs.Run, error)
 	RestoreRun(ctx context.Context, id string) (runs.Run, error)
+	// Collect gives up what was deleted long ago and what nothing refers to, or
+	// counts it.
+	Collect(ctx context.Context, r sweep.Request) (*sweep.Report, error)
 	Models(ctx context.Context) ([]models.Model, error)
 	Deploy(ctx context.Context, req api.DeployRequest) (api.Deployment, error)
 	Rollback(ctx context.Context, req api.RollbackRequest) (api.Deployment, error)

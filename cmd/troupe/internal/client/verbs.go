@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-ml/troupe/gateway/api"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run"
+	"github.com/troupe-ml/troupe/jobs/run/sweep"
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/registry/models"
 	"github.com/troupe-ml/troupe/registry/runs"
@@ -104,6 +105,13 @@ func (c *Client) SearchRuns(ctx context.Context, s runs.Search) ([]runs.Run, err
 func (c *Client) DeleteRun(ctx context.Context, id string) (runs.Run, error) {
 	var out runs.Run
 	err := c.call(ctx, http.MethodDelete, "/v1/runs/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// Collect gives up what nobody wants any more, or counts it.
+func (c *Client) Collect(ctx context.Context, r sweep.Request) (*sweep.Report, error) {
+	out := &sweep.Report{}
+	err := c.call(ctx, http.MethodPost, "/v1/collect", r, out)
 	return out, err
 }
 

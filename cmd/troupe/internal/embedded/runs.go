@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 
+	"github.com/troupe-ml/troupe/jobs/run/sweep"
 	"github.com/troupe-ml/troupe/registry/runs"
 )
 
@@ -23,6 +24,18 @@ func (e *Engine) Run(ctx context.Context, id string) (runs.Run, error) {
 // DeleteRun hides a run.
 func (e *Engine) DeleteRun(ctx context.Context, id string) (runs.Run, error) {
 	return e.registry.Runs.Hide(ctx, runs.ID(id), e.cfg.Clock.Now())
+}
+
+// Collect gives up what nobody wants any more, or counts it.
+func (e *Engine) Collect(ctx context.Context, r sweep.Request) (*sweep.Report, error) {
+	cfg, err := r.Config()
+	if err != nil {
+		return nil, err
+	}
+	if err := e.endCutOff(ctx); err != nil {
+		return nil, err
+	}
+	return sweep.Run(ctx, e.store.Store, e.registry, cfg, e.cfg.Clock.Now())
 }
 
 // RestoreRun shows a deleted run again.
