@@ -145,6 +145,7 @@ func TestANode(t *testing.T) {
 	awaitLeader(t, n)
 	summary := submitted(t, n, s)
 	require.Equal(t, want, summary.Digest, "the cluster's answer is not that of the embedded run")
+	awaitEvents(t, n, 2) // its end is told a moment later
 	deployed(t, n, summary.ModelURI)
 	planned(t, n, in)
 	untold := abandoned(t, n)
