@@ -48,6 +48,9 @@ func (w *work) survey() (jobs.Result, error) {
 				return jobs.Result{}, err
 			}
 		}
+		if err := w.begin(s); err != nil {
+			return jobs.Result{}, err
+		}
 	}
 	digest, err := w.put(s)
 	if err != nil {

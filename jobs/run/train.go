@@ -83,6 +83,14 @@ func (w *work) generation(comm collective.Comm, seat *seat) (*trained, error) {
 		return nil, err
 	}
 	options.Epoch = func(e models.Epoch) { out.Epochs = append(out.Epochs, e) }
+	if comm.Rank() == 0 && w.Registry != nil {
+		live := newTeller(w, out.Epochs)
+		defer live.close()
+		options.Epoch = func(e models.Epoch) {
+			out.Epochs = append(out.Epochs, e)
+			live.epoch(e)
+		}
+	}
 	estimator, err := estimatorOf(w.spec.Train, &seat.prepared)
 	if err != nil {
 		return nil, err

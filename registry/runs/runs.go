@@ -167,9 +167,62 @@ func (b *Book) Record(ctx context.Context, run Run) (Run, error) {
 		next := run
 		next.Tags, next.Params = merged(stored.Tags, run.Tags), merged(stored.Params, run.Params)
 		next.Latest, next.Inputs, next.Deleted = stored.Latest, stored.Inputs, stored.Deleted
+		next.Metrics = timed(next.Metrics, stored.Metrics)
+		if len(next.Metrics) == 0 { // what failed or begins again has none to say
+			next.Metrics = stored.Metrics
+		}
+		if len(next.Data) == 0 {
+			next.Data = stored.Data
+		}
 		*stored = next
 		return nil
 	})
+}
+
+// timed gives points without a time that of the same step as it was known before.
+func timed(metrics, before map[string][]Point) map[string][]Point {
+	for name, points := range metrics {
+		at := make(map[int64]int64, len(before[name]))
+		for _, p := range before[name] {
+			at[p.Step] = p.Time
+		}
+		for i, p := range points {
+			if p.Time == 0 {
+				points[i].Time = at[p.Step]
+			}
+		}
+	}
+	return metrics
+}
+
+// Advance sets the metrics of a job's run that is at work: all points so far. It
+// changes nothing when the run has ended, or is known to have come further, as
+// by a later attempt. NotFound when there is no such run.
+func (b *Book) Advance(ctx context.Context, id ID, metrics map[string][]Point) error {
+	next := Run{Metrics: metrics}
+	next.normalise()
+	_, err := b.change(ctx, id, func(r *Run) error {
+		if r.Status.Finished() || furthest(next.Metrics) < furthest(r.Metrics) {
+			return document.Unchanged
+		}
+		all := make(map[string][]Point, len(next.Metrics))
+		for name, points := range next.Metrics { // of this attempt at the change alone
+			all[name] = slices.Clone(points)
+		}
+		r.Metrics = timed(all, r.Metrics)
+		return nil
+	})
+	return err
+}
+
+// furthest is the highest step of all metrics.
+func furthest(metrics map[string][]Point) (step int64) {
+	for _, points := range metrics {
+		for _, p := range points {
+			step = max(step, p.Step)
+		}
+	}
+	return step
 }
 
 // merged returns both maps as one; over wins.

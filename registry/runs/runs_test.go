@@ -325,3 +325,31 @@ func TestAPointWithoutATimeIsOfTheEndOfItsRun(t *testing.T) {
 		require.Equal(t, int64(42), r.TimeOf(runs.Point{Time: 42}))
 	}
 }
+
+// An earlier attempt that is still at work does not set a run back, and points
+// keep the times at which they were known first.
+func TestARunAdvancesAndDoesNotGoBack(t *testing.T) {
+	t.Parallel()
+	b := runs.Open(memory.New())
+	ctx := t.Context()
+	r, err := b.Record(ctx, runs.Run{Job: "j", Kind: "train", Name: "n", Status: runs.Running, Started: noon})
+	require.NoError(t, err)
+	upTo := func(n int64, at int64) map[string][]runs.Point {
+		var points []runs.Point
+		for step := int64(1); step <= n; step++ {
+			points = append(points, runs.Point{Step: step, Time: at, Value: runs.Value(step)})
+		}
+		return map[string][]runs.Point{"loss": points}
+	}
+	require.NoError(t, b.Advance(ctx, r.ID, upTo(3, 100)))
+	require.NoError(t, b.Advance(ctx, r.ID, upTo(2, 200)))
+	require.NoError(t, b.Advance(ctx, r.ID, upTo(4, 0)))
+	r, err = b.Show(ctx, r.ID)
+	require.NoError(t, err)
+	require.Len(t, r.Metrics["loss"], 4)
+	require.Equal(t, []int64{100, 0}, []int64{r.Metrics["loss"][2].Time, r.Metrics["loss"][3].Time})
+	require.Equal(t, fault.NotFound, fault.Of(b.Advance(ctx, runs.IDOf("none"), upTo(1, 0))))
+	found, err := b.Search(ctx, runs.Search{Filter: "status = 'RUNNING' AND metrics.loss = 4"})
+	require.NoError(t, err)
+	require.Len(t, found.Runs, 1)
+}
