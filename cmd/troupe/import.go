@@ -17,6 +17,25 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
+// completeImport adds what has to be looked at first.
+func (a *app) completeImport(cfg *importer.Config, types []string, dry bool) (err error) {
+	if cfg.Types, err = typesOf(types); err == nil {
+		cfg.Memory, err = a.budget()
+	}
+	if err != nil {
+		return err
+	}
+	if dry {
+		cfg.Out = ""
+	} else if cfg.Out == "" {
+		return fault.New(fault.Invalid, "import: name the folder to write: --out DIR; --dry-run shows the types alone")
+	}
+	if !a.quiet && !dry {
+		cfg.Told = a.tellColumns
+	}
+	return nil
+}
+
 func (a *app) importCommand() *cobra.Command {
 	cfg := importer.DefaultConfig()
 	cfg.Threads = runtime.GOMAXPROCS(0)
@@ -26,17 +45,8 @@ func (a *app) importCommand() *cobra.Command {
 	c := a.verb("import FILE...", "Turn CSV, NDJSON or Arrow files into Parquet", cobra.ArbitraryArgs, func(ctx context.Context, args []string) error {
 		cfg.Files, cfg.Stdin, cfg.Code, cfg.MaxRecord, cfg.Store = args, a.stdin, version, maxLine, a.files
 		cfg.Delimiter = importer.Delimiter(cfg.Delimiter)
-		var err error
-		if cfg.Types, err = typesOf(types); err != nil {
+		if err := a.completeImport(&cfg, types, dry); err != nil {
 			return err
-		}
-		if dry {
-			cfg.Out = ""
-		} else if cfg.Out == "" {
-			return fault.New(fault.Invalid, "import: name the folder to write: --out DIR; --dry-run shows the types alone")
-		}
-		if !a.quiet && !dry {
-			cfg.Told = a.tellColumns
 		}
 		start := a.clock.Now()
 		r, err := importer.Run(ctx, cfg)

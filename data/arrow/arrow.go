@@ -7,7 +7,7 @@
 //
 //	BOOL                              bool
 //	INT(8|16|32), UINT(8|16)          int32
-//	INT64, UINT(32), UINT64           int64; an unsigned value from 1<<63 on is an error
+//	INT64, UINT(32), UINT64           int64; UINT64 that goes beyond it string, its digits, if it is told so (Beyond)
 //	FLOAT16, FLOAT32                  float32
 //	FLOAT64, DECIMAL                  float64, decimals rounded to nearest
 //	UTF8, BINARY, also large and view string; text must be UTF-8, other bytes stay as they are
@@ -30,8 +30,10 @@ import (
 
 // leaf is one column: a path through structs.
 type leaf struct {
-	field data.Field
-	path  []int
+	field    data.Field
+	path     []int
+	unsigned bool // of 64 bits
+	digits   bool // and read as text
 }
 
 // maxColumns and maxDepth bound what a schema may claim.
@@ -87,7 +89,10 @@ func (w *walk) add(f arrow.Field, prefix string, path []int) error {
 		return fault.New(fault.Invalid, "column %q occurs twice", name)
 	}
 	w.seen[name] = true
-	w.leaves = append(w.leaves, leaf{data.Field{Name: name, Type: t, UTC: utc, Nullable: true}, path})
+	if d, ok := typ.(*arrow.DictionaryType); ok {
+		typ = d.ValueType
+	}
+	w.leaves = append(w.leaves, leaf{field: data.Field{Name: name, Type: t, UTC: utc, Nullable: true}, path: path, unsigned: typ.ID() == arrow.UINT64})
 	return nil
 }
 

@@ -261,7 +261,7 @@ func FuzzRead(f *testing.F) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		defer func() { // all that was allocated, the most of it garbage of one value each
-			if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 512<<20 {
+			if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 100<<20 {
 				t.Fatalf("%d bytes of input took %d", len(in), after.TotalAlloc-before.TotalAlloc)
 			}
 		}()

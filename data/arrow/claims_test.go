@@ -175,7 +175,7 @@ func TestNumbersOfValuesAreBorneOut(t *testing.T) {
 	typ := &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.Null}
 	of := array.NewDictionaryArray(typ, array.MakeArrayOfNull(memory.DefaultAllocator, arrow.PrimitiveTypes.Int8, 2), array.NewNull(1<<50))
 	room := int64(0)
-	c, err := decode(of, data.NewBitmap(2), &room)
+	c, err := decode(of, data.NewBitmap(2), making{room: &room})
 	require.NoError(t, err)
 	assert.Len(t, c.Codes, 2)
 }

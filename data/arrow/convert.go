@@ -1,6 +1,7 @@
 package arrow
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -39,7 +40,7 @@ func (l leaf) column(rec arrow.RecordBatch, n int, room *int64) (*data.Column, e
 		}
 		a = a.(*array.Struct).Field(l.path[i+1])
 	}
-	c, err := values(a, valid, room)
+	c, err := values(a, valid, making{room, l.digits})
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +110,17 @@ func widen64[T whole](in []T) *data.Column {
 	return &data.Column{Int64s: as(in, func(v T) int64 { return int64(v) })}
 }
 
+// making is how values are converted, and the room that is left for texts.
+type making struct {
+	room   *int64
+	digits bool // unsigned numbers of 64 bits are texts
+}
+
+// errBeyond is an unsigned number in a column that is read as int64.
+var errBeyond = errors.New("an unsigned number does not fit int64, as which the column is read; from a file, not a pipe, it is read as text")
+
 // values converts an array; where valid says null, anything may come out.
-func values(a arrow.Array, valid data.Bitmap, room *int64) (*data.Column, error) {
+func values(a arrow.Array, valid data.Bitmap, m making) (*data.Column, error) {
 	switch a := a.(type) {
 	case *array.Boolean:
 		c := &data.Column{Bools: make([]bool, a.Len())}
@@ -133,9 +143,12 @@ func values(a arrow.Array, valid data.Bitmap, room *int64) (*data.Column, error)
 	case *array.Uint32:
 		return widen64(a.Uint32Values()), nil
 	case *array.Uint64:
+		if m.digits {
+			return texts(a.Len(), valid, false, m, func(i int) string { return strconv.FormatUint(a.Value(i), 10) })
+		}
 		for i, v := range a.Uint64Values() {
 			if v > math.MaxInt64 && valid.Get(i) {
-				return nil, fault.New(fault.Invalid, "%d does not fit an int64", v)
+				return nil, fault.New(fault.Invalid, "%w: %d", errBeyond, v)
 			}
 		}
 		return widen64(a.Uint64Values()), nil
@@ -144,13 +157,13 @@ func values(a arrow.Array, valid data.Bitmap, room *int64) (*data.Column, error)
 	case *array.Float64:
 		return &data.Column{Float64s: append([]float64{}, a.Float64Values()...)}, nil
 	case *array.Dictionary:
-		return decode(a, valid, room)
+		return decode(a, valid, m)
 	}
-	return moreValues(a, valid, room)
+	return moreValues(a, valid, m)
 }
 
 // moreValues converts what has to be looked at value by value.
-func moreValues(a arrow.Array, valid data.Bitmap, room *int64) (*data.Column, error) {
+func moreValues(a arrow.Array, valid data.Bitmap, m making) (*data.Column, error) {
 	n := a.Len()
 	switch a := a.(type) {
 	case *array.Float16:
@@ -178,9 +191,9 @@ func moreValues(a arrow.Array, valid data.Bitmap, room *int64) (*data.Column, er
 	case *array.Null:
 		return data.NewColumn(data.String, n), nil
 	case interface{ Value(i int) string }:
-		return texts(n, valid, true, room, a.Value)
+		return texts(n, valid, true, m, a.Value)
 	case interface{ Value(i int) []byte }:
-		return texts(n, valid, false, room, func(i int) string { return string(a.Value(i)) })
+		return texts(n, valid, false, m, func(i int) string { return string(a.Value(i)) })
 	}
 	return nil, fault.New(fault.Invalid, "%v is not supported", a.DataType())
 }
@@ -240,7 +253,7 @@ func micros(n int, unit arrow.TimeUnit, valid data.Bitmap, value func(i int) int
 }
 
 // texts gives strings their codes, in order of first appearance.
-func texts(n int, valid data.Bitmap, check bool, room *int64, value func(i int) string) (*data.Column, error) {
+func texts(n int, valid data.Bitmap, check bool, m making, value func(i int) string) (*data.Column, error) {
 	c := &data.Column{Codes: make([]uint32, n)}
 	codes := map[string]uint32{}
 	for i := range n {
@@ -253,7 +266,7 @@ func texts(n int, valid data.Bitmap, check bool, room *int64, value func(i int) 
 			if check && !utf8.ValidString(s) {
 				return nil, fault.New(fault.Corrupt, "row %d of them: the text is not UTF-8", i+1)
 			}
-			if *room -= int64(len(s)); *room < 0 {
+			if *m.room -= int64(len(s)); *m.room < 0 {
 				return nil, fault.New(fault.Exhausted, "row %d of them: there is no room for the batch's texts", i+1)
 			}
 			s = string(append([]byte(nil), s...)) // the record's memory is given back
@@ -267,14 +280,14 @@ func texts(n int, valid data.Bitmap, check bool, room *int64, value func(i int) 
 }
 
 // decode looks up the values of a dictionary.
-func decode(a *array.Dictionary, valid data.Bitmap, room *int64) (*data.Column, error) {
+func decode(a *array.Dictionary, valid data.Bitmap, m making) (*data.Column, error) {
 	from := a.Dictionary()
 	if err := borneOut(from); err != nil {
 		return nil, fmt.Errorf("dictionary: %w", err)
 	}
 	inner, err := &data.Column{Codes: []uint32{}}, error(nil)
 	if from.DataType().ID() != arrow.NULL { // of which any number takes no bytes
-		inner, err = values(from, marks(from, from.Len()), room)
+		inner, err = values(from, marks(from, from.Len()), m)
 	}
 	if err != nil {
 		return nil, err
@@ -293,11 +306,11 @@ func decode(a *array.Dictionary, valid data.Bitmap, room *int64) (*data.Column, 
 		}
 		at[i] = k
 	}
-	return gather(inner, at, valid, room)
+	return gather(inner, at, valid, m)
 }
 
 // gather returns the values at so many places.
-func gather(c *data.Column, at []int, valid data.Bitmap, room *int64) (*data.Column, error) {
+func gather(c *data.Column, at []int, valid data.Bitmap, m making) (*data.Column, error) {
 	n := len(at)
 	if c.Len() == 0 && c.Codes == nil && c.Bools == nil && c.Int32s == nil && c.Int64s == nil && c.Float32s == nil && c.Float64s == nil {
 		return nil, fault.New(fault.Invalid, "a dictionary without values")
@@ -305,7 +318,7 @@ func gather(c *data.Column, at []int, valid data.Bitmap, room *int64) (*data.Col
 	out := &data.Column{}
 	switch {
 	case c.Codes != nil:
-		return texts(n, valid, false, room, func(i int) string { return c.Dict[c.Codes[at[i]]] })
+		return texts(n, valid, false, m, func(i int) string { return c.Dict[c.Codes[at[i]]] })
 	case c.Bools != nil:
 		out.Bools = pick(c.Bools, at, valid)
 	case c.Int32s != nil:

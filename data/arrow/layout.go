@@ -16,7 +16,51 @@ type layout struct{ nodes, buffers, views int }
 type needs struct {
 	record       layout
 	dictionaries map[int64]layout
+	columns      []columnNeed // in the order in which batches have them
 }
+
+// columnNeed is what one field of a schema asks of a batch.
+type columnNeed struct {
+	layout
+	name       string // its own
+	within     int    // the field around it, -1: none
+	dictionary int64
+	encoded    bool
+}
+
+// path is the name of a column with those of the structs around it.
+func (n *needs) path(column int) string {
+	name := n.columns[column].name
+	for at := n.columns[column].within; at >= 0 && len(name) < maxPath; at = n.columns[at].within {
+		name = n.columns[at].name + "." + name
+	}
+	return name
+}
+
+// columnOf names the column that a buffer of a batch is of.
+func (n *needs) columnOf(b *batchPlaces, buffer int) string {
+	views := b.views
+	for i, c := range n.columns {
+		if b.ofValues {
+			if c.encoded && c.dictionary == b.dictionary {
+				return n.path(i)
+			}
+			continue
+		}
+		take := c.buffers
+		if c.views > 0 && len(views) > 0 {
+			take, views = take+views[0], views[1:]
+		}
+		if buffer < take {
+			return n.path(i)
+		}
+		buffer -= take
+	}
+	return ""
+}
+
+// maxPath is how much of a column's name an error has.
+const maxPath = 200
 
 // Types in their order in Schema.fbs.
 const (
@@ -42,7 +86,7 @@ func layoutOf(typ byte) layout {
 }
 
 // column adds what one field of a schema needs.
-func (v *verifier) column(table int) error {
+func (v *verifier) column(table, within int) error {
 	at, ok, err := v.field(table, fieldTypeType)
 	if err != nil || !ok {
 		return errors.Join(err, errors.New("a field without a type"))
@@ -61,6 +105,11 @@ func (v *verifier) column(table int) error {
 		}
 	}
 	own := layoutOf(typ)
+	name, err := v.string(table, fieldName)
+	if err != nil {
+		return err
+	}
+	c := columnNeed{name: name, within: within}
 	at, encoded, err := v.field(table, fieldDictionary)
 	if err != nil {
 		return err
@@ -78,7 +127,10 @@ func (v *verifier) column(table int) error {
 		}
 		v.need.dictionaries[id] = own
 		own = layout{nodes: 1, buffers: 2}
+		c.dictionary, c.encoded = id, true
 	}
+	c.layout = own
+	v.need.columns = append(v.need.columns, c)
 	v.need.record.nodes += own.nodes
 	v.need.record.buffers += own.buffers
 	v.need.record.views += own.views
@@ -104,6 +156,22 @@ func (v *verifier) keyValue(table int) error {
 		return err
 	}
 	return v.text(table, keyValueValue)
+}
+
+// string reads a text that has been checked.
+func (v *verifier) string(table, field int) (string, error) {
+	at, ok, err := v.field(table, field)
+	if err != nil || !ok {
+		return "", err
+	}
+	if at, err = v.offset(at); err != nil {
+		return "", err
+	}
+	n := int(binary.LittleEndian.Uint32(v.b[at:]))
+	if n > len(v.b)-at-4 {
+		return "", errClaim
+	}
+	return string(v.b[at+4 : at+4+min(n, maxPath)]), nil
 }
 
 // text checks a text, and that all of them together are not too long to copy.

@@ -23,10 +23,12 @@ const (
 // sees it.
 type messages struct {
 	r       io.Reader
-	memory  memory.Allocator
+	memory  *budget
 	maxBody int64
 	need    needs
 	last    *ipc.Message
+	batches int // of rows, so far
+	unpacker
 }
 
 // Retain and Release are those of arrow-go, which counts who uses what; nobody
@@ -59,14 +61,18 @@ func (m *messages) Message() (*ipc.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := verify(meta, length, &m.need); err != nil {
+	v := &verifier{b: meta, body: length, need: &m.need}
+	if err := v.message(); err != nil {
 		return nil, err
+	}
+	if len(v.batch.buffers) > 0 && !v.batch.ofValues {
+		m.batches++
 	}
 	if length < 0 || length > m.maxBody {
 		return nil, fault.New(fault.Corrupt, "a message claims %d bytes; there are at most %d", length, m.maxBody)
 	}
 	body := memory.NewResizableBuffer(m.memory)
-	defer body.Release()
+	defer func(b *memory.Buffer) { b.Release() }(body)
 	for have := int64(0); have < length; {
 		to := min(length, max(2*have, firstBody))
 		body.Resize(int(to))
@@ -74,6 +80,14 @@ func (m *messages) Message() (*ipc.Message, error) {
 			return nil, cutShort(err)
 		}
 		have = to
+	}
+	if v.batch.packed {
+		plain, err := m.unpack(v, body.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		defer plain.Release()
+		body = plain
 	}
 	m.Release()
 	m.last = ipc.NewMessage(memory.NewBufferBytes(meta), body)

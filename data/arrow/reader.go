@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -26,6 +27,9 @@ type ReaderConfig struct {
 	MaxBody int64
 	// MaxMemory is the most that the batches under way take, unpacked.
 	MaxMemory int64
+	// Digits are columns of UINT64 to be read as texts, their digits, since values
+	// go beyond int64; others are left as they are.
+	Digits []string
 }
 
 // DefaultReaderConfig returns 1 GiB for a record batch and 4 GiB for all.
@@ -72,7 +76,11 @@ func NewReader(r io.Reader, cfg ReaderConfig) (out *Reader, err error) {
 		return nil, out.memory.judge(err)
 	}
 	out.leaves, err = leavesOf(out.r.Schema())
-	for _, l := range out.leaves {
+	for i := range out.leaves {
+		l := &out.leaves[i]
+		if l.unsigned && slices.Contains(cfg.Digits, l.field.Name) {
+			l.digits, l.field.Type = true, data.String
+		}
 		out.schema.Fields = append(out.schema.Fields, l.field)
 	}
 	return out, err
@@ -194,6 +202,9 @@ type overBudget struct{ most int64 }
 func (o overBudget) Error() string {
 	return fmt.Sprintf("the record batches take more than %d bytes", o.most)
 }
+
+// room is how much more there may be.
+func (b *budget) room() int64 { return b.most - b.used.Load() }
 
 func (b *budget) take(n int) {
 	if n < 0 || b.used.Add(int64(n)) > b.most {

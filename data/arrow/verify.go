@@ -22,7 +22,8 @@ const (
 	fieldName, fieldTypeType, fieldType                         = 0, 2, 3
 	fieldDictionary, fieldChildren, fieldMetadata               = 4, 5, 6
 	encodingID, timestampZone, keyValueKey, keyValueValue       = 0, 1, 0, 1
-	recordNodes, recordBuffers, recordVariadic                  = 1, 2, 4
+	recordNodes, recordBuffers                                  = 1, 2
+	recordCompression, recordVariadic, compressionCodec         = 3, 4, 0
 	dictionaryID, dictionaryData                                = 0, 1
 	isSchema, isDictionaryBatch, isRecordBatch            uint8 = 1, 2, 3
 	tableBytes, longBytes, structBytes                          = 4, 8, 16
@@ -41,12 +42,28 @@ type verifier struct {
 	tables int   // seen so far: tables may point at each other again and again
 	copied int   // bytes of texts so far: they may be pointed at again and again
 	need   *needs
+	batch  batchPlaces
+}
+
+// batchPlaces is where a batch says how its buffers lie.
+type batchPlaces struct {
+	packed     bool
+	codec      byte
+	buffers    []int // places of their offset and length
+	views      []int // numbers of buffers of the arrays that have any
+	dictionary int64
+	ofValues   bool // it is a dictionary
 }
 
 // verify checks one message's metadata. Of a schema it adds to need what batches
 // must have; of a batch it checks that they have it.
 func verify(b []byte, body int64, need *needs) error {
-	v := &verifier{b: b, body: body, need: need}
+	return (&verifier{b: b, body: body, need: need}).message()
+}
+
+// message is verify for one who wants to know what it has found.
+func (v *verifier) message() error {
+	b := v.b
 	root, err := v.offset(0)
 	if err != nil {
 		return err
@@ -69,7 +86,7 @@ func verify(b []byte, body int64, need *needs) error {
 	case isSchema:
 		return v.schema(header)
 	case isRecordBatch:
-		return v.record(header, need.record)
+		return v.record(header, v.need.record)
 	case isDictionaryBatch:
 		return v.dictionary(header)
 	}
@@ -92,6 +109,7 @@ func (v *verifier) dictionary(table int) error {
 	if at, err = v.offset(at); err != nil {
 		return err
 	}
+	v.batch.dictionary, v.batch.ofValues = id, true
 	return v.record(at, need)
 }
 
@@ -102,11 +120,11 @@ func (v *verifier) schema(table int) error {
 	if err := v.vector(table, schemaFeatures, longBytes, nil); err != nil {
 		return err
 	}
-	return v.vector(table, schemaFields, tableBytes, func(at int) error { return v.columns(at, 0) })
+	return v.vector(table, schemaFields, tableBytes, func(at int) error { return v.columns(at, 0, -1) })
 }
 
 // columns checks one field of a schema and those below it.
-func (v *verifier) columns(table, depth int) error {
+func (v *verifier) columns(table, depth, within int) error {
 	if v.tables++; v.tables > maxTables || depth > maxVerifyDepth {
 		return errors.New("the schema has too many fields, or they lie too deep in each other")
 	}
@@ -116,10 +134,11 @@ func (v *verifier) columns(table, depth int) error {
 	if err := v.text(table, fieldName); err != nil {
 		return err
 	}
-	if err := v.column(table); err != nil {
+	if err := v.column(table, within); err != nil {
 		return err
 	}
-	return v.vector(table, fieldChildren, tableBytes, func(at int) error { return v.columns(at, depth+1) })
+	own := len(v.need.columns) - 1
+	return v.vector(table, fieldChildren, tableBytes, func(at int) error { return v.columns(at, depth+1, own) })
 }
 
 // record checks a record batch: how many rows it says there are, in all and by
@@ -146,6 +165,7 @@ func (v *verifier) record(table int, need layout) error {
 	}
 	err = v.vector(table, recordBuffers, structBytes, func(at int) error {
 		got.buffers++
+		v.batch.buffers = append(v.batch.buffers, at)
 		if start, n := v.long(at), v.long(at+8); start < 0 || n < 0 || start > v.body || n > v.body-start {
 			return fmt.Errorf("a buffer of %d bytes at %d in a body of %d", n, start, v.body)
 		}
@@ -161,6 +181,7 @@ func (v *verifier) record(table int, need layout) error {
 		}
 		if got.views <= need.views {
 			need.buffers += int(v.long(at))
+			v.batch.views = append(v.batch.views, int(v.long(at)))
 		}
 		return nil
 	})
@@ -170,6 +191,23 @@ func (v *verifier) record(table int, need layout) error {
 	if got.nodes < need.nodes || got.buffers < need.buffers || got.views < need.views {
 		return fmt.Errorf("a batch of %d arrays, %d buffers, %d of views; its columns need %d, %d, %d", got.nodes, got.buffers, got.views, need.nodes, need.buffers, need.views)
 	}
+	return v.compression(table)
+}
+
+// compression finds out how the buffers of a batch are packed.
+func (v *verifier) compression(table int) error {
+	at, ok, err := v.field(table, recordCompression)
+	if err != nil || !ok {
+		return err
+	}
+	if at, err = v.offset(at); err != nil {
+		return err
+	}
+	v.batch.packed = true
+	if at, ok, err = v.field(at, compressionCodec); err != nil || !ok {
+		return err
+	}
+	v.batch.codec = v.b[at]
 	return nil
 }
 

@@ -123,7 +123,7 @@ var doors = []door{
 	{"gorgonia.org", []string{"ml/models/neural"}},
 	{"github.com/parquet-go", []string{"data/parquet", "data/datatest"}},
 	{"github.com/anchore/go-lzo", []string{"data/parquet"}},
-	{"github.com/apache/arrow-go", []string{"data/arrow"}},
+	{"github.com/apache/arrow-go", []string{"data/arrow", "data/datatest"}},
 	{"github.com/spf13/cobra", []string{"cmd/..."}},
 	{"github.com/vbauerster/mpb", []string{"cmd/..."}},
 	{"github.com/danielgtaylor/huma", []string{"gateway/..."}},

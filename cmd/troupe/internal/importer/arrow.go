@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -17,16 +18,25 @@ type arrowPlan struct {
 	schema  data.Schema
 	first   string
 	heads   map[string]*source // by name
+	memory  int64
+	digits  []string // columns of unsigned numbers that go beyond int64 in one file, and are texts in all
 }
 
-func planArrow(c Config, sources []*source) (plan, []Column, error) {
+func planArrow(ctx context.Context, c Config, sources []*source) (plan, []Column, error) {
 	if len(c.Types) > 0 {
 		return nil, nil, fault.New(fault.Invalid, "--type: Arrow carries its types; a features job can change them")
 	}
-	p := &arrowPlan{heads: map[string]*source{}}
+	p := &arrowPlan{heads: map[string]*source{}, memory: c.Memory}
+	for _, s := range sources {
+		digits, err := p.beyond(ctx, s)
+		if err != nil {
+			return nil, nil, named(s, err)
+		}
+		p.digits = append(p.digits, digits...)
+	}
 	for _, s := range sources {
 		p.heads[s.name] = s
-		schema, err := schemaOf(s)
+		schema, err := p.schemaOf(s)
 		if err != nil {
 			return nil, nil, named(s, err)
 		}
@@ -45,8 +55,22 @@ func planArrow(c Config, sources []*source) (plan, []Column, error) {
 	return p, columns, nil
 }
 
+// beyond looks for unsigned numbers that int64 does not hold. Of standard input,
+// which cannot be read twice, there are none.
+func (p *arrowPlan) beyond(ctx context.Context, s *source) ([]string, error) {
+	if s.stdin != nil {
+		return nil, nil
+	}
+	r, err := s.open()
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	defer s.close() //nolint:errcheck // it is only read
+	return arrow.Beyond(ctx, r, p.bounds(s))
+}
+
 // schemaOf reads the beginning of a file. Of standard input the bytes are kept.
-func schemaOf(s *source) (data.Schema, error) {
+func (p *arrowPlan) schemaOf(s *source) (data.Schema, error) {
 	if s.stdin != nil {
 		if _, _, err := s.samples(headBytes, true); err != nil {
 			return data.Schema{}, err
@@ -60,7 +84,7 @@ func schemaOf(s *source) (data.Schema, error) {
 	if s.stdin != nil {
 		r = &again{head: s.head, rest: s}
 	}
-	ar, err := arrow.NewReader(r, bounds(s))
+	ar, err := arrow.NewReader(r, p.bounds(s))
 	if err != nil {
 		return data.Schema{}, err
 	}
@@ -87,8 +111,12 @@ func (a *again) Read(b []byte) (int, error) {
 }
 
 // bounds holds the claims of a file against its size.
-func bounds(s *source) arrow.ReaderConfig {
+func (p *arrowPlan) bounds(s *source) arrow.ReaderConfig {
 	cfg := arrow.DefaultReaderConfig()
+	cfg.Digits = p.digits
+	if p.memory > 0 {
+		cfg.MaxMemory = min(cfg.MaxMemory, p.memory)
+	}
 	if info, err := os.Stat(s.name); err == nil && s.stdin == nil && info.Mode().IsRegular() {
 		if _, packed := s.extension(); packed == "" {
 			cfg.MaxBody = min(cfg.MaxBody, max(info.Size(), 1))
@@ -115,7 +143,7 @@ func (p *arrowPlan) formats() []text.Format { return p.columns }
 func (p *arrowPlan) settings() string { return "" }
 
 func (p *arrowPlan) open(r io.Reader, name string) (stream, error) {
-	ar, err := arrow.NewReader(r, bounds(p.heads[name]))
+	ar, err := arrow.NewReader(r, p.bounds(p.heads[name]))
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,7 @@ type Config struct {
 	RowsPerGroup int    // of a row group
 	RowsPerFile  int64  // of a part; a multiple of RowsPerGroup is best
 	Threads      int    // it does not change the output
+	Memory       int64  // bytes that record batches of Arrow may take; 0: 4 GiB
 	Code         string // version of the program, for the manifest
 	// Told is called with the columns before any row is read.
 	Told func([]Column)
@@ -163,7 +164,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, columns, err := planOf(c, format, sources)
+	p, columns, err := planOf(ctx, c, format, sources)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/importer"
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/data/arrow"
+	"github.com/troupe-ml/troupe/data/datatest"
 	"github.com/troupe-ml/troupe/data/parquet"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/run"
@@ -337,6 +339,43 @@ func TestArrowBecomesParquet(t *testing.T) {
 	_, err := p.run(nil, p.write("cut.arrow", write(true)[:900]))
 	assert.ErrorContains(t, err, "cut.arrow")
 	assert.Equal(t, fault.Corrupt, fault.Of(err))
+}
+
+// Unsigned numbers that int64 does not hold make their column text in all files;
+// nulls may hold what they like.
+func TestUnsignedKeysOfArrowAreText(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	const big = math.MaxUint64
+	small := p.write("a.arrows", string(datatest.ArrowKeys(t, []uint64{1, 2, big}, []uint64{math.MaxInt64})))
+	beyond := p.write("b.arrows", string(datatest.ArrowKeys(t, []uint64{3}, []uint64{4, big})))
+	r, rows := p.ok(nil, small)
+	assert.Equal(t, "key=int64 in.key=int64 coded=int64", types(r))
+	assert.Equal(t, []string{"1 1 1", "2 2 2", "- - -", "9223372036854775807 9223372036854775807 9223372036854775807"}, rows)
+	r, rows = p.ok(nil, small, beyond)
+	assert.Equal(t, "key=string in.key=string coded=string", types(r))
+	assert.Equal(t, []string{"1 1 1", "2 2 2", "- - -", "9223372036854775807 9223372036854775807 9223372036854775807", "3 3 3", "4 4 4", "18446744073709551615 18446744073709551615 18446744073709551615"}, rows)
+	_, err := p.run(func(c *importer.Config) {
+		c.Format, c.Stdin = "arrow", bytes.NewReader(datatest.ArrowKeys(t, []uint64{3}, []uint64{4, big}))
+	}, "-")
+	assert.ErrorContains(t, err, `column "key": rows from 2 on: an unsigned number does not fit int64, as which the column is read; from a file, not a pipe, it is read as text: 18446744073709551615`)
+	assert.Equal(t, fault.Invalid, fault.Of(err))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = arrow.Beyond(ctx, bytes.NewReader(datatest.ArrowKeys(t, []uint64{1})), arrow.DefaultReaderConfig())
+	assert.Equal(t, fault.Canceled, fault.Of(err))
+}
+
+// What record batches take when they are unpacked has to fit in the memory that
+// was given.
+func TestArrowKeepsToItsMemory(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	in := p.write("a.arrows", string(datatest.ArrowKeys(t, make([]uint64, 10_000))))
+	p.ok(func(c *importer.Config) { c.Memory = 1 << 20 }, in)
+	_, err := p.run(func(c *importer.Config) { c.Memory = 1 << 16 }, in)
+	assert.Equal(t, fault.Exhausted, fault.Of(err))
+	assert.ErrorContains(t, err, "a.arrows")
 }
 
 func TestWhatCannotBeImportedIsNamed(t *testing.T) {

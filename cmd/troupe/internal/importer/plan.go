@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,14 +52,14 @@ func formatOf(c Config, sources []*source) (string, error) {
 }
 
 // planOf looks at the files and says how they are read.
-func planOf(c Config, format string, sources []*source) (plan, []Column, error) {
+func planOf(ctx context.Context, c Config, format string, sources []*source) (plan, []Column, error) {
 	switch format {
 	case formatCSV:
 		return planCSV(c, sources)
 	case formatNDJSON:
 		return planNDJSON(c, sources)
 	default:
-		return planArrow(c, sources)
+		return planArrow(ctx, c, sources)
 	}
 }
 
