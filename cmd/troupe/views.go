@@ -140,7 +140,7 @@ func metricCell(metrics map[string]float64, name string) string {
 func slicesSection(all []run.Slice) render.Section {
 	s := render.Section{Title: "slices", Columns: []render.Column{{Title: "part"}, {Title: "column"}, {Title: "value"}, {Title: "rows", Right: true}}}
 	var names []string
-	for _, name := range []string{"auc", "log_loss", "accuracy", "macro_f1", "rmse", "mae", "r2"} {
+	for _, name := range []string{"auc", "log_loss", "accuracy", "macro_f1", "rmse", "mae", "r2", "pinball_loss"} {
 		if slices.ContainsFunc(all, func(one run.Slice) bool { _, ok := one.Metrics[name]; return ok }) {
 			names = append(names, name)
 			s.Columns = append(s.Columns, render.Column{Title: name, Right: true})

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"math"
+
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/features"
 	"github.com/troupe-ml/troupe/ml/metrics"
@@ -12,11 +14,11 @@ import (
 // better than the best of them.
 type Baseline struct {
 	// Model is the best of Models: prior, the shares of the classes among the training
-	// rows, or mean, the mean of their targets, each row as much as it weighs; or
-	// linear, a linear model of the same features.
+	// rows, or mean, the mean of their targets (median or quantile, where the loss asks
+	// for that), each row as much as it weighs; or linear, a linear model of the same features.
 	Model string `json:"model"`
 	// Part and Metric are what they are compared by: the test rows, or else those of
-	// validation; the metric that early stopping watches, or else log_loss or rmse.
+	// validation; the metric that early stopping watches, or else log_loss, rmse or that of the loss.
 	Part    string                        `json:"part"`
 	Metric  string                        `json:"metric"`
 	Value   float64                       `json:"value"`   // of the baseline
@@ -37,6 +39,7 @@ type BaselineModel struct {
 // baseline gathers a Baseline.
 type baseline struct {
 	target   *features.Target
+	loss     metrics.RowLoss // of a regression
 	constant constant
 	rival    *rival
 	reports  map[string]map[string]metrics.Report // by model and part
@@ -45,16 +48,21 @@ type baseline struct {
 // linearModel is the name of the linear baseline.
 const linearModel = "linear"
 
-func newBaseline(t *features.Target, c constant, r *rival) *baseline {
-	return &baseline{target: t, constant: c, rival: r, reports: map[string]map[string]metrics.Report{}}
+func newBaseline(t *features.Target, l metrics.RowLoss, c constant, r *rival) *baseline {
+	return &baseline{target: t, loss: l, constant: c, rival: r, reports: map[string]map[string]metrics.Report{}}
 }
 
 // simplest names the model that looks at no feature.
 func (b *baseline) simplest() string {
-	if b.target.Task() == metrics.Regression {
-		return "mean"
+	switch {
+	case b.target.Task() != metrics.Regression:
+		return "prior"
+	case b.loss.Kind == metrics.Pinball:
+		return "quantile"
+	case b.loss.Kind == metrics.AbsoluteError:
+		return "median"
 	}
-	return "prior"
+	return "mean"
 }
 
 // names are the models, the simplest first.
@@ -68,12 +76,16 @@ func (b *baseline) names() []string {
 // constant is what is predicted of every row by a model that looks at none.
 type constant struct {
 	prior []float64 // the shares of the classes among the training rows
-	mean  float64   // of their targets, of a regression
+	mean  float64   // of their targets, of a regression, or the quantile that its loss asks for
 }
 
 // constantOf returns that of the rows that a target has learned from: as they are
 // counted, or else from a table as they weigh.
-func constantOf(t *features.Target, train models.Table) (constant, error) {
+func constantOf(t *features.Target, l metrics.RowLoss, train models.Table) (constant, error) {
+	if q, ok := quantileOf(l); ok {
+		v, err := targetQuantile(train, q)
+		return constant{mean: v}, err
+	}
 	if !train.Weighted {
 		return constant{shares(t.ClassCounts()), t.Mean()}, nil
 	}
@@ -97,6 +109,37 @@ func constantOf(t *features.Target, train models.Table) (constant, error) {
 	return c, err
 }
 
+// quantileOf returns which quantile minimises a loss, if it is one.
+func quantileOf(l metrics.RowLoss) (q float64, ok bool) {
+	switch l.Kind {
+	case metrics.Pinball:
+		return l.Parameter, true
+	case metrics.AbsoluteError:
+		return 0.5, true
+	}
+	return 0, false
+}
+
+// targetQuantile returns a quantile of a table's targets, each as much as it weighs:
+// of more than 65,536 distinct ones up to the rounding of sketch.Quantiles.
+func targetQuantile(t models.Table, p float64) (float64, error) {
+	unit := 1.0
+	if t.Weighted {
+		all, err := sumOfWeights(t)
+		if err != nil {
+			return 0, err
+		}
+		unit = metrics.WeightUnit(all)
+	}
+	q := sketch.NewQuantiles(1 << 16)
+	err := eachWeight(t, func(y, w float64) {
+		if n := int64(math.RoundToEven(w / unit)); n > 0 {
+			q.AddN(y, n)
+		}
+	})
+	return q.Quantile(p), err
+}
+
 // shares returns the shares of the classes that have so many rows.
 func shares(counts []int64) []float64 {
 	out := make([]float64, len(counts))
@@ -110,17 +153,25 @@ func shares(counts []int64) []float64 {
 	return out
 }
 
-// eachWeight calls fn with the target and the weight of every row of a table that
-// has weights.
+// eachWeight calls fn with the target and the weight of every row of a table, 1
+// where they have none.
 func eachWeight(t models.Table, fn func(y, w float64)) error {
 	targets, weights := make([]float32, gradeBlock), make([]float32, gradeBlock)
 	for first := 0; first < t.NumRows; first += gradeBlock {
 		n := min(gradeBlock, t.NumRows-first)
-		if err := t.Copy(first, nil, targets[:n], weights[:n]); err != nil {
+		w := weights[:0]
+		if t.Weighted {
+			w = weights[:n]
+		}
+		if err := t.Copy(first, nil, targets[:n], w); err != nil {
 			return err
 		}
-		for i, w := range weights[:n] {
-			fn(float64(targets[i]), float64(w))
+		for i, y := range targets[:n] {
+			if t.Weighted {
+				fn(float64(y), float64(w[i]))
+			} else {
+				fn(float64(y), 1)
+			}
 		}
 	}
 	return nil
@@ -170,7 +221,7 @@ func (b *baseline) add(part string, g *grader) error {
 func (b *baseline) conclude(model map[string]metrics.Report, rows int64, stop *spec.EarlyStopping) *Baseline {
 	by := "log_loss"
 	if b.target.Task() == metrics.Regression {
-		by = "rmse"
+		by = b.loss.Metric()
 	}
 	wanted := []string{by}
 	if stop != nil {

@@ -27,17 +27,18 @@ type Slice struct {
 func (w *work) measures(comm collective.Comm, m models.Model, seat *seat, out *trained) error {
 	t, p := seat.tables, &seat.prepared
 	out.Metrics, out.Details = map[string]metrics.Report{}, map[string]metrics.Detail{}
-	constant, err := constantOf(p.Target, t.parts[split.Train])
+	loss := rowLossOf(w.spec.Train)
+	constant, err := constantOf(p.Target, loss, t.parts[split.Train])
 	if err != nil {
 		return fmt.Errorf("baseline: %w", err)
 	}
-	base := newBaseline(p.Target, constant, seat.rival)
+	base := newBaseline(p.Target, loss, constant, seat.rival)
 	for _, part := range measuredParts {
 		table := t.parts[part]
 		if table.NumRows == 0 {
 			continue
 		}
-		g, err := newGrader(m.Problem(), constant, seat.rival, p, part, table)
+		g, err := newGrader(m.Problem(), loss, base, p, part, table)
 		if err == nil {
 			err = g.grade(w.ctx, comm, m, table)
 		}
@@ -56,6 +57,7 @@ func (w *work) measures(comm collective.Comm, m models.Model, seat *seat, out *t
 // share.
 type grader struct {
 	problem  models.Problem
+	loss     metrics.RowLoss // of a regression
 	constant constant
 	unit     float64            // of the rows' weights; 0 without
 	all      *metrics.Evaluator // of the model
@@ -81,8 +83,9 @@ type gradedColumn struct {
 	by    []*metrics.Evaluator // by code; nil until there is a row of it
 }
 
-func newGrader(problem models.Problem, c constant, r *rival, p *prepared, part split.Part, t models.Table) (*grader, error) {
-	g := &grader{problem: problem, constant: c, rival: r}
+func newGrader(problem models.Problem, loss metrics.RowLoss, base *baseline, p *prepared, part split.Part, t models.Table) (*grader, error) {
+	r := base.rival
+	g := &grader{problem: problem, loss: loss, constant: base.constant, rival: r}
 	var err error
 	if t.Weighted {
 		all, err := sumOfWeights(t)
@@ -116,6 +119,9 @@ func (g *grader) evaluator() (*metrics.Evaluator, error) {
 	e, err := metrics.NewFullEvaluator(g.problem.Task, g.problem.NumClasses)
 	if err == nil && g.unit > 0 {
 		err = e.Weigh(g.unit)
+	}
+	if err == nil && g.loss != (metrics.RowLoss{}) {
+		err = e.Judge(g.loss)
 	}
 	return e, err
 }

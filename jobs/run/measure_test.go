@@ -215,6 +215,31 @@ func TestSlicesDoNotDependOnTheShards(t *testing.T) {
 	})
 }
 
+// A regression of a quantile is measured, stopped and compared by its loss.
+func TestAQuantileIsComparedByItsLoss(t *testing.T) {
+	t.Parallel()
+	var first string
+	for _, world := range []int{1, 2} {
+		folder := t.TempDir()
+		sales(t, filepath.Join(folder, "in"), 1, 2, 1500, 0)
+		w := bench(t, folder)
+		w.body = gang(w, world)
+		s := w.succeed("kind: train\nname: q\ninput: in\ntarget: count\ntask: regression\ncolumns: {exclude: [ts]}\nloss: {quantile: 0.75}\nslices: [kind]\nmodel: {type: mlp, hidden: [8]}\n" +
+			"epochs: 3\nearly_stopping: {metric: pinball_loss, patience: 3}\n")
+		require.Equal(t, "pinball_loss", s.Baseline.Metric)
+		require.Equal(t, "quantile", s.Baseline.Models[0].Model)
+		require.InDelta(t, 0.75, s.Baseline.Models[1].Metrics["test"]["coverage"], 0.1, "the linear model is moved there")
+		require.Contains(t, s.Metrics["test"], "pinball_loss")
+		require.Contains(t, s.Slices[0].Metrics, "coverage")
+		b, err := json.Marshal([]any{s.Digest, s.Metrics, s.Baseline, s.Slices})
+		require.NoError(t, err)
+		if first == "" {
+			first = string(b)
+		}
+		require.Equal(t, first, string(b))
+	}
+}
+
 // The linear baseline reads all features but codes of embeddings, and of many rows
 // some, the same ones each time.
 func TestTheLinearBaselineLearnsFromSomeRowsAndNoCodes(t *testing.T) {

@@ -19,8 +19,9 @@ import (
 // learns from some, so that it takes a small part of the network's time.
 type rival struct {
 	model   models.Model
-	keep    []int // the features that it reads; nil: all
-	numRows int   // that it has learned from
+	keep    []int   // the features that it reads; nil: all
+	numRows int     // that it has learned from
+	shift   float32 // what is added to its predictions, where a quantile is wanted
 	x       []float32
 }
 
@@ -34,6 +35,7 @@ const (
 	leastRivalRows  = 1 << 11 // of fewer it learns from all
 	mostRivalRows   = 1 << 16
 	mostRivalFloats = 1 << 24
+	blockOfRival    = 4096
 	rowCost         = 250 // of a row by itself, in weights that it passes
 )
 
@@ -97,7 +99,35 @@ func (w *work) fitRival(comm collective.Comm, seat *seat) (*rival, error) {
 	if fault.Of(err) == fault.Invalid { // on all ranks alike: extreme values, or weights of 0
 		return nil, nil //nolint:nilnil // likewise
 	}
+	if q, ok := quantileOf(rowLossOf(t)); ok && err == nil {
+		err = r.moveTo(q, some)
+	}
 	return r, err
+}
+
+// moveTo moves the predictions so that they are above so large a share of the rows
+// that the rival has learned from.
+func (r *rival) moveTo(q float64, some models.Table) error {
+	out := make([]float32, some.NumRows)
+	left := models.Table{NumRows: some.NumRows, Weighted: some.Weighted, Y: make([]float32, some.NumRows), W: make([]float32, some.NumRows)}
+	room := some.Room(blockOfRival)
+	for first := 0; first < some.NumRows; first += blockOfRival {
+		n := min(blockOfRival, some.NumRows-first)
+		b, err := some.Block(first, n, room)
+		if err != nil {
+			return err
+		}
+		if err := r.model.Predict(b.X, n, out[first:first+n]); err != nil {
+			return err
+		}
+		for i, y := range b.Y {
+			left.Y[first+i] = y - out[first+i]
+		}
+		copy(left.W[first:], b.W)
+	}
+	v, err := targetQuantile(left, q)
+	r.shift = float32(v)
+	return err
 }
 
 // rivalRows returns from how many rows a rival learns: as many as make its fit take
@@ -156,12 +186,18 @@ func (r *rival) kept(to, row []float32) []float32 {
 
 // predict predicts rows of all features.
 func (r *rival) predict(x []float32, numRows int, out []float32) error {
-	if r.keep == nil {
-		return r.model.Predict(x, numRows, out)
+	if r.keep != nil {
+		r.x = r.x[:0]
+		for width := len(x) / max(numRows, 1); len(x) > 0; x = x[width:] {
+			r.x = r.kept(r.x, x[:width])
+		}
+		x = r.x
 	}
-	r.x = r.x[:0]
-	for width := len(x) / max(numRows, 1); len(x) > 0; x = x[width:] {
-		r.x = r.kept(r.x, x[:width])
+	if err := r.model.Predict(x, numRows, out); err != nil || r.shift == 0 {
+		return err
 	}
-	return r.model.Predict(r.x, numRows, out)
+	for i := range out {
+		out[i] += r.shift
+	}
+	return nil
 }

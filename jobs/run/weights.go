@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-ml/troupe/data/split"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs/spec"
+	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models/neural"
 )
 
@@ -17,7 +18,7 @@ import (
 // number. A weight of a class that no training row has is of kind Invalid: its
 // name is most likely wrong.
 func lossOf(t *spec.Train, classes []string) (neural.Loss, error) {
-	l := neural.Loss{LabelSmoothing: t.LabelSmoothing}
+	l := neural.Loss{LabelSmoothing: t.LabelSmoothing, Row: rowLossOf(t)}
 	if t.ClassWeights == nil {
 		return l, nil
 	}
@@ -33,6 +34,14 @@ func lossOf(t *spec.Train, classes []string) (neural.Loss, error) {
 		l.ClassWeights[i] = t.ClassWeights.Of[name]
 	}
 	return l, nil
+}
+
+// rowLossOf returns what a regression minimises.
+func rowLossOf(t *spec.Train) metrics.RowLoss {
+	if t.Loss == nil {
+		return metrics.RowLoss{}
+	}
+	return metrics.RowLoss{Kind: metrics.LossKind(t.Loss.Kind), Parameter: t.Loss.Parameter}
 }
 
 // checkWeight judges the column of rows' weights against the input.

@@ -21,6 +21,9 @@ func (d *decoder) fill(s *Spec, n *node) {
 		fillSplit(s.Train, n)
 		fillOptimizer(&s.Train.Optimizer, n)
 		fillModel(&s.Train.Model, n)
+		if l := s.Train.Loss; l != nil && l.Kind == mse {
+			s.Train.Loss = nil // as if it was not given
+		}
 	}
 }
 
@@ -231,7 +234,7 @@ func (d *decoder) needsValidation(t *Train, n *node) {
 }
 
 func (d *decoder) checkMetric(t *Train, n *node) {
-	metrics := Metrics(t.Task)
+	metrics := append(Metrics(t.Task), t.Loss.metric()...)
 	m := t.EarlyStopping.Metric
 	if contains(metrics, m) {
 		return
@@ -242,6 +245,9 @@ func (d *decoder) checkMetric(t *Train, n *node) {
 			hint = "it is a metric of task " + string(task)
 			break
 		}
+	}
+	if m == "pinball_loss" || m == "huber_loss" {
+		hint = "it is measured with loss: {quantile: Q}, or loss: huber"
 	}
 	d.fault(n.atField("early_stopping", "metric"), "early_stopping.metric",
 		fmt.Sprintf("%q is not a metric of task %s, which has %s", clip(m), t.Task, strings.Join(metrics, ", ")), hint)

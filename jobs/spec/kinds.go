@@ -35,6 +35,7 @@ type Train struct {
 	Scheduler      Scheduler      `json:"scheduler" doc:"how the learning rate changes"`
 	Epochs         int            `json:"epochs" spec:"min=1,max=100000" default:"20" doc:"the most passes over the training rows"`
 	BatchSize      int            `json:"batch_size" spec:"min=1,max=1048576" default:"1024" doc:"rows per update, over all workers together"`
+	Loss           *Loss          `json:"loss,omitempty" doc:"of a regression, what a network minimises: mse, the squared error, by default; mae; huber, or {huber: DELTA}, in the unit of the target; or {quantile: Q}, the pinball loss, so that it predicts a quantile"`
 	ClassWeights   *ClassWeights  `json:"class_weights,omitempty" doc:"how much the rows of each class count in the loss: balanced, in inverse proportion to their number; or a mapping of class to weight, 1 where none is given"`
 	LabelSmoothing float64        `json:"label_smoothing,omitempty" spec:"min=0,below=1" doc:"the share of each row's label that is spread over all classes alike"`
 	EarlyStopping  *EarlyStopping `json:"early_stopping,omitempty" doc:"when to stop before the last epoch"`

@@ -27,7 +27,7 @@ func fillModel(m *Model, n *node) {
 }
 
 // ofNetworks are the fields of a train spec that say how a network learns.
-var ofNetworks = []string{"optimizer", "scheduler", "epochs", "batch_size", "class_weights", "label_smoothing", "early_stopping"}
+var ofNetworks = []string{"optimizer", "scheduler", "epochs", "batch_size", "loss", "class_weights", "label_smoothing", "early_stopping"}
 
 // checkModelKind reports settings of another kind of model than the spec has. Those that
 // have their default are let pass: a canonical spec names them all.

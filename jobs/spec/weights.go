@@ -70,6 +70,9 @@ func (d *decoder) checkWeights(t *Train, n *node) {
 		}
 	}
 	if t.Task != Regression {
+		if t.Loss != nil {
+			d.fault(n.atField("loss"), "loss", fmt.Sprintf("is of regressions, and the task is %s, whose loss is the cross entropy", t.Task), "remove it")
+		}
 		return
 	}
 	for _, f := range []struct {

@@ -17,6 +17,7 @@ type Evaluator struct {
 	errors  Errors
 	full    *full      // nil: only what every epoch is measured by
 	weights *weighting // nil: rows have none
+	judged  judged     // of a loss with metrics of its own
 }
 
 // NewEvaluator returns an evaluator that has seen no rows. numClasses is 2 for
@@ -149,6 +150,7 @@ func (e *Evaluator) ObserveWeighedValues(truth, predicted, weights []float64) er
 			continue
 		}
 		e.errors.add(y, predicted[i], n)
+		e.judged.add(y, predicted[i], n)
 		if e.full != nil {
 			e.full.addValue(y, predicted[i], n)
 		}
@@ -168,6 +170,9 @@ func (e *Evaluator) Merge(o *Evaluator) error {
 	if (e.weights == nil) != (o.weights == nil) || e.weights != nil && e.weights.unit != o.weights.unit {
 		return fault.New(fault.Invalid, "metrics: merge of rows that are weighed and rows that are not, or in another unit")
 	}
+	if e.judged.loss != o.judged.loss {
+		return fault.New(fault.Invalid, "metrics: merge of evaluators of a loss %q of %v and %q of %v", e.judged.loss.Kind, e.judged.loss.Parameter, o.judged.loss.Kind, o.judged.loss.Parameter)
+	}
 	if e.classes != nil {
 		if err := e.classes.Merge(o.classes); err != nil {
 			return err
@@ -181,6 +186,7 @@ func (e *Evaluator) Merge(o *Evaluator) error {
 	e.logLoss.Merge(&o.logLoss)
 	e.auc.Merge(&o.auc)
 	e.errors.Merge(&o.errors)
+	e.judged.merge(&o.judged)
 	if e.full != nil {
 		e.full.merge(o.full)
 	}
@@ -226,9 +232,9 @@ func (e *Evaluator) Report() (Report, error) {
 
 func (e *Evaluator) names() []string {
 	if e.full != nil {
-		return e.task.AllNames()
+		return append(e.task.AllNames(), e.judged.loss.names()...)
 	}
-	return e.task.Names()
+	return append(e.task.Names(), e.judged.loss.names()...)
 }
 
 func (e *Evaluator) value(name string) (float64, error) {
@@ -265,6 +271,8 @@ func (e *Evaluator) value(name string) (float64, error) {
 		return e.errors.MAE()
 	case "r2":
 		return e.errors.R2()
+	case "pinball_loss", "coverage", "huber_loss":
+		return e.judged.value(name)
 	}
 	return e.fullValue(name)
 }
@@ -276,6 +284,7 @@ const evaluatorVersion = 3
 const (
 	hasFull    = 1
 	hasWeights = 2
+	hasLoss    = 4
 )
 
 // MarshalBinary writes the state: the same bytes for the same multiset of rows,
@@ -290,11 +299,17 @@ func (e *Evaluator) MarshalBinary() ([]byte, error) {
 	if e.weights != nil {
 		has |= hasWeights
 	}
+	if e.judged.loss != (RowLoss{}) {
+		has |= hasLoss
+	}
 	if b = e.appendCore(append(b, has)); e.full != nil {
 		b = e.full.append(b, e.task)
 	}
 	if e.weights != nil {
 		b = e.weights.append(b)
+	}
+	if has&hasLoss != 0 {
+		b = e.judged.append(b)
 	}
 	return b, nil
 }
@@ -320,7 +335,7 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 	r.Version(evaluatorVersion)
 	got := Evaluator{task: Task(r.Bytes(int(r.Byte())))}
 	has, classes := r.Byte(), 0
-	if has > hasFull|hasWeights {
+	if has > hasFull|hasWeights|hasLoss {
 		r.Fail("%d where bits say whether it is full, and of weights", has)
 	}
 	if got.task == Regression {
@@ -343,6 +358,9 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 	if has&hasWeights != 0 && r.Err() == nil {
 		got.weights = r.weighting(classes)
 	}
+	if has&hasLoss != 0 && r.Err() == nil {
+		got.judged = r.judged()
+	}
 	if err := r.End(); err != nil {
 		return err
 	}
@@ -355,6 +373,9 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 
 // agrees reports whether all parts have seen the same number of rows.
 func (e *Evaluator) agrees() bool {
+	if len(e.judged.loss.names()) > 0 && (e.classes != nil || e.judged.mean.numRows != e.units()) {
+		return false
+	}
 	if e.full != nil && !e.full.agrees(e.task, e.units()) {
 		return false
 	}

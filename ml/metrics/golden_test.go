@@ -17,6 +17,7 @@ type golden struct {
 	Task        metrics.Task
 	Y, P        []float64
 	W           []float64 // of rows with weights
+	Loss        metrics.RowLoss
 	Classes     int
 	Want        map[string]float64
 	Confusion   [][]int64
@@ -56,6 +57,9 @@ func (g golden) weights(from, to int) []float64 {
 func (g golden) evaluator(t require.TestingT) *metrics.Evaluator {
 	e, err := metrics.NewFullEvaluator(g.Task, max(g.Classes, 2))
 	require.NoError(t, err)
+	if g.Loss.Kind != "" {
+		require.NoError(t, e.Judge(g.Loss))
+	}
 	if g.W != nil {
 		all := 0.0
 		for _, w := range g.W {

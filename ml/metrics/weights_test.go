@@ -55,6 +55,24 @@ func TestWeightsAreRepeatedRows(t *testing.T) {
 	})
 }
 
+func TestLossesThatAreNoneAreRefused(t *testing.T) {
+	t.Parallel()
+	newOne := func(task metrics.Task) *metrics.Evaluator {
+		e, err := metrics.NewEvaluator(task, 2)
+		require.NoError(t, err)
+		return e
+	}
+	quantile := metrics.RowLoss{Kind: metrics.Pinball, Parameter: 0.5}
+	for _, l := range []metrics.RowLoss{{Kind: "rank"}, {Kind: metrics.Pinball}, {Kind: metrics.Pinball, Parameter: 1}, {Kind: metrics.Huber}, {Kind: metrics.Huber, Parameter: math.Inf(1)}, {Parameter: 1}} {
+		require.Error(t, newOne(metrics.Regression).Judge(l), l)
+	}
+	require.Error(t, newOne(metrics.Binary).Judge(quantile))
+	judged := newOne(metrics.Regression)
+	require.NoError(t, judged.Judge(quantile))
+	require.ErrorContains(t, judged.Merge(newOne(metrics.Regression)), `evaluators of a loss "quantile" of 0.5`)
+	require.Equal(t, quantile, judged.Loss())
+}
+
 func TestWeightsThatDoNotFitAreRefused(t *testing.T) {
 	t.Parallel()
 	newOne := func(unit float64) *metrics.Evaluator {

@@ -125,5 +125,14 @@ def weighed(c):
 
 cases = [binary(200, False), binary(150, True), multiclass(160, 3), multiclass(120, 5), regression(101), regression(100)]
 cases += [weighed(c) for c in cases]
+for c in [c for c in cases if c["task"] == "regression"]:
+    args = {"sample_weight": c.get("w")}
+    y, p = np.array(c["y"]), np.array(c["p"])
+    for q in (0.1, 0.75):
+        more = {"pinball_loss": m.mean_pinball_loss(y, p, alpha=q, **args), "coverage": float(np.average(y <= p, weights=c.get("w")))}
+        cases.append({**c, "loss": {"Kind": "quantile", "Parameter": q}, "want": {**c["want"], **more}})
+    d = np.abs(y - p)
+    rows = np.where(d <= 4, d * d / 2, 4 * (d - 2))
+    cases.append({**c, "loss": {"Kind": "huber", "Parameter": 4}, "want": {**c["want"], "huber_loss": float(np.average(rows, weights=c.get("w")))}})
 path = pathlib.Path(__file__).with_name("golden.json")
 path.write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

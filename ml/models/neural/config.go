@@ -97,7 +97,7 @@ func (c Config) Validate(p models.Problem) error {
 	c.Optimizer.validate(must)
 	c.Scheduler.validate(must)
 	c.Loss.validate(p, must)
-	c.EarlyStopping.validate(p.Task, must)
+	c.EarlyStopping.validate(p.Task, c.Loss.Row, must)
 	if err := checkProblem(p); err != nil {
 		faults = append(faults, err)
 	}
@@ -112,11 +112,11 @@ func (c Config) widthsRepeat() bool {
 	return len(slices.Compact(slices.Clone(c.Hidden))) < len(c.Hidden)
 }
 
-func (e *EarlyStopping) validate(task metrics.Task, must func(bool, string, ...any)) {
+func (e *EarlyStopping) validate(task metrics.Task, of metrics.RowLoss, must func(bool, string, ...any)) {
 	if e == nil {
 		return
 	}
-	names := watchable(task)
+	names := watchable(task, of)
 	must(slices.Contains(names, e.Metric), "early stopping by %q, expected one of %v", e.Metric, names)
 	must(e.Patience >= 1, "early stopping with patience %d, expected at least 1", e.Patience)
 	must(e.MinDelta >= 0 && !math.IsInf(e.MinDelta, 0), "early stopping with a least change of %v, expected at least 0", e.MinDelta)

@@ -116,6 +116,9 @@ func (f *fit) newEvaluator() (*metrics.Evaluator, error) {
 	if err == nil && f.validation.Weighted {
 		err = e.Weigh(f.unit)
 	}
+	if err == nil && f.network.row != (metrics.RowLoss{}) {
+		err = e.Judge(f.network.row)
+	}
 	return e, err
 }
 

@@ -135,6 +135,7 @@ func (e *Estimator) newFit(comm collective.Comm, train, validation models.Table,
 			return nil, err
 		}
 	}
+	f.network.row, f.network.std = e.config.Loss.Row, f.target.std
 	if err := f.begin(); err != nil {
 		return nil, err
 	}
@@ -251,7 +252,11 @@ func (f *fit) meanLoss() float64 {
 	if f.weight == 0 {
 		return 0
 	}
-	return float64(f.loss) / lossScale / (float64(f.weight) / weightScale) * f.target.std * f.target.std
+	mean := float64(f.loss) / lossScale / (float64(f.weight) / weightScale) * f.target.std
+	if k := f.network.row.Kind; k == metrics.SquaredError || k == metrics.Huber {
+		mean *= f.target.std
+	}
+	return mean
 }
 
 func (f *fit) checkpoint(ctx context.Context) error {

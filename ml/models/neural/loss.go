@@ -11,12 +11,15 @@ import (
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
-// Loss is how the classes of a classification count while training. Validation
-// metrics know nothing of it. The zero value is the plain cross entropy.
+// Loss is how the classes of a classification count while training, of which
+// validation metrics know nothing, and what a regression minimises. The zero value is
+// the plain cross entropy, and the squared error.
 type Loss struct {
 	Balanced       bool      // classes weigh in inverse proportion to their training rows
 	ClassWeights   []float64 // of each class, by number, 0 to MaxClassWeight; nil: all alike
 	LabelSmoothing float64   // the share of each row that is spread over all classes alike, 0 to below 1
+
+	Row metrics.RowLoss `json:",omitzero"` // of a regression
 }
 
 // MaxClassWeight is the most that a class may weigh.
@@ -28,6 +31,8 @@ func (l Loss) plain() bool {
 
 func (l Loss) validate(p models.Problem, must func(bool, string, ...any)) {
 	must(l.plain() || p.Task != metrics.Regression, "class weights or label smoothing in a regression, expected a task with classes")
+	must(l.Row.Valid(), "loss %q of %v, expected mae, huber with a delta above 0, or quantile above 0 and below 1", l.Row.Kind, l.Row.Parameter)
+	must(l.Row == metrics.RowLoss{} || p.Task == metrics.Regression, "loss %q in a task of classes, expected a regression", l.Row.Kind)
 	must(!l.Balanced || l.ClassWeights == nil, "balanced classes and class weights, expected one of them")
 	must(l.ClassWeights == nil || len(l.ClassWeights) == p.NumClasses, "%d class weights, expected one for each of %d classes", len(l.ClassWeights), p.NumClasses)
 	for i, w := range l.ClassWeights {
@@ -190,4 +195,41 @@ func (o *objective) behind(row []float32, label int32) (sum float64) {
 		sum += float64(o.weights[j] * (float64(row[label]) - float64(v)))
 	}
 	return sum
+}
+
+// distances replaces the outputs y, of one column, by the slopes of the loss at
+// standardised targets, and writes the loss of each row. Its unit is the target's
+// standard deviation, of Huber and the squared error the square of that. Where a loss
+// has a corner, its slope is 0.
+func distances(l metrics.RowLoss, std float64, y kernels.Matrix, targets, losses []float32) {
+	if l.Kind == metrics.SquaredError {
+		kernels.SquaredError(y, kernels.Matrix{Data: targets, Rows: y.Rows, Cols: 1, Stride: 1}, 1, losses)
+		return
+	}
+	above, below := float32(1), float32(-1) // the slopes of predictions that are
+	if l.Kind == metrics.Pinball {
+		above, below = float32(1-l.Parameter), float32(-l.Parameter)
+	}
+	delta := float32(l.Parameter / std)
+	for i := range y.Rows {
+		d, slope := y.Row(i)[0]-targets[i], float32(0)
+		switch {
+		case d > 0:
+			slope = above
+		case d < 0:
+			slope = below
+		}
+		losses[i] = d * slope
+		if l.Kind == metrics.Huber {
+			size := d * slope
+			losses[i], slope = float32(delta*(size-delta/2)), slope*delta
+			if size <= delta {
+				losses[i], slope = d*d/2, d
+			}
+		}
+		if d != d { // of what is no number there is no slope
+			losses[i], slope = d, d
+		}
+		y.Row(i)[0] = slope
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/ml/collective"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
@@ -18,6 +19,39 @@ import (
 func TestWeightedLossesAreThoseOfPyTorch(t *testing.T) {
 	t.Parallel()
 	runLosses(t, "testdata/losses.json")
+}
+
+// The goldens are those of testdata/regressions.py.
+func TestLossesOfRegressionsAreThoseOfPyTorch(t *testing.T) {
+	t.Parallel()
+	runLosses(t, "testdata/regressions.json")
+}
+
+// A network that minimises a pinball loss predicts a quantile: about so many rows are
+// below.
+func TestAQuantileCoversItsShareOfRows(t *testing.T) {
+	t.Parallel()
+	for _, q := range []float64{0.1, 0.8} {
+		c := DefaultConfig()
+		c.Hidden, c.Epochs, c.BatchSize, c.Optimizer.LearningRate = []int{16}, 40, 100, 0.01
+		c.Loss.Row = metrics.RowLoss{Kind: metrics.Pinball, Parameter: q}
+		c.EarlyStopping = &EarlyStopping{Metric: "pinball_loss", Patience: 50}
+		train, validation := linear(1, 3000), linear(2, 1000)
+		for _, table := range []models.Table{train, validation} {
+			r := rng.New(uint64(table.NumRows), "noise")
+			for i := range table.Y {
+				table.Y[i] += float32(100 * r.NormFloat64())
+			}
+		}
+		var last models.Epoch
+		fitSolo(t, c, regression, train, validation, models.Options{Epoch: func(e models.Epoch) { last = e }})
+		covered, err := last.Validation.Value("coverage")
+		require.NoError(t, err)
+		assert.InDelta(t, q, covered, 0.07)
+		loss, err := last.Validation.Value("pinball_loss")
+		require.NoError(t, err)
+		assert.InEpsilon(t, loss, last.Loss, 0.2)
+	}
 }
 
 // runLosses holds losses against those of PyTorch.

@@ -17,8 +17,10 @@ type network struct {
 	activation Activation
 	residual   bool
 	problem    models.Problem
-	objective  *objective // nil: the plain loss
-	fine       bool       // gradients are added in finer steps
+	objective  *objective      // nil: the plain loss of rows without weights
+	row        metrics.RowLoss // of a regression
+	std        float64         // of its target
+	fine       bool            // gradients are added in finer steps
 }
 
 // joins reports whether the input of hidden layer i is added to its output.
@@ -210,7 +212,7 @@ func (n network) gradient(flat []float32, transposed [][]float32, drop kernels.D
 	}
 	targets := G.NewMatrix(g.ExprGraph, tensor.Float32, G.WithName("targets"), G.WithShape(n.rows, 1),
 		G.WithValue(newTensor(tensor.Shape{n.rows, 1}, t.targets)))
-	t.head = &head{builder: b, outputs: n.problem.NumOutputs(), classes: n.problem.Task != metrics.Regression, objective: n.objective}
+	t.head = &head{builder: b, outputs: n.problem.NumOutputs(), classes: n.problem.Task != metrics.Regression, objective: n.objective, row: n.row, std: n.std}
 	if cost, err = t.head.node(y, targets); err != nil {
 		return nil, g, nil, nil, err
 	}

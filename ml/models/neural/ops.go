@@ -7,6 +7,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/troupe-ml/troupe/ml/kernels"
+	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
 // pass is which rows a graph is about to compute; the ops of the graph read it.
@@ -189,13 +190,15 @@ type head struct {
 	loss    float64   // the sum of losses, in the order of rows
 	weight  float64   // what the rows weigh together
 
-	objective *objective // nil: the plain loss of rows without weights
-	own       []float32  // the rows' weights, to be filled in; nil without
-	behind    []float64  // scratch of the objective
+	objective *objective      // nil: the plain loss of rows without weights
+	own       []float32       // the rows' weights, to be filled in; nil without
+	behind    []float64       // scratch of the objective
+	row       metrics.RowLoss // of a regression
+	std       float64         // of its target
 }
 
 // node returns the loss of outputs for targets: cross entropy of the class's
-// number, or the squared error. The result is the float32 nearest to head.loss.
+// number, or the error. The result is the float32 nearest to head.loss.
 func (h *head) node(outputs, targets *G.Node) (*G.Node, error) {
 	h.labels, h.losses = make([]int32, h.full), make([]float32, h.full)
 	h.slope = kernels.Aligned(h.of(h.outputs).TotalSize())
@@ -218,7 +221,7 @@ func (h *head) node(outputs, targets *G.Node) (*G.Node, error) {
 				kernels.CrossEntropy(z, h.labels[:h.rows], 1, losses)
 			}
 		} else {
-			kernels.SquaredError(z, kernels.Matrix{Data: in[1], Rows: h.rows, Cols: 1, Stride: 1}, 1, losses)
+			distances(h.row, h.std, z, in[1], losses)
 		}
 		h.weight, h.loss = h.objective.weigh(z, h.labels[:h.rows], h.own, losses), 0
 		for _, l := range losses {

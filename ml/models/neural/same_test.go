@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/rng"
 	"github.com/troupe-ml/troupe/ml/collective"
 	"github.com/troupe-ml/troupe/ml/kernels"
+	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
 )
 
@@ -75,7 +76,7 @@ func trials() []trial {
 		{"wide, clipped by value", bounded, three, blobs(1, 500, 5, 3), models.Table{}},
 		{"wide, clipped by norm", clipped, three, blobs(1, 500, 5, 3), models.Table{}},
 		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},
-		weightedTrial(dropout, twoClasses, xor(1, 2000), xor(2, 700)), weightedTrial(sigmoid, regression, linear(1, 1500), linear(2, 800)),
+		pinballTrial(base), weightedTrial(dropout, twoClasses, xor(1, 2000), xor(2, 700)), weightedTrial(sigmoid, regression, linear(1, 1500), linear(2, 800)),
 	}, richTrials(base)...)
 }
 
@@ -92,6 +93,13 @@ func richTrials(base Config) []trial {
 		{"batch norm and residual blocks", batched, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"embeddings", embedding, three, coded(1, 1500), coded(2, 301)},
 	}
+}
+
+// pinballTrial is one of a quantile.
+func pinballTrial(base Config) trial {
+	base.Loss.Row = metrics.RowLoss{Kind: metrics.Pinball, Parameter: 0.8}
+	base.BatchSize = 600
+	return trial{"a quantile", base, regression, linear(1, 1500), linear(2, 800)}
 }
 
 // weightedTrial is one whose rows have weights.

@@ -5,13 +5,16 @@ import (
 	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
-// lossName is the metric that training minimises: log_loss, or the mean squared
-// error of a regression.
+// lossName is the metric that training minimises: log_loss, or of a regression the
+// mean squared error or another mean loss.
 const lossName = "loss"
 
 // watchable returns the metrics of a task that early stopping may watch.
-func watchable(task metrics.Task) []string {
+func watchable(task metrics.Task, of metrics.RowLoss) []string {
 	names := append([]string{lossName}, task.Names()...)
+	if of.Kind == metrics.Huber || of.Kind == metrics.Pinball {
+		names = append(names, of.Metric())
+	}
 	if task == metrics.Binary {
 		names = append(names, "precision", "recall", "f1")
 	}
@@ -28,7 +31,7 @@ func measure(e *metrics.Evaluator, name string) (v float64, maximize bool, err e
 	}
 	switch name {
 	case lossName:
-		v, err = loss(e.Task(), report)
+		v, err = loss(e.Task(), e.Loss(), report)
 		return v, false, err
 	case "precision", "recall", "f1":
 		v, err = positive(e.Confusion(), name)
@@ -43,13 +46,17 @@ func measure(e *metrics.Evaluator, name string) (v float64, maximize bool, err e
 	return v, maximize, nil
 }
 
-// loss returns log_loss, or the square of rmse.
-func loss(task metrics.Task, report metrics.Report) (float64, error) {
+// loss returns log_loss, or the mean of a regression's loss: that of squared errors
+// is the square of rmse.
+func loss(task metrics.Task, of metrics.RowLoss, report metrics.Report) (float64, error) {
 	if task != metrics.Regression {
 		return report.Value("log_loss")
 	}
-	v, err := report.Value("rmse")
-	return v * v, err
+	v, err := report.Value(of.Metric())
+	if of.Kind == metrics.SquaredError {
+		v *= v
+	}
+	return v, err
 }
 
 // positive returns a metric of class 1 of two. As scikit-learn has it, it is 0

@@ -1,0 +1,80 @@
+package spec
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
+// The losses of a regression.
+const (
+	mse      = "mse"
+	mae      = "mae"
+	huber    = "huber"
+	quantile = "quantile"
+)
+
+// Loss is what a network minimises in a regression.
+type Loss struct {
+	Kind      string  // mse, mae, huber or quantile
+	Parameter float64 // huber's delta, or the quantile
+}
+
+// lossRules bound the parameters.
+var lossRules = map[string]*rule{huber: {max: math.MaxFloat32, openLo: true}, quantile: {max: 1, openLo: true, openR: true}}
+
+// MarshalJSON writes the word, or the mapping of it to its parameter.
+func (l Loss) MarshalJSON() ([]byte, error) {
+	if lossRules[l.Kind] == nil {
+		return json.Marshal(l.Kind)
+	}
+	return json.Marshal(map[string]float64{l.Kind: l.Parameter})
+}
+
+// schema says the same as decode.
+func (*Loss) schema() map[string]any {
+	of := []any{map[string]any{"enum": []string{mse, mae, huber}}}
+	for _, kind := range []string{huber, quantile} {
+		number := lossRules[kind].bounded(map[string]any{"type": "number"})
+		of = append(of, map[string]any{"type": "object", "required": []string{kind}, "properties": map[string]any{kind: number}, "additionalProperties": false})
+	}
+	return map[string]any{"anyOf": of}
+}
+
+func (l *Loss) decode(d *decoder, n *node, path string) {
+	kinds := []string{mse, mae, huber, quantile}
+	switch {
+	case n.shape == shapeText && contains([]string{mse, mae, huber}, n.text):
+		l.Kind = n.text
+		if l.Kind == huber {
+			l.Parameter = 1
+		}
+	case n.shape == shapeText && n.text == quantile:
+		d.fault(n.at, path, "quantile needs to know which", "write it as {quantile: 0.9}")
+	case n.shape == shapeText:
+		d.fault(n.at, path, fmt.Sprintf("%q is not one of mse, mae, huber, {huber: DELTA}, {quantile: Q}", clip(n.text)), suggestOnly(n.text, kinds))
+	case n.shape == shapeMap && len(n.entries) == 1:
+		e := n.entries[0]
+		r := lossRules[e.key]
+		if r == nil {
+			d.fault(e.at, join(path, e.key), "unknown loss with a parameter; expected huber or quantile", suggestOnly(e.key, []string{huber, quantile}))
+			return
+		}
+		if v, ok := d.float(r, e.value, join(path, e.key)); ok {
+			l.Kind, l.Parameter = e.key, v
+		}
+	default:
+		d.fault(n.at, path, fmt.Sprintf("expected mse, mae, huber, {huber: DELTA} or {quantile: Q}, found %v", n), "")
+	}
+}
+
+// metric names the metric that a loss has of its own, if it has one.
+func (l *Loss) metric() []string {
+	switch {
+	case l != nil && l.Kind == huber:
+		return []string{"huber_loss"}
+	case l != nil && l.Kind == quantile:
+		return []string{"pinball_loss"}
+	}
+	return nil
+}
