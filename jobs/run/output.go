@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -214,7 +216,15 @@ func (o output) stage(ctx context.Context, shard int, write func(w io.Writer) er
 	return o.stageFile(ctx, partName(shard), write)
 }
 
+// stageFile writes a file that is durable when it returns.
 func (o output) stageFile(ctx context.Context, name string, write func(w io.Writer) error) (stagedPart, error) {
+	return o.stageAs(ctx, name, false, write)
+}
+
+// stageAs writes a file that is durable when it returns. One that is on its way to a
+// task that follows is left to the system, which often need not bring it to the disk
+// at all before it is removed; and its digest is not SHA-256, but XXH3.
+func (o output) stageAs(ctx context.Context, name string, passing bool, write func(w io.Writer) error) (stagedPart, error) {
 	p := stagedPart{Part: Part{Name: name}}
 	if files.Remote(o.dir) {
 		b, err := o.bucket()
@@ -231,39 +241,65 @@ func (o output) stageFile(ctx context.Context, name string, write func(w io.Writ
 		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // it is gone already when all went well
-	w := &meter{w: tmp, hash: sha256.New()}
+	w, sync, digest := &meter{w: tmp, hash: sha256.New(), file: tmp}, tmp.Sync, "sha256:"
+	if passing {
+		w.file, w.hash, sync, digest = nil, xxh3.New(), func() error { return nil }, "xxh3:"
+	}
 	err = write(w)
 	if err == nil {
 		err = context.Cause(ctx)
 	}
 	if err == nil {
-		err = errors.Join(tmp.Sync(), tmp.Chmod(0o644))
+		w.begin(w.n)
+		err = errors.Join(sync(), tmp.Chmod(0o644))
 	}
 	if err := errors.Join(err, tmp.Close()); err != nil {
 		return p, files.DiskFault(fmt.Errorf("output %s: %s: %w", o.dir, p.Name, err))
 	}
-	p.Bytes, p.Digest = w.n, "sha256:"+hex.EncodeToString(w.hash.Sum(nil))
+	p.Bytes, p.Digest = w.n, digest+hex.EncodeToString(w.hash.Sum(nil))
 	if err := os.Rename(tmp.Name(), o.staged(p.Part)); err != nil {
 		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
+	}
+	if passing {
+		return p, nil
 	}
 	return p, files.SyncDir(o.staging())
 }
 
 func (o output) staged(p Part) string {
-	return filepath.Join(o.staging(), strings.TrimPrefix(p.Digest, "sha256:")[:16]+"-"+p.Name)
+	_, digest, _ := strings.Cut(p.Digest, ":")
+	return filepath.Join(o.staging(), digest[:16]+"-"+p.Name)
 }
+
+// beginBytes is how much of a file is sent to the disk at a time.
+const beginBytes = 1 << 20
 
 // meter counts and hashes what passes through it.
 type meter struct {
 	w    io.Writer
 	hash hash.Hash
 	n    int64
+	// The file that will be synced, if it is one, and how much of it is on its way to
+	// the disk: what is waited for at the end is then little.
+	file  *os.File
+	begun int64
+}
+
+// begin sends what comes before a place to the disk.
+func (m *meter) begin(to int64) {
+	if m.file != nil && to > m.begun {
+		files.Begin(m.file, m.begun, to-m.begun)
+		m.begun = to
+	}
 }
 
 func (m *meter) Write(b []byte) (int, error) {
 	n, err := m.w.Write(b)
 	m.hash.Write(b[:n])
 	m.n += int64(n)
+	if m.n-m.begun >= beginBytes {
+		m.begin(m.n / beginBytes * beginBytes) // a page that is on its way may have to be waited for
+	}
 	return n, err
 }
 

@@ -37,7 +37,7 @@ func (w *work) shelve(name string, fill func(keep keepBlocks) error) (shelf, err
 	if o.dir == "" || w.Store.Spill != nil {
 		return shelf{Job: o.job}, fill(w.keepBlobs)
 	}
-	p, err := o.stageFile(w.ctx, name, func(f io.Writer) error {
+	p, err := o.stageAs(w.ctx, name, true, func(f io.Writer) error {
 		offset := int64(0)
 		return fill(func(blocks [][]byte) ([]ref, error) {
 			refs := make([]ref, len(blocks))
