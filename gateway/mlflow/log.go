@@ -121,10 +121,7 @@ func (s *Server) logInputs(ctx context.Context, in *logInputs) (*none, error) {
 	return &none{}, s.cfg.Registry.Runs.AddInputs(ctx, id, inputs)
 }
 
-// modelsTag is where MLflow's clients look for the models that a run has logged.
-const modelsTag = "mlflow.log-model.history"
-
-// logModel adds a model to the list in a tag, which has no bound of its own.
+// logModel adds a model to the list in a tag of the run.
 func (s *Server) logModel(ctx context.Context, in *struct {
 	runID
 	Model string `json:"model_json"`
@@ -141,16 +138,7 @@ func (s *Server) logModel(ctx context.Context, in *struct {
 	if err := json.Unmarshal([]byte(in.Model), &model); err != nil || model.Path == nil {
 		return nil, fault.New(fault.Invalid, "model_json is not the JSON of a model with its artifact_path: %v", err)
 	}
-	return &none{}, s.cfg.Registry.Runs.Retag(ctx, id, modelsTag, func(old string) (string, error) {
-		var all []json.RawMessage
-		if old != "" {
-			if err := json.Unmarshal([]byte(old), &all); err != nil {
-				return "", fault.New(fault.Invalid, "the tag %s of run %s is not a list: %w", modelsTag, id, err)
-			}
-		}
-		b, err := json.Marshal(append(all, json.RawMessage(in.Model)))
-		return string(b), err
-	})
+	return &none{}, s.cfg.Registry.Runs.LogModel(ctx, id, json.RawMessage(in.Model))
 }
 
 type historyAnswer struct {

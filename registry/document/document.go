@@ -61,6 +61,19 @@ func (c Collection[T]) load(ctx context.Context, key string) (doc T, revision ui
 	return doc, revision, err
 }
 
+// Revision returns the revision of the document under key, which grows with every
+// change, or an error of kind NotFound.
+func (c Collection[T]) Revision(ctx context.Context, key string) (uint64, error) {
+	_, revision, err := c.Refs.Get(ctx, c.name(key))
+	if errors.Is(err, store.ErrNotFound) {
+		err = fault.Wrap(fault.NotFound, err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s %q: %w", c.Prefix, key, err)
+	}
+	return revision, nil
+}
+
 // read returns the document of a ref's value: its text, or the digest of it.
 func (c Collection[T]) read(ctx context.Context, key string, value []byte) (doc T, err error) {
 	text := value

@@ -16,7 +16,11 @@ import (
 func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
 	run, err := b.runs.Load(ctx, string(id))
 	if err == nil {
-		return run, gone(&run)
+		err = gone(&run)
+		if err == nil {
+			run, err = b.whole(ctx, run)
+		}
+		return run, err
 	}
 	if fault.Of(err) != fault.NotFound {
 		return run, err
@@ -33,11 +37,7 @@ func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
 	}
 	switch len(found) {
 	case 1:
-		run, err := b.runs.Load(ctx, found[0])
-		if err == nil {
-			err = gone(&run)
-		}
-		return run, err
+		return b.Show(ctx, ID(found[0]))
 	case 0:
 		return Run{}, fault.New(fault.NotFound, "there is no run %q", id)
 	default:
@@ -107,6 +107,9 @@ func (p placed) deleted() bool { return !p.Deleted.IsZero() || !p.experiment.Del
 func (b *Book) all(ctx context.Context) ([]*placed, error) {
 	docs, err := b.runs.All(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if docs, err = b.tailed(ctx, docs); err != nil {
 		return nil, err
 	}
 	groups, err := b.Experiments.catalogue(ctx)

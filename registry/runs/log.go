@@ -87,6 +87,9 @@ func (b *Book) Log(ctx context.Context, id ID, batch Batch) error {
 	if err := batch.check(); err != nil {
 		return err
 	}
+	if len(batch.Params)+len(batch.Tags) == 0 && len(batch.Metrics) > 0 {
+		return b.logAlone(ctx, id, measures{Version: 1, Points: batch.Metrics})
+	}
 	run, err := b.runs.Load(ctx, string(id))
 	if err != nil && fault.Of(err) == fault.NotFound {
 		return fault.New(fault.NotFound, "there is no run %s", id)
@@ -97,8 +100,10 @@ func (b *Book) Log(ctx context.Context, id ID, batch Batch) error {
 	if err := run.take(batch); err != nil {
 		return err
 	}
-	if err := b.appendMeasures(ctx, id, batch.Metrics); err != nil {
-		return err
+	if len(batch.Metrics) > 0 {
+		if _, err := b.appendMeasures(ctx, id, measures{Version: 1, Points: batch.Metrics}); err != nil {
+			return err
+		}
 	}
 	_, err = b.change(ctx, id, func(run *Run) error { return run.take(batch) })
 	return err
@@ -187,6 +192,9 @@ func (b *Book) Set(ctx context.Context, id ID, c Change) (Run, error) {
 		if c.Name != "" {
 			r.Name = c.Name
 		}
+		if c.Status.Finished() {
+			return b.fold(ctx, r)
+		}
 		return nil
 	})
 }
@@ -199,19 +207,6 @@ func (b *Book) Untag(ctx context.Context, id ID, key string) error {
 		}
 		delete(r.Tags, key)
 		return active(r)
-	})
-	return err
-}
-
-// Retag makes of the value of a tag, which is empty when there is none, the next.
-func (b *Book) Retag(ctx context.Context, id ID, key string, next func(old string) (string, error)) error {
-	_, err := b.change(ctx, id, func(r *Run) error {
-		if err := active(r); err != nil {
-			return err
-		}
-		value, err := next(r.Tags[key])
-		put(&r.Tags, key, value)
-		return err
 	})
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/store"
@@ -111,38 +112,37 @@ type Measure struct {
 	Point
 }
 
-// measures is one record of the log of a run's metrics. The log holds what is
-// logged from outside, which may be any number of points; a document with them
-// would have to be written again for each.
+// measures is one record of the log of what is logged from outside to a run: any
+// number of points and models. A document with them would have to be written
+// again for each.
 type measures struct {
-	Version int       `json:"version"`
-	Points  []Measure `json:"points"`
+	Version int               `json:"version"`
+	Points  []Measure         `json:"points"`
+	Models  []json.RawMessage `json:"models,omitempty"` // see ModelsTag
 }
 
 func logName(id ID) string { return "metrics." + string(id) }
 
-// appendMeasures makes points durable in the log of a run's metrics.
-func (b *Book) appendMeasures(ctx context.Context, id ID, points []Measure) error {
-	if len(points) == 0 {
-		return nil
-	}
-	record, err := json.Marshal(measures{1, points})
+// appendMeasures makes a record durable in the log of a run, and returns how long
+// that is then.
+func (b *Book) appendMeasures(ctx context.Context, id ID, m measures) (uint64, error) {
+	record, err := json.Marshal(m)
 	if err != nil {
-		return fault.New(fault.Invalid, "metrics of run %s: %w", id, err)
+		return 0, fault.New(fault.Invalid, "metrics of run %s: %w", id, err)
 	}
 	for {
 		end := b.end(id)
 		err := b.logs.Append(ctx, logName(id), end, record)
 		if err == nil {
 			b.setEnd(id, end+1)
-			return nil
+			return end + 1, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return fmt.Errorf("metrics of run %s: %w", id, err)
+			return 0, fmt.Errorf("metrics of run %s: %w", id, err)
 		}
 		more, err := b.logs.Read(ctx, logName(id), end) // others have logged, too
 		if err != nil {
-			return fmt.Errorf("metrics of run %s: %w", id, err)
+			return 0, fmt.Errorf("metrics of run %s: %w", id, err)
 		}
 		b.setEnd(id, end+uint64(len(more)))
 	}
@@ -168,41 +168,112 @@ func (b *Book) setEnd(id ID, end uint64) {
 
 // History returns all points of a metric of a run: those that its job has
 // recorded, then those that were logged, in the order of their logging. A point
-// that was logged twice is told once.
+// that was logged twice is told once. The slice may not be changed.
 func (b *Book) History(ctx context.Context, run Run, metric string) ([]Point, error) {
-	all, err := b.Histories(ctx, run)
-	return all[metric], err
+	logged, err := b.logged(ctx, run, metric)
+	if err != nil {
+		return nil, err
+	}
+	if len(run.Metrics[metric]) == 0 {
+		return logged[metric], nil
+	}
+	return slices.Concat(run.Metrics[metric], logged[metric]), nil
 }
 
 // Histories returns all points of all metrics of a run, as History does.
 func (b *Book) Histories(ctx context.Context, run Run) (map[string][]Point, error) {
-	all := make(map[string][]Point, len(run.Metrics))
+	logged, err := b.logged(ctx, run, "")
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string][]Point, len(run.Metrics)+len(logged))
 	for name, points := range run.Metrics {
 		all[name] = slices.Clone(points)
 	}
-	if len(run.Latest) == 0 {
-		return all, nil
+	for name, points := range logged {
+		all[name] = append(all[name], points...)
 	}
-	records, err := b.logs.Read(ctx, logName(run.ID), 0)
+	return all, nil
+}
+
+// histories are the points of a run that were logged, as far as its log was read.
+// They are remembered for who asks for one page or metric after the other.
+type histories struct {
+	mu     sync.Mutex
+	read   uint64
+	count  int
+	points map[string][]Point
+	seen   map[string]map[[3]uint64]bool
+}
+
+// Bounds on what is remembered: runs, and points of each.
+const (
+	maxHistories = 8
+	maxPoints    = 1 << 20
+)
+
+func newHistories() *histories {
+	return &histories{points: map[string][]Point{}, seen: map[string]map[[3]uint64]bool{}}
+}
+
+// logged returns the points of one metric that were logged, or of all.
+func (b *Book) logged(ctx context.Context, run Run, metric string) (map[string][]Point, error) {
+	if len(run.Latest) == 0 {
+		return nil, nil
+	}
+	h := b.historiesOf(run.ID)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	records, err := b.logs.Read(ctx, logName(run.ID), h.read)
 	if err != nil {
 		return nil, fmt.Errorf("metrics of run %s: %w", run.ID, err)
 	}
-	seen := map[string]map[[3]uint64]bool{}
-	for i, record := range records {
-		var m measures
-		if err := json.Unmarshal(record, &m); err != nil || m.Version != 1 {
-			return nil, fault.New(fault.Corrupt, "metrics of run %s: record %d is not of version 1: %v", run.ID, i, err)
+	for _, record := range records {
+		m, err := decodeMeasures(run.ID, h.read, record)
+		if err != nil {
+			return nil, err
 		}
-		for _, p := range m.Points {
-			key := [3]uint64{uint64(p.Step), uint64(p.Time), math.Float64bits(float64(p.Value))}
-			if seen[p.Metric] == nil {
-				seen[p.Metric] = map[[3]uint64]bool{}
-			}
-			if !seen[p.Metric][key] {
-				seen[p.Metric][key] = true
-				all[p.Metric] = append(all[p.Metric], p.Point)
-			}
+		h.add(m.Points)
+		h.read++
+	}
+	if h.count > maxPoints {
+		b.mu.Lock()
+		delete(b.histories, run.ID)
+		b.mu.Unlock()
+	}
+	out := map[string][]Point{}
+	for name, points := range h.points {
+		if metric == "" || name == metric {
+			out[name] = slices.Clip(points) // what comes later is none of its business
 		}
 	}
-	return all, nil
+	return out, nil
+}
+
+func (h *histories) add(points []Measure) {
+	for _, p := range points {
+		key := [3]uint64{uint64(p.Step), uint64(p.Time), math.Float64bits(float64(p.Value))}
+		if h.seen[p.Metric] == nil {
+			h.seen[p.Metric] = map[[3]uint64]bool{}
+		}
+		if !h.seen[p.Metric][key] {
+			h.seen[p.Metric][key] = true
+			h.points[p.Metric] = append(h.points[p.Metric], p.Point)
+			h.count++
+		}
+	}
+}
+
+func (b *Book) historiesOf(id ID) *histories {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.histories[id]
+	if h == nil {
+		if len(b.histories) >= maxHistories {
+			clear(b.histories)
+		}
+		h = newHistories()
+		b.histories[id] = h
+	}
+	return h
 }

@@ -66,6 +66,7 @@ type Run struct {
 	Tags       map[string]string  `json:"tags,omitempty"`    // free words of people
 	Metrics    map[string][]Point `json:"metrics,omitempty"` // by name, such as validation.auc; steps ascending
 	Latest     map[string]Point   `json:"latest,omitempty"`  // of the metrics that were logged from outside: see History
+	Folded     uint64             `json:"folded,omitempty"`  // how many records of the log of its metrics Latest and Tags know
 	Slices     []SliceMetrics     `json:"slices,omitempty"`  // how good a model is on single values of columns
 	// BeatsBaseline is whether a model is better than the best of its baselines.
 	BeatsBaseline *bool               `json:"beats_baseline,omitempty"`
@@ -109,9 +110,18 @@ type Book struct {
 
 	runs *document.Mirror[Run]
 	logs store.Logs
+	refs store.Refs
 
-	mu   sync.Mutex
-	ends map[ID]uint64 // how long the logs of metrics are, as far as is known
+	mu            sync.Mutex
+	ends          map[ID]uint64 // how long the logs of metrics are, as far as is known
+	standings     map[ID]standing
+	tailRevisions map[ID]uint64 // of the refs that say how long they are
+	histories     map[ID]*histories
+
+	tailMu   sync.Mutex
+	tailMark uint64 // all refs of tails up to this revision are known
+	tailEnds map[ID]uint64
+	tails    map[ID]*tail
 }
 
 // Open returns the runs in a store.
@@ -121,7 +131,8 @@ func Open(st store.Store) *Book {
 		runs: &document.Mirror[Run]{
 			Collection: document.Collection[Run]{Prefix: "run", Blobs: st.Blobs, Refs: st.Refs}, Trim: trim,
 		},
-		logs: st.Logs, ends: map[ID]uint64{},
+		logs: st.Logs, refs: st.Refs, ends: map[ID]uint64{}, standings: map[ID]standing{}, tailRevisions: map[ID]uint64{}, histories: map[ID]*histories{},
+		tailEnds: map[ID]uint64{}, tails: map[ID]*tail{},
 	}
 }
 
@@ -166,7 +177,7 @@ func (b *Book) Record(ctx context.Context, run Run) (Run, error) {
 		}
 		next := run
 		next.Tags, next.Params = merged(stored.Tags, run.Tags), merged(stored.Params, run.Params)
-		next.Latest, next.Inputs, next.Deleted = stored.Latest, stored.Inputs, stored.Deleted
+		next.Latest, next.Folded, next.Inputs, next.Deleted = stored.Latest, stored.Folded, stored.Inputs, stored.Deleted
 		next.Metrics = timed(next.Metrics, stored.Metrics)
 		if len(next.Metrics) == 0 { // what failed or begins again has none to say
 			next.Metrics = stored.Metrics
