@@ -52,6 +52,7 @@ type values struct {
 	encoding format.Encoding
 	append   func(dst []byte, from, to int) []byte // what data pages hold
 	bounds   func(from, to int) bounds
+	all      func(pages []pageMeta) bounds // those of the chunk
 
 	dict     []byte // PLAIN, when encoding is a dictionary's
 	dictSize int    // values in it
@@ -103,7 +104,7 @@ func (e *chunkEncoder) encode(o *chunkWriter, f data.Field, c *data.Column, rows
 	}
 	o.meta.numNulls = int64(nulls)
 	if rows > nulls {
-		o.meta.bounds = v.bounds(0, rows-nulls)
+		o.meta.bounds = v.all(o.meta.pages)
 	}
 	o.meta.packed = int64(len(o.buf))
 }
@@ -175,7 +176,7 @@ func countBits(b data.Bitmap, from, to int) int {
 // numberValues encodes numbers by dictionary if few are distinct, whole numbers
 // by their differences where these take less, others as they are.
 func numberValues[T number, W uint32 | uint64](e *chunkEncoder, vs []T, ws []W, table *codeTable[W]) values {
-	v := values{encoding: format.Plain, bounds: func(from, to int) bounds { return numberBounds(vs[from:to]) }}
+	v := values{encoding: format.Plain, bounds: func(from, to int) bounds { return numberBounds(vs[from:to]) }, all: boundsOfPages[T]}
 	deltaBits, appendDelta := deltasOf(vs)
 	codes := scratchOf(&e.codes, len(ws))
 	if dict := table.encode(codes, ws, mostDistinct(ws, deltaBits)); dict != nil {
@@ -209,21 +210,23 @@ func deltasOf[T number](vs []T) (bitsEach int, write func(dst []byte, from, to i
 // boolValues encodes truths as bits, eight at a time: a bool is a byte of 0 or 1.
 func boolValues(vs []bool) values {
 	bytesOf := memoryOf(vs)
+	of := func(from, to int) bounds {
+		b := bounds{true, []byte{1}, []byte{0}}
+		if bytes.IndexByte(bytesOf[from:to], 0) >= 0 {
+			b.min[0] = 0
+		}
+		if bytes.IndexByte(bytesOf[from:to], 1) >= 0 {
+			b.max[0] = 1
+		}
+		return b
+	}
 	return values{
 		encoding: format.Plain,
 		append: func(dst []byte, from, to int) []byte {
 			return appendBits(dst, bytesOf[from:to])
 		},
-		bounds: func(from, to int) bounds {
-			b := bounds{true, []byte{1}, []byte{0}}
-			if bytes.IndexByte(bytesOf[from:to], 0) >= 0 {
-				b.min[0] = 0
-			}
-			if bytes.IndexByte(bytesOf[from:to], 1) >= 0 {
-				b.max[0] = 1
-			}
-			return b
-		},
+		bounds: of,
+		all:    func([]pageMeta) bounds { return of(0, len(vs)) },
 	}
 }
 
@@ -257,6 +260,7 @@ func (e *chunkEncoder) stringValues(o *chunkWriter, c *data.Column, valid data.B
 		size += 4 + len(s)
 	}
 	v.bounds = func(from, to int) bounds { return e.stringBounds(dict, codes[from:to]) }
+	v.all = func([]pageMeta) bounds { return boundsOfStrings(dict) }
 	if size <= e.cfg.MaxDictionaryBytes || len(dict) == 0 {
 		for _, s := range dict {
 			v.dict = appendString(v.dict, s)

@@ -3,6 +3,7 @@ package parquet
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 )
 
 // The shape of DELTA_BINARY_PACKED that is written: values in a block, and in
@@ -19,43 +20,41 @@ func deltaBits[T int32 | int64](vs []T) int {
 	if len(vs) < 2*deltaPart {
 		return 8 * widthOf[T]()
 	}
+	var over [deltaBlock]uint64
 	n, size := 0, 0
 	step := max(len(vs)/blocks, deltaPart)
 	for at := 1; at+deltaPart <= len(vs); at += step {
-		least, ds := differences[T](vs[at-1], vs[at:at+deltaPart])
+		differences(&over, vs[at-1], vs[at:at+deltaPart])
 		n += deltaPart
-		size += deltaPart*int(deltaWidth(ds[:deltaPart], least)) + 32
+		size += deltaPart*int(deltaWidth(over[:deltaPart])) + 32
 	}
 	return size / n
 }
 
-// differences returns vs[i] - vs[i-1] with the one before it, wrapped around,
-// and the least of them. There are up to a block of them.
-func differences[T int32 | int64](last T, vs []T) (least T, ds [deltaBlock]T) {
+// differences sets over to vs[i] - vs[i-1], with last before the first, less the
+// least of them, which it returns: wrapped around, without sign. There are up to
+// a block of values.
+func differences[T int32 | int64](over *[deltaBlock]uint64, last T, vs []T) (least T) {
+	mask := ^uint64(0) >> (64 - 8*unsafe.Sizeof(last))
 	least = vs[0] - last
 	for i, v := range vs {
 		d := v - last
-		ds[i], last = d, v
+		over[i&(deltaBlock-1)], last = uint64(d), v
 		least = min(least, d)
 	}
-	return least, ds
+	for i := range over[:len(vs)] {
+		over[i] = (over[i] - uint64(least)) & mask
+	}
+	return least
 }
 
-// deltaWidth returns the bits of the largest difference over the least.
-func deltaWidth[T int32 | int64](ds []T, least T) uint {
+// deltaWidth returns how many bits the largest takes.
+func deltaWidth(over []uint64) uint {
 	all := uint64(0)
-	for _, d := range ds {
-		all |= over(d, least)
+	for _, d := range over {
+		all |= d
 	}
 	return uint(bits.Len64(all))
-}
-
-// over is d - least without sign, in the width of T.
-func over[T int32 | int64](d, least T) uint64 {
-	if widthOf[T]() == 4 {
-		return uint64(uint32(d - least))
-	}
-	return uint64(d - least)
 }
 
 // appendDeltas appends vs as DELTA_BINARY_PACKED, which deltas reads.
@@ -68,22 +67,19 @@ func appendDeltas[T int32 | int64](dst []byte, vs []T) []byte {
 	}
 	last := vs[0]
 	dst = binary.AppendVarint(dst, int64(last))
-	var part [deltaPart]uint64
+	var over [deltaBlock]uint64
 	for vs = vs[1:]; len(vs) > 0; {
 		block := vs[:min(deltaBlock, len(vs))]
-		least, ds := differences(last, block)
+		least := differences(&over, last, block)
 		last, vs = block[len(block)-1], vs[len(block):]
 		dst = binary.AppendVarint(dst, int64(least))
 		widths := len(dst)
 		dst = append(dst, 0, 0, 0, 0)
 		for at := 0; at < len(block); at += deltaPart {
-			here := ds[at:min(at+deltaPart, len(block))]
-			width := deltaWidth(here, least)
+			here := over[at:min(at+deltaPart, len(block))]
+			width := deltaWidth(here)
 			dst[widths+at/deltaPart] = byte(width)
-			for i, d := range here {
-				part[i] = over(d, least)
-			}
-			dst = pack(dst, part[:len(here)], deltaPart, width)
+			dst = pack(dst, here, deltaPart, width)
 		}
 	}
 	return dst

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/troupe-ml/troupe/data"
 )
@@ -62,22 +63,39 @@ const minRun = 64
 // reads.
 func appendRuns(dst []byte, vs []uint32, width uint) []byte {
 	start := 0 // of what is to be bit-packed
-	for i := 0; i < len(vs); {
-		end := i + 1
-		for v := vs[i]; end < len(vs) && vs[end] == v; end++ {
+	for from := 0; ; {
+		i, end := nextRun(vs, from)
+		if i == end {
+			return appendPacked(dst, vs[start:], width)
+		}
+		i += (8 - (i-start)&7) & 7 // bit-packed values come by eights
+		dst = appendPacked(dst, vs[start:i], width)
+		dst = binary.AppendUvarint(dst, uint64(end-i)<<1)
+		for k := uint(0); k < width; k += 8 {
+			dst = append(dst, byte(vs[i]>>k))
+		}
+		start, from = end, end
+	}
+}
+
+// nextRun finds the first run of equal values from a place on that is worth it.
+// Wherever such a run begins, one of the halves that are looked at lies in it.
+func nextRun(vs []uint32, from int) (i, end int) {
+	const half = minRun / 2
+	for at := from; at+half <= len(vs); at += half {
+		v := vs[at]
+		if vs[at+half-1] != v || vs[at+half/2] != v {
+			continue
+		}
+		for i = at; i > from && vs[i-1] == v; i-- {
+		}
+		for end = at + 1; end < len(vs) && vs[end] == v; end++ {
 		}
 		if end-i >= minRun {
-			i += (8 - (i-start)&7) & 7 // bit-packed values come by eights
-			dst = appendPacked(dst, vs[start:i], width)
-			dst = binary.AppendUvarint(dst, uint64(end-i)<<1)
-			for k := uint(0); k < width; k += 8 {
-				dst = append(dst, byte(vs[i]>>k))
-			}
-			start = end
+			return i, end
 		}
-		i = end
 	}
-	return appendPacked(dst, vs[start:], width)
+	return 0, 0
 }
 
 // appendPacked appends one bit-packed run, filled up to a multiple of eight.
@@ -91,29 +109,64 @@ func appendPacked(dst []byte, vs []uint32, width uint) []byte {
 }
 
 // pack appends n values of width bits, of which those beyond vs are 0; n is a
-// multiple of eight.
+// multiple of eight. As many values at a time as fit are put into a word first.
 func pack[W uint32 | uint64](dst []byte, vs []W, n int, width uint) []byte {
 	at, size := len(dst), n/8*int(width)
 	dst = extend(dst, size)
-	b := dst[at:]
-	acc, have, k := uint64(0), uint(0), 0
-	for _, v := range vs {
-		acc |= uint64(v) << have
-		have += width
-		if have >= 64 {
-			binary.LittleEndian.PutUint64(b[k:], acc)
-			k += 8
-			have -= 64
-			acc = uint64(v) >> (width - have) // 0 when have is 0, and width 64 too
+	p := packer{b: dst[at:]}
+	switch {
+	case width <= 8:
+		for ; len(vs) >= 8; vs = vs[8:] {
+			v := (*[8]W)(vs)
+			lo := uint64(v[0]) | uint64(v[1])<<(width&63) | (uint64(v[2])|uint64(v[3])<<(width&63))<<(2*width&63)
+			hi := uint64(v[4]) | uint64(v[5])<<(width&63) | (uint64(v[6])|uint64(v[7])<<(width&63))<<(2*width&63)
+			p.add(lo|hi<<(4*width&63), 8*width)
+		}
+	case width <= 16:
+		for ; len(vs) >= 4; vs = vs[4:] {
+			v := (*[4]W)(vs)
+			p.add(uint64(v[0])|uint64(v[1])<<(width&63)|(uint64(v[2])|uint64(v[3])<<(width&63))<<(2*width&63), 4*width)
+		}
+	case width <= 32:
+		for ; len(vs) >= 2; vs = vs[2:] {
+			v := (*[2]W)(vs)
+			p.add(uint64(v[0])|uint64(v[1])<<(width&63), 2*width)
 		}
 	}
-	for ; have > 0 && k < len(b); k++ {
-		b[k] = byte(acc)
-		acc >>= 8
-		have -= min(have, 8)
+	for _, v := range vs {
+		p.add(uint64(v), width)
 	}
-	clear(b[k:])
+	p.end()
 	return dst
+}
+
+// packer fills bytes with bits, least significant first.
+type packer struct {
+	b    []byte
+	acc  uint64 // the next bits,
+	have uint   // and how many there are
+	k    int    // where they go
+}
+
+// add appends the lowest bits of v, up to 64; the others are 0.
+func (p *packer) add(v uint64, width uint) {
+	p.acc |= v << p.have
+	if p.have += width; p.have >= 64 {
+		binary.LittleEndian.PutUint64(p.b[p.k:], p.acc)
+		p.k += 8
+		p.have -= 64
+		p.acc = v >> (width - p.have) // 0 when have is 0, and width 64 too
+	}
+}
+
+// end fills up with zeros.
+func (p *packer) end() {
+	for ; p.have > 0 && p.k < len(p.b); p.k++ {
+		p.b[p.k] = byte(p.acc)
+		p.acc >>= 8
+		p.have -= min(p.have, 8)
+	}
+	clear(p.b[p.k:])
 }
 
 // appendLevels appends the definition levels of rows [from, to), of which here
@@ -185,11 +238,34 @@ func appendBound[T number](v T, least bool) []byte {
 	return nil
 }
 
+// boundsOfPages returns the bounds of a chunk of numbers from those of its pages.
+func boundsOfPages[T number](pages []pageMeta) bounds {
+	var ends []T
+	for i := range pages {
+		if b := &pages[i].bounds; b.there {
+			var two [2]T
+			_ = plainNumbers(two[:1], b.min) // of their width they are
+			_ = plainNumbers(two[1:], b.max)
+			ends = append(ends, two[:]...)
+		}
+	}
+	return numberBounds(ends)
+}
+
 // maxBound is the longest string that is kept as a bound.
 const maxBound = 64
 
-// stringBounds returns the least and the greatest of the strings that the codes
-// stand for, in order of their bytes; none when one of the two is long.
+// boundsOfStrings returns the least and the greatest of some strings, in order of
+// their bytes; none when one of the two is long.
+func boundsOfStrings(all []string) bounds {
+	lo, hi := slices.Min(all), slices.Max(all)
+	if max(len(lo), len(hi)) > maxBound {
+		return bounds{}
+	}
+	return bounds{true, []byte(lo), []byte(hi)}
+}
+
+// stringBounds does the same for those that the codes stand for.
 func (e *chunkEncoder) stringBounds(dict []string, codes []uint32) bounds {
 	if len(e.marks) < len(dict) || e.page == math.MaxUint32 {
 		e.marks, e.page = make([]uint32, max(len(dict), len(e.marks))), 0

@@ -24,16 +24,45 @@ func (t *codeTable[W]) encode(codes []uint32, ws []W, limit int) []W {
 	}
 	t.reset(1 << 10)
 	before, code := ws[0], t.code(ws[0])
-	for i, v := range ws {
-		if v != before {
-			before, code = v, t.code(v)
-			if len(t.dict) > limit {
-				return nil
-			}
+	for i := 0; i < len(ws); i += 64 {
+		part := ws[i:min(i+64, len(ws))]
+		out := codes[i : i+len(part)]
+		other := W(0)
+		for _, v := range part {
+			other |= v ^ before
 		}
-		codes[i] = code
+		if other == 0 {
+			for k := range out {
+				out[k] = code
+			}
+			continue
+		}
+		for miss := t.find(out, part); miss != 0; miss &= miss - 1 {
+			k := bits.TrailingZeros64(miss)
+			out[k] = t.code(part[k])
+		}
+		if len(t.dict) > limit {
+			return nil
+		}
+		before, code = part[len(part)-1], out[len(part)-1]
 	}
 	return t.dict
+}
+
+// find sets codes to the places of up to 64 values that are where they are looked
+// for first, and returns a bit for each of the others. It does not branch, which
+// values that follow no rule would have guessed wrong.
+func (t *codeTable[W]) find(codes []uint32, vs []W) (miss uint64) {
+	slots, dict := t.slots, t.dict
+	shift := 64 - uint(bits.Len(uint(len(slots)-1)))
+	for i, v := range vs {
+		at := int(uint64(v) * 0x9e3779b97f4a7c15 >> (shift & 63))
+		code := max(slots[at&(len(slots)-1)], 1) - 1 // of a free place 0, which v is not then
+		codes[i] = code
+		other := uint64(dict[code] ^ v)
+		miss |= (other | -other) >> 63 << (uint(i) & 63)
+	}
+	return miss
 }
 
 // alwaysDistinct is how many values a dictionary may always hold: it is next to

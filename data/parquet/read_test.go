@@ -2,6 +2,7 @@ package parquet_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strconv"
 	"strings"
@@ -99,4 +100,38 @@ func TestMemoryHasABound(t *testing.T) {
 	cancel()
 	_, err := f.Read(ctx, 0, parquet.ReadOptions{})
 	require.Equal(t, fault.Canceled, fault.Of(err))
+}
+
+// stingy takes so many bytes, and counts the writes once it is full.
+type stingy struct{ left, full int }
+
+var errFull = errors.New("the disk is full")
+
+func (s *stingy) Write(b []byte) (int, error) {
+	n := min(len(b), s.left)
+	if s.left -= n; n < len(b) {
+		s.full++
+		return n, errFull
+	}
+	return n, nil
+}
+
+// Wherever a write fails, with any number of workers, it is said, and said again.
+func TestAWriteThatFailsIsTheLast(t *testing.T) {
+	t.Parallel()
+	schema, batches, _ := benchTable()
+	whole := len(write(t, parquet.DefaultWriterConfig(), schema, batches[0]))
+	for _, workers := range []int{1, 2, 4} {
+		for part := range 8 {
+			cfg := parquet.DefaultWriterConfig()
+			cfg.Workers = workers
+			out := &stingy{left: 4 + part*whole/8}
+			w, err := parquet.NewWriter(out, schema, cfg)
+			require.NoError(t, err)
+			require.ErrorIs(t, w.Write(batches[0]), errFull)
+			require.ErrorIs(t, w.Write(batches[1]), errFull)
+			require.ErrorIs(t, w.Close(), errFull)
+			require.Equal(t, 1, out.full, "nothing is written any more")
+		}
+	}
 }

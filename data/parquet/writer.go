@@ -90,7 +90,8 @@ type Writer struct {
 }
 
 // NewWriter begins a file. The schema's names must be unique and its types
-// known; w stays the caller's to close, and gets few, large writes.
+// known; w stays the caller's to close, and gets few, large writes, one after the
+// other, from goroutines that have ended when Write returns.
 func NewWriter(w io.Writer, schema data.Schema, cfg WriterConfig) (*Writer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -156,16 +157,9 @@ func (w *Writer) Write(b *data.Batch) error {
 	if b.NumRows == 0 {
 		return nil
 	}
-	w.encode(b)
-	g := groupMeta{numRows: int64(b.NumRows), start: w.at, chunks: make([]chunkMeta, len(w.chunks))}
-	for i := range w.chunks {
-		c := &w.chunks[i]
-		w.opaque[i] = w.opaque[i] || c.opaque
-		g.chunks[i] = c.meta
-		g.chunks[i].start = w.at
-		if err := w.put(c.buf); err != nil {
-			return err
-		}
+	g, err := w.encode(b)
+	if err != nil {
+		return err
 	}
 	w.groups = append(w.groups, g)
 	w.numRows += int64(b.NumRows)
@@ -211,16 +205,21 @@ func checkCodes(c *data.Column) bool {
 	return int64(top) < int64(len(c.Dict))
 }
 
-// encode turns the columns into chunks, each in its own buffer.
-func (w *Writer) encode(b *data.Batch) {
+// encode turns the columns into chunks, each in its own buffer, and writes them in
+// their order while others are being encoded.
+func (w *Writer) encode(b *data.Batch) (groupMeta, error) {
+	order := w.order()
+	out := chunkQueue{w: w, done: make([]bool, len(w.chunks)), group: groupMeta{numRows: int64(b.NumRows), start: w.at, chunks: make([]chunkMeta, len(w.chunks))}}
 	var next atomic.Int64
 	work := func(e *chunkEncoder) {
 		for {
-			i := int(next.Add(1)) - 1
-			if i >= len(w.chunks) {
+			k := int(next.Add(1)) - 1
+			if k >= len(order) {
 				return
 			}
+			i := order[k]
 			e.encode(&w.chunks[i], w.schema.Fields[i], b.Columns[i], b.NumRows)
+			out.add(i)
 		}
 	}
 	var wg sync.WaitGroup
@@ -229,6 +228,59 @@ func (w *Writer) encode(b *data.Batch) {
 	}
 	work(w.encoders[0])
 	wg.Wait()
+	return out.group, w.err
+}
+
+// order is in which the columns are encoded: those that were large in the row
+// group before come first, lest one of them be left to a single worker at the end.
+func (w *Writer) order() []int {
+	total := int64(0)
+	for i := range w.chunks {
+		total += w.chunks[i].meta.plain
+	}
+	var large, others []int
+	for i := range w.chunks {
+		if len(w.encoders) > 1 && w.chunks[i].meta.plain > total/int64(2*len(w.encoders)) {
+			large = append(large, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	return append(large, others...)
+}
+
+// chunkQueue writes the chunks of a row group, whoever has encoded them.
+type chunkQueue struct {
+	w       *Writer
+	mu      sync.Mutex
+	done    []bool // by column: it is encoded
+	next    int    // column to be written
+	writing bool   // by a worker, who also takes what is added meanwhile
+	group   groupMeta
+}
+
+// add notes that column i is encoded, and writes what can be written.
+func (q *chunkQueue) add(i int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.done[i] = true
+	if q.writing {
+		return
+	}
+	q.writing = true
+	for q.next < len(q.done) && q.done[q.next] {
+		c := &q.w.chunks[q.next]
+		q.group.chunks[q.next] = c.meta
+		q.group.chunks[q.next].start = q.w.at
+		q.w.opaque[q.next] = q.w.opaque[q.next] || c.opaque
+		q.next++
+		q.mu.Unlock()
+		if q.w.err == nil {
+			_ = q.w.put(c.buf) // the error stays in w
+		}
+		q.mu.Lock()
+	}
+	q.writing = false
 }
 
 // Close writes what the file ends with. A file without row groups is valid and
