@@ -112,7 +112,7 @@ func Header(sample []byte, comma byte) ([]string, error) {
 		}
 		return names, nil
 	}
-	return nil, fault.New(fault.Invalid, "header: there is no line of names at the beginning, or it does not end within %d bytes", len(sample))
+	return nil, fault.New(fault.Invalid, "header: there is no line of names at the beginning, or it does not end within %d bytes, or has more than %d names", len(sample), maxColumns)
 }
 
 // ColumnName is what column i, counted from 0, is called without a header.

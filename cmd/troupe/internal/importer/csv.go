@@ -34,7 +34,7 @@ func planCSV(c Config, sources []*source) (plan, []Column, error) {
 		if s.empty {
 			return nil
 		}
-		head, err := text.SkipMark(head)
+		head, err := text.Head(head)
 		if err != nil {
 			return err
 		}

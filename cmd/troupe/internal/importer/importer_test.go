@@ -406,6 +406,11 @@ func TestWhatCannotBeImportedIsNamed(t *testing.T) {
 		{"is empty", func(c *importer.Config) { c.NoHeader = true }, []string{p.write("empty.csv", "")}},
 		{`both called "a"`, nil, []string{p.write("twice.csv", "a,a\n1,2\n")}},
 		{"UTF-16", nil, []string{p.write("wide.csv", "\xff\xfea\x00")}},
+		{"looks like UTF-16 without a mark", nil, []string{p.write("le.csv", "a\x00,\x00b\x00\n\x001\x00,\x00x\x00\n\x00")}},
+		{"looks like UTF-16 without a mark", nil, []string{p.write("be.ndjson", "\x00{\x00\"\x00a\x00\"\x00:\x001\x00}\x00\n")}},
+		{"its lines end with CR alone", nil, []string{p.write("mac.csv", "a,b\r1,2\r3,4\r")}},
+		{"jq -c . writes each object as a line", nil, []string{p.write("pretty.json", "{\n  \"a\": 1\n}\n")}},
+		{"has more than 10000 names", nil, []string{p.write("broad.csv", strings.Repeat("c,", 10_001)+"c\n1\n")}},
 	} {
 		out := filepath.Join(p.dir, "none")
 		_, err := p.run(func(cfg *importer.Config) {
@@ -414,11 +419,14 @@ func TestWhatCannotBeImportedIsNamed(t *testing.T) {
 			}
 			cfg.Out = out
 		}, c.files...)
-		require.ErrorContains(t, err, c.says)
+		require.ErrorContains(t, err, c.says, "%v", c.files)
 		assert.Contains(t, []fault.Kind{fault.Invalid, fault.NotFound}, fault.Of(err), c.says)
 		assert.NoDirExists(t, out, c.says)
 	}
-	_, err := p.run(func(c *importer.Config) { c.Out = p.dir }, good)
+	_, err := p.run(nil, p.write("no.csv.gz", "a,b\n1,2\n"))
+	assert.ErrorContains(t, err, "its name says that it is packed with gzip, its bytes do not begin so")
+	assert.Equal(t, fault.Corrupt, fault.Of(err))
+	_, err = p.run(func(c *importer.Config) { c.Out = p.dir }, good)
 	assert.Equal(t, fault.Conflict, fault.Of(err), "a folder with other things is not touched")
 }
 

@@ -23,7 +23,7 @@ type ndjsonPlan struct {
 func planNDJSON(c Config, sources []*source) (plan, []Column, error) {
 	sample := ndjson.NewSample()
 	err := eachSample(sources, func(_ *source, head []byte, later [][]byte, counts bool) error {
-		head, err := text.SkipMark(head)
+		head, err := text.Head(head)
 		if err != nil {
 			return err
 		}
@@ -32,7 +32,11 @@ func planNDJSON(c Config, sources []*source) (plan, []Column, error) {
 		}
 		good, err := observe(sample, head)
 		if err != nil && good == 0 {
-			return fault.New(fault.Invalid, "no line is an object; the first one: %w", err)
+			hint := ""
+			if line, _, _ := bytes.Cut(head, []byte("\n")); string(bytes.TrimSpace(line)) == "{" {
+				hint = "; jq -c . writes each object as a line"
+			}
+			return fault.New(fault.Invalid, "no line is an object; the first one: %w%s", err, hint)
 		}
 		for _, b := range later {
 			_, _ = observe(sample, b) // what is wrong with them is found when they are read

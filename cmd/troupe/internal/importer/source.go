@@ -189,7 +189,10 @@ func (s *source) unpack(r io.Reader) (io.Reader, error) {
 		if errors.Is(err, io.EOF) {
 			return bytes.NewReader(nil), nil
 		}
-		return corrupt{z}, fault.Wrap(fault.Corrupt, err)
+		if err != nil {
+			return nil, fault.New(fault.Corrupt, "its name says that it is packed with gzip, its bytes do not begin so: %w: rename it, if it is not", err)
+		}
+		return corrupt{z}, nil
 	case "zstd":
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(256<<20))
 		s.zstd = z
