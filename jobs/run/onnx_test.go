@@ -126,6 +126,9 @@ func TestExportedModelsPredictTheSameInONNXRuntime(t *testing.T) {
 		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16], activation: tanh}\n",
 		head + "target: count\ntask: multiclass\nmodel: {type: mlp, hidden: [16], activation: sigmoid}\n",
 		head + "target: count\ntask: regression\nmodel: {type: mlp, hidden: []}\n",
+		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16, 16, 8], activation: gelu, norm: layer, residual: true, embeddings: [{column: kind, size: 4}, {column: count, size: 3}]}\n",
+		head + "target: count\ntask: regression\nmodel: {type: mlp, hidden: [16, 16], norm: batch, residual: true, embeddings: [{column: kind, size: 2}]}\n",
+		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16, 8], norm: batch, activation: tanh}\n",
 	} {
 		digest := w.succeed(text).Digest
 		cases = append(cases, newONNXCase(t, w, digest, rows, false), newONNXCase(t, w, digest, rows, true))

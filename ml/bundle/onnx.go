@@ -100,22 +100,84 @@ func (e *exporter) encoder() (string, error) {
 	}
 	var blocks []string
 	for _, c := range b.Encoder.Columns() {
-		if c.Coded {
-			return "", fault.New(fault.Invalid, "onnx: column %q is an embedding, which is not written as ONNX yet", c.Name)
+		of, err := e.column(c)
+		if err != nil {
+			return "", err
 		}
-		if c.Text {
-			e.graph.Input(c.Name, onnx.String, 1)
-			x, err := e.text(c)
-			if err != nil {
-				return "", err
-			}
-			blocks = append(blocks, x)
-			continue
-		}
-		e.graph.Input(c.Name, onnx.Double, 1)
-		blocks = append(blocks, e.number(c)...)
+		blocks = append(blocks, of...)
 	}
 	return e.node("Concat", blocks, onnx.Attribute{Name: "axis", Value: int64(1)}), nil
+}
+
+// column writes what the encoder makes of a column, whose input it declares.
+func (e *exporter) column(c features.EncodedColumn) ([]string, error) {
+	kind := onnx.Double
+	if c.Type == data.String {
+		kind = onnx.String
+	}
+	e.graph.Input(c.Name, kind, 1)
+	switch {
+	case c.Coded:
+		x, err := e.code(c)
+		return []string{x}, err
+	case c.Text:
+		x, err := e.text(c)
+		return []string{x}, err
+	}
+	return e.number(c), nil
+}
+
+// code writes the place of a category, of an embedding's column, or that of null, or
+// of all else.
+func (e *exporter) code(c features.EncodedColumn) (string, error) {
+	null := int64(len(c.Categories))
+	if c.Type == data.String {
+		keys := slices.Clone(c.Categories)
+		if f := e.bundle.Signature.Fields[e.bundle.Signature.Index(c.Name)]; f.Nullable {
+			if slices.Contains(keys, "") {
+				return "", emptyAndNull(c.Name)
+			}
+			keys = append(keys, "")
+		}
+		return e.cast(e.labels(c.Name, "keys_strings", keys, len(keys), null+1), onnx.Float), nil
+	}
+	keys := make([]int64, len(c.Categories))
+	for i, text := range c.Categories {
+		switch text {
+		case "false", "true":
+			keys[i] = map[string]int64{"true": 1}[text]
+		default:
+			v, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return "", fault.New(fault.Internal, "onnx: column %q has a category %q, which is no whole number", c.Name, text)
+			}
+			keys[i] = v
+		}
+	}
+	missing := e.node("IsNaN", []string{c.Name})
+	whole := e.cast(e.node("Where", []string{missing, e.double(0), c.Name}), onnx.Int64)
+	places := e.cast(e.labels(whole, "keys_int64s", keys, len(keys), null+1), onnx.Float)
+	return e.node("Where", []string{missing, e.float(float32(null)), places}), nil
+}
+
+// labels writes the place of x among keys, n of them, or other.
+func (e *exporter) labels(x, kind string, keys any, n int, other int64) string {
+	places := make([]int64, n)
+	for i := range places {
+		places[i] = int64(i)
+	}
+	if n == 0 { // an empty list is no attribute
+		places = []int64{other}
+		keys = map[string]any{"keys_strings": []string{""}, "keys_int64s": []int64{0}}[kind]
+	}
+	return e.node("LabelEncoder", []string{x},
+		onnx.Attribute{Name: kind, Value: keys},
+		onnx.Attribute{Name: "values_int64s", Value: places},
+		onnx.Attribute{Name: "default_int64", Value: other})
+}
+
+func emptyAndNull(column string) error {
+	return fault.New(fault.Invalid, "onnx: column %q has both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)", column)
 }
 
 // number standardises as the encoder does, in doubles, so to the same bits.
@@ -142,22 +204,12 @@ func (e *exporter) text(c features.EncodedColumn) (string, error) {
 	other := len(keys)
 	if c.Null {
 		if slices.Contains(keys, "") {
-			return "", fault.New(fault.Invalid, "onnx: column %q has both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)", c.Name)
+			return "", emptyAndNull(c.Name)
 		}
 		keys = append(keys, "")
 		other++
 	}
-	places := make([]int64, len(keys))
-	for i := range places {
-		places[i] = int64(i)
-	}
-	if len(keys) == 0 { // an empty list is no attribute
-		keys, places = []string{""}, []int64{0}
-	}
-	place := e.node("LabelEncoder", []string{c.Name},
-		onnx.Attribute{Name: "keys_strings", Value: keys},
-		onnx.Attribute{Name: "values_int64s", Value: places},
-		onnx.Attribute{Name: "default_int64", Value: int64(other)})
+	place := e.labels(c.Name, "keys_strings", keys, len(keys), int64(other))
 	depth := e.graph.Constant(e.name("depth"), onnx.Tensor{Shape: []int64{1}, Int64s: []int64{int64(other) + 1}})
 	values := e.graph.Constant(e.name("values"), onnx.Tensor{Shape: []int64{2}, Floats: []float32{0, 1}})
 	hot := e.node("OneHot", []string{place, depth, values}, onnx.Attribute{Name: "axis", Value: int64(-1)})
@@ -165,15 +217,66 @@ func (e *exporter) text(c features.EncodedColumn) (string, error) {
 	return e.node("Reshape", []string{hot, shape}), nil
 }
 
-// network writes the layers, and returns the sums of the last one.
+// network writes the embeddings and the layers, and returns the sums of the last one.
 func (e *exporter) network(n *neural.Description, x string) string {
+	if len(n.Tables) > 0 {
+		x = e.embeddings(n, x)
+	}
 	for i, l := range n.Layers {
 		w := e.graph.Constant(fmt.Sprintf("layers.%d.weight", i), onnx.Tensor{Shape: []int64{int64(l.Out), int64(l.In)}, Floats: l.Weight})
-		bias := e.graph.Constant(fmt.Sprintf("layers.%d.bias", i), onnx.Tensor{Shape: []int64{int64(l.Out)}, Floats: l.Bias})
-		x = e.node("Gemm", []string{x, w, bias}, onnx.Attribute{Name: "transB", Value: int64(1)})
-		x = e.activation(l.Activation, x)
+		y := e.node("Gemm", []string{x, w, e.vector(fmt.Sprintf("layers.%d.bias", i), l.Bias)}, onnx.Attribute{Name: "transB", Value: int64(1)})
+		if l.Norm != nil {
+			y = e.norm(i, l.Norm, y)
+		}
+		y = e.activation(l.Activation, y)
+		if l.Joins {
+			y = e.node("Add", []string{x, y})
+		}
+		x = y
 	}
 	return x
+}
+
+func (e *exporter) vector(name string, v []float32) string {
+	return e.graph.Constant(name, onnx.Tensor{Shape: []int64{int64(len(v))}, Floats: v})
+}
+
+func (e *exporter) norm(i int, n *neural.LayerNormalisation, x string) string {
+	name := func(what string) string { return fmt.Sprintf("norms.%d.%s", i, what) }
+	inputs := []string{x, e.vector(name("weight"), n.Scale), e.vector(name("bias"), n.Shift)}
+	epsilon := onnx.Attribute{Name: "epsilon", Value: n.Epsilon}
+	if n.Kind == neural.LayerNorm {
+		return e.node("LayerNormalization", inputs, epsilon)
+	}
+	return e.node("BatchNormalization", append(inputs, e.vector(name("running_mean"), n.Mean), e.vector(name("running_var"), n.Variance)), epsilon)
+}
+
+// embeddings writes the first layer's input: features without a table, and then the
+// rows of those with one.
+func (e *exporter) embeddings(n *neural.Description, x string) string {
+	axis := onnx.Attribute{Name: "axis", Value: int64(1)}
+	take := func(features ...int64) string {
+		return e.node("Gather", []string{x, e.graph.Constant(e.name("places"), onnx.Tensor{Shape: []int64{int64(len(features))}, Int64s: features})}, axis)
+	}
+	var plain []int64
+	for f := range n.NumFeatures {
+		if !slices.ContainsFunc(n.Tables, func(t neural.Table) bool { return t.Feature == f }) {
+			plain = append(plain, int64(f))
+		}
+	}
+	var blocks []string
+	if len(plain) > 0 {
+		blocks = append(blocks, take(plain...))
+	}
+	flat := e.graph.Constant(e.name("flat"), onnx.Tensor{Shape: []int64{1}, Int64s: []int64{-1}})
+	for i, t := range n.Tables {
+		code, last := take(int64(t.Feature)), e.float(float32(t.Codes-1))
+		known := e.node("And", []string{e.node("GreaterOrEqual", []string{code, e.float(0)}), e.node("LessOrEqual", []string{code, last})})
+		row := e.node("Reshape", []string{e.cast(e.node("Where", []string{known, code, last}), onnx.Int64), flat})
+		table := e.graph.Constant(fmt.Sprintf("embeddings.%d.weight", i), onnx.Tensor{Shape: []int64{int64(t.Codes), int64(t.Size)}, Floats: t.Rows})
+		blocks = append(blocks, e.node("Gather", []string{table, row}, onnx.Attribute{Name: "axis", Value: int64(0)}))
+	}
+	return e.node("Concat", blocks, axis)
 }
 
 func (e *exporter) activation(a neural.Activation, x string) string {

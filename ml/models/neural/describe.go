@@ -11,21 +11,40 @@ import (
 )
 
 // Layer is a layer of a network as other programs have it: what it computes of
-// the layer before is Activation(Weight x + Bias).
+// the layer before is Activation(Norm(Weight x + Bias)), plus x if Joins.
 type Layer struct {
 	In, Out    int
-	Weight     []float32  // (outputs, inputs), row-major
-	Bias       []float32  // (outputs,)
-	Activation Activation // empty of the last layer
+	Weight     []float32           // (outputs, inputs), row-major
+	Bias       []float32           // (outputs,)
+	Norm       *LayerNormalisation // nil without
+	Activation Activation          // empty of the last layer
+	Joins      bool
+}
+
+// LayerNormalisation is how a layer normalises its sums.
+type LayerNormalisation struct {
+	Kind           Norm
+	Scale, Shift   []float32 // (outputs,)
+	Mean, Variance []float32 // (outputs,), running, of BatchNorm alone
+	Epsilon        float32
+}
+
+// Table is an embedding: in place of feature number Feature, a code, the network has
+// row code of Rows, or the last one if the code is none.
+type Table struct {
+	Feature, Codes, Size int
+	Rows                 []float32 // (codes, size), row-major
 }
 
 // Description is a network layer by layer. Of classes, the last layer's sums
 // become probabilities by softmax; of a regression, Mean + Std times the sum is
 // the prediction.
 type Description struct {
-	Problem   models.Problem
-	Layers    []Layer
-	Mean, Std float64
+	Problem     models.Problem
+	NumFeatures int
+	Tables      []Table // in the order of their features; the first layer is given all other features and then their rows
+	Layers      []Layer
+	Mean, Std   float64
 }
 
 // Describe reads what a network is from what MarshalBinary has written, for
@@ -40,7 +59,7 @@ func Describe(b []byte) (*Description, error) {
 		return nil, fault.New(fault.Invalid, "neural: describe: a model of version %q, and %s is what can be described", metadata[versionKey], version)
 	}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) { // the same error each time
-		if !slices.Contains([]string{formatKey, versionKey, taskKey, activationKey, meanKey, stdKey, checksumKey}, key) {
+		if !slices.Contains([]string{formatKey, versionKey, taskKey, activationKey, meanKey, stdKey, normKey, embeddingsKey, residualKey, checksumKey}, key) {
 			return nil, fault.New(fault.Invalid, "neural: describe: the network has %s %q, which other formats than its own are not given yet", key, metadata[key])
 		}
 	}
@@ -48,22 +67,43 @@ func Describe(b []byte) (*Description, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Description{Problem: m.Problem(), Mean: m.target.mean, Std: m.target.std}
-	for i := 0; ; i++ {
-		w, bias := arrays[weightName(i)], arrays[biasName(i)]
-		if w.shape == nil {
-			break
-		}
-		d.Layers = append(d.Layers, Layer{
-			In: w.shape[1], Out: w.shape[0], Weight: w.values, Bias: bias.values, Activation: m.network.activation,
-		})
+	n := m.network
+	d := &Description{Problem: m.Problem(), NumFeatures: m.NumFeatures(), Mean: m.target.mean, Std: m.target.std}
+	known := len(m.tracked())
+	for i, t := range n.tables {
+		d.Tables = append(d.Tables, Table{Feature: t.Feature, Codes: t.Codes, Size: t.Size, Rows: arrays[tableName(i)].values})
+		known++
 	}
-	if 2*len(d.Layers) != len(arrays) {
-		return nil, fault.New(fault.Invalid, "neural: describe: the network has %d tensors beside its %d layers, which other formats than its own are not given yet",
-			len(arrays)-2*len(d.Layers), len(d.Layers))
+	for i, shape := range n.layers {
+		l := Layer{In: shape.In, Out: shape.Out, Weight: arrays[weightName(i)].values, Bias: arrays[biasName(i)].values, Activation: n.activation, Joins: n.joins(i) && i < len(n.layers)-1}
+		known += 2
+		if shape.norm {
+			l.Norm = &LayerNormalisation{
+				Kind: n.norm, Epsilon: normEpsilon, Scale: arrays[scaleName(i)].values, Shift: arrays[shiftName(i)].values,
+				Mean: arrays[meanName(i)].values, Variance: arrays[varianceName(i)].values,
+			}
+			known += 2
+			if n.norm == BatchNorm {
+				known += 2
+			}
+		}
+		d.Layers = append(d.Layers, l)
+	}
+	if known != len(arrays) {
+		return nil, fault.New(fault.Invalid, "neural: describe: the network has %d tensors beside those that are known, which other formats than its own are not given yet", len(arrays)-known)
 	}
 	d.Layers[len(d.Layers)-1].Activation = ""
 	return d, nil
+}
+
+// plain reports whether there are linear layers and activations alone.
+func (d *Description) plain() bool {
+	for _, l := range d.Layers {
+		if l.Norm != nil || l.Joins {
+			return false
+		}
+	}
+	return len(d.Tables) == 0
 }
 
 // WithWeights returns a model that is m with the weights of another safetensors
@@ -82,8 +122,11 @@ func (m *Model) WithWeights(b []byte) (_ *Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := Describe(own); err != nil {
-		return nil, err // more than linear layers, for which there are no names but its own
+	switch d, err := Describe(own); {
+	case err != nil:
+		return nil, err
+	case !d.plain(): // for which there are no names but its own
+		return nil, fault.New(fault.Invalid, "neural: weights: the network has norms, embeddings or residual blocks, and only weights of linear layers are taken over")
 	}
 	renamed, err := inOrder(arrays)
 	if err != nil {
