@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,28 @@ func onnxRuntime(t *testing.T) string {
 	return dir
 }
 
+// onnxFeatures are of all operations that ONNX has words for.
+const onnxFeatures = `
+  - {name: scaled, op: standard_scale, of: amount}
+  - {name: robust, op: robust_scale, of: amount}
+  - {name: ranged, op: min_max_scale, of: amount, range: [-1, 2], clip: true}
+  - {name: logged, op: log1p, of: scaled}
+  - {name: cut, op: clip, of: amount, min: 5, max: 40}
+  - {name: low, op: clip, of: amount, max: 10}
+  - {name: filled, op: impute, of: amount, strategy: median, indicator: true}
+  - {name: zero, op: impute, of: amount, strategy: constant, value: 0}
+  - {name: bucket, op: bin, of: amount, edges: [0, 10, 50, .inf], labels: [low, mid, high]}
+  - {name: piece, op: bin, of: amount, edges: [3, 80]}
+  - {name: quarter, op: quantile_bin, of: amount, bins: 4}
+  - {name: each, op: ratio, of: [amount, count]}
+  - {name: product, op: interact, of: [scaled, count]}
+  - {name: kind, op: one_hot, of: kind, max_categories: 2}
+  - {name: number, op: one_hot, of: count}
+  - {name: rank, op: ordinal_encode, of: kind, order: [toys, books]}
+  - {name: often, op: frequency_encode, of: kind}
+  - {name: times, op: frequency_encode, of: count, normalize: false}
+`
+
 // Exported models are run by ONNX Runtime, and predict what troupe predicts.
 func TestExportedModelsPredictTheSameInONNXRuntime(t *testing.T) {
 	t.Parallel()
@@ -118,6 +141,7 @@ func TestExportedModelsPredictTheSameInONNXRuntime(t *testing.T) {
 	w := bench(t, folder)
 	rows := sale(99, 200, 0)
 	head := "kind: train\nname: m\ninput: in\nepochs: 3\nbatch_size: 64\ncolumns: {exclude: [ts]}\n"
+	all := strings.Replace(head, "columns: {exclude: [ts]}\n", "", 1)
 	var cases []onnxCase
 	for _, text := range []string{
 		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16, 8], activation: relu}\n",
@@ -129,6 +153,8 @@ func TestExportedModelsPredictTheSameInONNXRuntime(t *testing.T) {
 		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16, 16, 8], activation: gelu, norm: layer, residual: true, embeddings: [{column: kind, size: 4}, {column: count, size: 3}]}\n",
 		head + "target: count\ntask: regression\nmodel: {type: mlp, hidden: [16, 16], norm: batch, residual: true, embeddings: [{column: kind, size: 2}]}\n",
 		head + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16, 8], norm: batch, activation: tanh}\n",
+		all + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16]}\nfeatures:" + onnxFeatures,
+		all + "target: label\ntask: binary\nmodel: {type: mlp, hidden: [16], embeddings: [{column: often, size: 2}]}\nfeatures:" + strings.Replace(onnxFeatures, "often, op: frequency_encode", "often, op: ordinal_encode", 1),
 	} {
 		digest := w.succeed(text).Digest
 		cases = append(cases, newONNXCase(t, w, digest, rows, false), newONNXCase(t, w, digest, rows, true))

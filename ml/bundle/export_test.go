@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models/neural"
@@ -14,7 +15,7 @@ func TestWhatONNXCannotSayIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	withFeatures := sample(t, shapes[0])
 	_, err := withFeatures.ONNX(false)
-	require.ErrorContains(t, err, `feature "amount_log" (op log1p) cannot be written as ONNX`)
+	require.ErrorContains(t, err, `feature "ts" (op datetime) cannot be written as ONNX`)
 	require.Equal(t, fault.Invalid, fault.Of(err))
 	alone, err := withFeatures.ONNX(true)
 	require.NoError(t, err)
@@ -72,4 +73,26 @@ func TestADescriptionIsTheNetwork(t *testing.T) {
 	require.Equal(t, 1, last.Out)
 	require.Empty(t, last.Activation)
 	require.Positive(t, d.Std)
+}
+
+// Categories that ONNX cannot look up are refused, each with its reason.
+func TestCategoriesThatONNXCannotLookUp(t *testing.T) {
+	t.Parallel()
+	e := &exporter{bundle: sample(t, shapes[1]), values: map[string]value{}}
+	for want, c := range map[string]struct {
+		of  value
+		all []string
+	}{
+		"numbers that are not whole":      {value{"c", data.Float64, true}, []string{"1.5"}},
+		"both nulls and empty texts":      {value{"c", data.String, true}, []string{"", "a"}},
+		`category "x" is no whole number`: {value{"c", data.Int64, true}, []string{"x"}},
+	} {
+		_, err := e.categories(c.of, c.all, 2, 3)
+		require.ErrorContains(t, err, want)
+		require.Equal(t, fault.Invalid, fault.Of(err))
+	}
+	_, err := e.categories(value{"c", data.String, false}, []string{"", "a"}, 2, 3)
+	require.NoError(t, err, "without nulls the empty text is a category")
+	_, err = e.source("nothing")
+	require.ErrorContains(t, err, `no column "nothing"`)
 }

@@ -39,7 +39,7 @@ func (b *Bundle) ONNX(modelOnly bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("onnx: %w", err)
 	}
-	e := &exporter{bundle: b}
+	e := &exporter{bundle: b, values: map[string]value{}}
 	var x string
 	if modelOnly {
 		x = "features"
@@ -61,6 +61,7 @@ type exporter struct {
 	bundle *Bundle
 	graph  onnx.Graph
 	last   int
+	values map[string]value // the columns so far, by their names
 }
 
 // name returns a name that no other result has.
@@ -89,13 +90,8 @@ func (e *exporter) cast(x string, to onnx.Type) string {
 func (e *exporter) encoder() (string, error) {
 	b := e.bundle
 	if b.Pipeline != nil {
-		steps, err := b.Pipeline.Describe()
-		if err != nil {
+		if err := e.pipeline(); err != nil {
 			return "", err
-		}
-		for _, s := range steps {
-			return "", fault.New(fault.Invalid, "onnx: feature %q (op %s) cannot be written as ONNX: export the model alone (--model-only), "+
-				"or train on the output of a features job", s.Name, s.Op)
 		}
 	}
 	var blocks []string
@@ -109,81 +105,31 @@ func (e *exporter) encoder() (string, error) {
 	return e.node("Concat", blocks, onnx.Attribute{Name: "axis", Value: int64(1)}), nil
 }
 
-// column writes what the encoder makes of a column, whose input it declares.
+// column writes what the encoder makes of a column.
 func (e *exporter) column(c features.EncodedColumn) ([]string, error) {
-	kind := onnx.Double
-	if c.Type == data.String {
-		kind = onnx.String
+	from, err := e.source(c.Name)
+	if err != nil {
+		return nil, fmt.Errorf("onnx: %w", err)
 	}
-	e.graph.Input(c.Name, kind, 1)
 	switch {
-	case c.Coded:
-		x, err := e.code(c)
-		return []string{x}, err
+	case c.Coded: // the place of null is behind those of the categories, and then that of all else
+		null := int64(len(c.Categories))
+		x, err := e.categories(from, c.Categories, null+1, null)
+		if err != nil {
+			return nil, err
+		}
+		return []string{e.cast(x, onnx.Float)}, nil
 	case c.Text:
-		x, err := e.text(c)
+		x, err := e.text(c, from)
 		return []string{x}, err
 	}
-	return e.number(c), nil
-}
-
-// code writes the place of a category, of an embedding's column, or that of null, or
-// of all else.
-func (e *exporter) code(c features.EncodedColumn) (string, error) {
-	null := int64(len(c.Categories))
-	if c.Type == data.String {
-		keys := slices.Clone(c.Categories)
-		if f := e.bundle.Signature.Fields[e.bundle.Signature.Index(c.Name)]; f.Nullable {
-			if slices.Contains(keys, "") {
-				return "", emptyAndNull(c.Name)
-			}
-			keys = append(keys, "")
-		}
-		return e.cast(e.labels(c.Name, "keys_strings", keys, len(keys), null+1), onnx.Float), nil
-	}
-	keys := make([]int64, len(c.Categories))
-	for i, text := range c.Categories {
-		switch text {
-		case "false", "true":
-			keys[i] = map[string]int64{"true": 1}[text]
-		default:
-			v, err := strconv.ParseInt(text, 10, 64)
-			if err != nil {
-				return "", fault.New(fault.Internal, "onnx: column %q has a category %q, which is no whole number", c.Name, text)
-			}
-			keys[i] = v
-		}
-	}
-	missing := e.node("IsNaN", []string{c.Name})
-	whole := e.cast(e.node("Where", []string{missing, e.double(0), c.Name}), onnx.Int64)
-	places := e.cast(e.labels(whole, "keys_int64s", keys, len(keys), null+1), onnx.Float)
-	return e.node("Where", []string{missing, e.float(float32(null)), places}), nil
-}
-
-// labels writes the place of x among keys, n of them, or other.
-func (e *exporter) labels(x, kind string, keys any, n int, other int64) string {
-	places := make([]int64, n)
-	for i := range places {
-		places[i] = int64(i)
-	}
-	if n == 0 { // an empty list is no attribute
-		places = []int64{other}
-		keys = map[string]any{"keys_strings": []string{""}, "keys_int64s": []int64{0}}[kind]
-	}
-	return e.node("LabelEncoder", []string{x},
-		onnx.Attribute{Name: kind, Value: keys},
-		onnx.Attribute{Name: "values_int64s", Value: places},
-		onnx.Attribute{Name: "default_int64", Value: other})
-}
-
-func emptyAndNull(column string) error {
-	return fault.New(fault.Invalid, "onnx: column %q has both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)", column)
+	return e.number(c, from), nil
 }
 
 // number standardises as the encoder does, in doubles, so to the same bits.
-func (e *exporter) number(c features.EncodedColumn) []string {
-	missing := e.node("IsNaN", []string{c.Name})
-	filled := e.node("Where", []string{missing, e.double(c.Median), c.Name})
+func (e *exporter) number(c features.EncodedColumn, from value) []string {
+	missing := e.node("IsNaN", []string{from.name})
+	filled := e.node("Where", []string{missing, e.double(c.Median), from.name})
 	var z string
 	if c.Std == 0 {
 		z = e.node("Where", []string{missing, e.double(0), e.double(0)})
@@ -199,17 +145,16 @@ func (e *exporter) number(c features.EncodedColumn) []string {
 }
 
 // text writes a column for each category, as the encoder has them.
-func (e *exporter) text(c features.EncodedColumn) (string, error) {
+func (e *exporter) text(c features.EncodedColumn, from value) (string, error) {
 	keys := slices.Clone(c.Categories)
-	other := len(keys)
 	if c.Null {
 		if slices.Contains(keys, "") {
 			return "", emptyAndNull(c.Name)
 		}
 		keys = append(keys, "")
-		other++
 	}
-	place := e.labels(c.Name, "keys_strings", keys, len(keys), int64(other))
+	other := len(keys)
+	place := e.labels(from.name, "keys_strings", keys, upTo(other), int64(other))
 	depth := e.graph.Constant(e.name("depth"), onnx.Tensor{Shape: []int64{1}, Int64s: []int64{int64(other) + 1}})
 	values := e.graph.Constant(e.name("values"), onnx.Tensor{Shape: []int64{2}, Floats: []float32{0, 1}})
 	hot := e.node("OneHot", []string{place, depth, values}, onnx.Attribute{Name: "axis", Value: int64(-1)})

@@ -27,7 +27,7 @@ func newBin(b *builder) operation {
 		}
 	}
 	if o.labels == nil {
-		o.labels = intervals(o.edges)
+		o.labels = Intervals(o.edges)
 	}
 	if len(o.labels) != len(o.edges)-1 {
 		b.fault("labels: expected %d, one for each interval between the edges, found %d", len(o.edges)-1, len(o.labels))
@@ -35,8 +35,8 @@ func newBin(b *builder) operation {
 	return o
 }
 
-// intervals names the intervals between edges: [0, 10], (10, 20] ...
-func intervals(edges []float64) []string {
+// Intervals names the intervals between edges, at least two: [0, 10], (10, 20] ...
+func Intervals(edges []float64) []string {
 	names := make([]string, len(edges)-1)
 	for i := range names {
 		opening := "("

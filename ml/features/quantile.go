@@ -115,7 +115,7 @@ func (o quantileBin) fit(s summary) (operation, error) {
 
 func (o quantileBin) with(f *quantileFit) quantileBin {
 	edges := slices.Concat([]float64{math.Inf(-1)}, f.Edges, []float64{math.Inf(1)})
-	o.fitted, o.bin = f, bin{out: o.out, edges: edges, labels: intervals(edges)}
+	o.fitted, o.bin = f, bin{out: o.out, edges: edges, labels: Intervals(edges)}
 	return o
 }
 

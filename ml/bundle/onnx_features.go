@@ -1,0 +1,435 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/troupe-ml/troupe/data"
+	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/onnx"
+	"github.com/troupe-ml/troupe/ml/features"
+)
+
+// value is a column in the graph: numbers and truths as doubles, of which NaN is
+// null, or texts, of which the empty one is.
+type value struct {
+	name     string
+	kind     data.Type
+	nullable bool
+}
+
+// step is a feature on its way into the graph.
+type step struct {
+	*exporter
+	features.Description
+	in []value
+}
+
+// operations write the features that ONNX has words for: each returns its columns in
+// the order of the step's outputs.
+var operations = map[string]func(*step) ([]value, error){
+	"standard_scale": func(s *step) ([]value, error) { return s.scaled("mean", "std") },
+	"robust_scale":   func(s *step) ([]value, error) { return s.scaled("median", "spread") },
+	"min_max_scale":  (*step).minMax,
+	"log1p":          (*step).log1p,
+	"clip":           (*step).clip,
+	"ratio":          (*step).ratio,
+	"interact":       (*step).interact,
+	"bin":            (*step).bin,
+	"quantile_bin":   (*step).quantileBin,
+	"impute":         (*step).impute,
+	"one_hot":        (*step).oneHot,
+	"ordinal_encode": (*step).ordinal, "frequency_encode": (*step).frequency,
+}
+
+// pipeline writes the features of the bundle, and remembers their columns.
+func (e *exporter) pipeline() error {
+	steps, err := e.bundle.Pipeline.Describe()
+	if err != nil {
+		return err
+	}
+	for _, d := range steps {
+		write := operations[d.Op]
+		if write == nil {
+			return fault.New(fault.Invalid, "onnx: feature %q (op %s) cannot be written as ONNX: export the model alone (--model-only), "+
+				"or train on the output of a features job", d.Name, d.Op)
+		}
+		s := &step{exporter: e, Description: d}
+		for _, name := range d.Of {
+			v, err := e.source(name)
+			if err != nil {
+				return fmt.Errorf("onnx: feature %q (op %s): %w", d.Name, d.Op, err)
+			}
+			s.in = append(s.in, v)
+		}
+		out, err := write(s)
+		if err != nil {
+			return fmt.Errorf("onnx: feature %q (op %s): %w", d.Name, d.Op, err)
+		}
+		for i, v := range out {
+			e.values[d.Outputs[i]] = v
+		}
+	}
+	return nil
+}
+
+// source returns a column: of the features, or of the signature, whose input it
+// declares when it is first asked for.
+func (e *exporter) source(name string) (value, error) {
+	if v, ok := e.values[name]; ok {
+		return v, nil
+	}
+	at := e.bundle.Signature.Index(name)
+	if at < 0 {
+		return value{}, fault.New(fault.Internal, "onnx: there is no column %q", name)
+	}
+	f := e.bundle.Signature.Fields[at]
+	kind := onnx.Double
+	switch f.Type {
+	case data.String:
+		kind = onnx.String
+	case data.Timestamp, data.Date:
+		return value{}, fault.New(fault.Invalid, "column %q is a %v, and ONNX has none: export the model alone (--model-only), or train on the output of a features job", name, f.Type)
+	}
+	e.graph.Input(name, kind, 1)
+	v := value{name, f.Type, f.Nullable}
+	e.values[name] = v
+	return v, nil
+}
+
+// numeric returns the only column that a step makes.
+func numeric(name string) []value { return []value{{name, data.Float64, true}} }
+
+// learned returns a number that the step has learned.
+func (s *step) learned(name string) (float64, error) {
+	all, _ := s.Learned.(map[string]any)
+	return asNumber(all[name])
+}
+
+func (s *step) op(operator string, inputs ...string) string { return s.node(operator, inputs) }
+
+// scaled is (x - shift) / by.
+func (s *step) scaled(shift, by string) ([]value, error) {
+	from, err1 := s.learned(shift)
+	over, err2 := s.learned(by)
+	if over == 0 {
+		over = 1
+	}
+	return numeric(s.op("Div", s.op("Sub", s.in[0].name, s.double(from)), s.double(over))), first(err1, err2)
+}
+
+func (s *step) minMax() ([]value, error) {
+	least, err1 := s.learned("min")
+	most, err2 := s.learned("max")
+	to := []float64{0, 1}
+	if r, ok := s.Params["range"]; ok {
+		var err error
+		if to, err = asNumbers(r); err != nil || len(to) != 2 {
+			return nil, fault.New(fault.Internal, "a range of %v", r)
+		}
+	}
+	low, span := least/2, most/2-least/2
+	if span == 0 {
+		span = 0.5
+	}
+	share := s.op("Div", s.op("Sub", s.op("Div", s.in[0].name, s.double(2)), s.double(low)), s.double(span))
+	out := s.op("Add", s.double(to[0]), s.op("Mul", share, s.double(to[1]-to[0])))
+	if clip, _ := s.Params["clip"].(bool); clip {
+		out = s.within(out, to[0], to[1])
+	}
+	return numeric(out), first(err1, err2)
+}
+
+// within brings numbers into low..high; NaN stays.
+func (s *step) within(x string, low, high float64) string {
+	x = s.op("Where", s.op("Less", x, s.double(low)), s.double(low), x)
+	return s.op("Where", s.op("Greater", x, s.double(high)), s.double(high), x)
+}
+
+func (s *step) nan() string { return s.double(math.NaN()) }
+
+func (s *step) log1p() ([]value, error) {
+	x := s.in[0].name
+	defined := s.op("Greater", x, s.double(-1))
+	return numeric(s.op("Where", defined, s.op("Log", s.op("Add", s.op("Where", defined, x, s.double(0)), s.double(1))), s.nan())), nil
+}
+
+func (s *step) clip() ([]value, error) {
+	low, high := math.Inf(-1), math.Inf(1)
+	for name, to := range map[string]*float64{"min": &low, "max": &high} {
+		if v, ok := s.Params[name]; ok {
+			var err error
+			if *to, err = asNumber(v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return numeric(s.within(s.in[0].name, low, high)), nil
+}
+
+func (s *step) ratio() ([]value, error) {
+	a, b := s.in[0].name, s.in[1].name
+	zero := s.op("Equal", b, s.double(0))
+	return numeric(s.op("Where", zero, s.nan(), s.op("Div", a, s.op("Where", zero, s.double(1), b)))), nil
+}
+
+func (s *step) interact() ([]value, error) {
+	x := s.in[0].name
+	for _, v := range s.in[1:] {
+		x = s.op("Mul", x, v.name)
+	}
+	return numeric(x), nil
+}
+
+func (s *step) impute() ([]value, error) {
+	if s.in[0].kind == data.String {
+		return nil, fault.New(fault.Invalid, "texts cannot be imputed in ONNX: export the model alone (--model-only), or train on the output of a features job")
+	}
+	with, err := s.learned("number")
+	if err != nil {
+		with, err = asNumber(s.Params["value"])
+	}
+	missing := s.op("IsNaN", s.in[0].name)
+	out := numeric(s.op("Where", missing, s.double(with), s.in[0].name))
+	if len(s.Outputs) > 1 {
+		out = append(out, value{s.cast(missing, onnx.Double), data.Bool, false})
+	}
+	return out, err
+}
+
+func (s *step) bin() ([]value, error) {
+	edges, err := asNumbers(s.Params["edges"])
+	if err != nil || len(edges) < 2 {
+		return nil, fault.New(fault.Internal, "edges of %v", s.Params["edges"])
+	}
+	labels := features.Intervals(edges)
+	if given, ok := s.Params["labels"].([]any); ok {
+		for i, l := range given {
+			labels[i] = fmt.Sprint(l)
+		}
+	}
+	return s.binned(edges, labels), nil
+}
+
+func (s *step) quantileBin() ([]value, error) {
+	all, _ := s.Learned.(map[string]any)
+	inner, err := asNumbers(all["edges"])
+	edges := slices.Concat([]float64{math.Inf(-1)}, inner, []float64{math.Inf(1)})
+	return s.binned(edges, features.Intervals(edges)), err
+}
+
+// binned names the interval of each number, by how many of the inner edges it is
+// above.
+func (s *step) binned(edges []float64, labels []string) []value {
+	x, inner := s.in[0].name, edges[1:len(edges)-1]
+	place := s.cast(s.op("Where", s.op("IsNaN", x), s.double(0), s.double(0)), onnx.Int64)
+	if len(inner) > 0 {
+		all := s.graph.Constant(s.name("edges"), onnx.Tensor{Shape: []int64{1, int64(len(inner))}, Doubles: inner})
+		axis := s.graph.Constant(s.name("axis"), onnx.Tensor{Shape: []int64{1}, Int64s: []int64{1}})
+		place = s.op("ReduceSum", s.cast(s.op("Greater", x, all), onnx.Int64), axis)
+	}
+	inside := s.op("And", s.op("GreaterOrEqual", x, s.double(edges[0])), s.op("LessOrEqual", x, s.double(edges[len(edges)-1])))
+	nowhere := s.graph.Constant(s.name("nowhere"), onnx.Tensor{Shape: []int64{1, 1}, Int64s: []int64{-1}})
+	keys := make([]int64, len(labels))
+	for i := range keys {
+		keys[i] = int64(i)
+	}
+	text := s.node("LabelEncoder", []string{s.op("Where", inside, place, nowhere)},
+		onnx.Attribute{Name: "keys_int64s", Value: keys}, onnx.Attribute{Name: "values_strings", Value: labels}, onnx.Attribute{Name: "default_string", Value: ""})
+	return []value{{text, data.String, true}}
+}
+
+// places writes the place of each category of the first column, or other, or null.
+func (s *step) places(categories []string, other, null int64) (string, error) {
+	return s.categories(s.in[0], categories, other, null)
+}
+
+func (s *step) oneHot() ([]value, error) {
+	all, _ := s.Learned.(map[string]any)
+	categories, err := asTexts(all["categories"])
+	if err != nil {
+		return nil, err
+	}
+	next, missing, other := int64(len(categories)), int64(-1), int64(-1)
+	if has, _ := all["missing"].(bool); has {
+		missing, next = next, next+1
+	}
+	if next < int64(len(s.Outputs)) {
+		other = next
+	}
+	place, err := s.places(categories, other, missing)
+	if err != nil {
+		return nil, err
+	}
+	var out []value
+	for i := range s.Outputs {
+		own := s.graph.Constant(s.name("place"), onnx.Tensor{Shape: []int64{1, 1}, Int64s: []int64{int64(i)}})
+		out = append(out, value{s.cast(s.op("Equal", place, own), onnx.Double), data.Bool, false})
+	}
+	return out, nil
+}
+
+func (s *step) ordinal() ([]value, error) {
+	all, _ := s.Learned.(map[string]any)
+	order, err := asTexts(all["order"])
+	if given, ok := s.Params["order"]; ok {
+		order, err = asTexts(given)
+	}
+	of := make([]float64, len(order))
+	for i := range of {
+		of[i] = float64(i)
+	}
+	if err != nil {
+		return nil, err
+	}
+	name, err := s.table(order, of, -1)
+	return []value{{name, data.Int32, true}}, err
+}
+
+func (s *step) frequency() ([]value, error) {
+	all, _ := s.Learned.(map[string]any)
+	times, _ := all["categories"].(map[string]any)
+	rows, err := asNumber(all["n"])
+	if err != nil {
+		return nil, err
+	}
+	if share, given := s.Params["normalize"].(bool); given && !share {
+		rows = 1
+	}
+	categories := slices.Sorted(maps.Keys(times))
+	of := make([]float64, len(categories))
+	for i, c := range categories {
+		n, err := asNumber(times[c])
+		if err != nil {
+			return nil, err
+		}
+		of[i] = n / rows
+	}
+	name, err := s.table(categories, of, 0)
+	return numeric(name), err
+}
+
+// table writes a number for each category, another for all else, and NaN for null.
+func (s *step) table(categories []string, of []float64, other float64) (string, error) {
+	n := int64(len(categories))
+	place, err := s.places(categories, n, n+1)
+	all := append(slices.Clone(of), other, math.NaN())
+	numbers := s.graph.Constant(s.name("numbers"), onnx.Tensor{Shape: []int64{n + 2}, Doubles: all})
+	return s.op("Gather", numbers, place), err
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asNumber reads a parameter, or what was learned.
+func asNumber(v any) (float64, error) {
+	switch v := v.(type) {
+	case float64:
+		return v, nil
+	case int:
+		return float64(v), nil
+	case int64:
+		return float64(v), nil
+	case json.Number:
+		return v.Float64()
+	case string:
+		if sign, ok := map[string]int{".inf": 1, "+.inf": 1, "-.inf": -1}[v]; ok {
+			return math.Inf(sign), nil
+		}
+	}
+	return 0, fault.New(fault.Internal, "%v where a number is expected", v)
+}
+
+func asNumbers(v any) (out []float64, err error) {
+	list, _ := v.([]any)
+	for _, item := range list {
+		n, err := asNumber(item)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+func asTexts(v any) ([]string, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, fault.New(fault.Internal, "%v where a list of categories is expected", v)
+	}
+	out := make([]string, len(list))
+	for i, item := range list {
+		out[i] = fmt.Sprint(item)
+	}
+	return out, nil
+}
+
+// categories writes the place of a column's value among categories, as int64, or
+// those of all else and of null.
+func (e *exporter) categories(v value, all []string, other, null int64) (string, error) {
+	switch v.kind {
+	case data.String:
+		keys, places := slices.Clone(all), upTo(len(all))
+		if v.nullable {
+			if slices.Contains(keys, "") {
+				return "", emptyAndNull(v.name)
+			}
+			keys, places = append(keys, ""), append(places, null)
+		}
+		return e.labels(v.name, "keys_strings", keys, places, other), nil
+	case data.Float32, data.Float64:
+		return "", fault.New(fault.Invalid, "onnx: categories of numbers that are not whole, which ONNX does not look up")
+	}
+	keys := make([]int64, len(all))
+	for i, text := range all {
+		switch text {
+		case "false", "true":
+			keys[i] = map[string]int64{"true": 1}[text]
+		default:
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return "", fault.New(fault.Invalid, "onnx: category %q is no whole number", text)
+			}
+			keys[i] = n
+		}
+	}
+	missing := e.node("IsNaN", []string{v.name})
+	whole := e.cast(e.node("Where", []string{missing, e.double(0), v.name}), onnx.Int64)
+	absent := e.graph.Constant(e.name("null"), onnx.Tensor{Shape: []int64{1, 1}, Int64s: []int64{null}})
+	return e.node("Where", []string{missing, absent, e.labels(whole, "keys_int64s", keys, upTo(len(keys)), other)}), nil
+}
+
+// upTo returns 0, 1 ... n-1.
+func upTo(n int) []int64 {
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = int64(i)
+	}
+	return out
+}
+
+// labels writes the place of x among keys, or other.
+func (e *exporter) labels(x, kind string, keys any, places []int64, other int64) string {
+	if len(places) == 0 { // an empty list is no attribute
+		places = []int64{other}
+		keys = map[string]any{"keys_strings": []string{""}, "keys_int64s": []int64{0}}[kind]
+	}
+	return e.node("LabelEncoder", []string{x},
+		onnx.Attribute{Name: kind, Value: keys},
+		onnx.Attribute{Name: "values_int64s", Value: places},
+		onnx.Attribute{Name: "default_int64", Value: other})
+}
+
+func emptyAndNull(column string) error {
+	return fault.New(fault.Invalid, "onnx: column %q has both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)", column)
+}
