@@ -25,6 +25,9 @@ test: ## Run every test
 race: ## Run every test under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -timeout 20m -race -short ./...
 
+arm64: ## Run the tests of what computes as on arm64, emulated (needs qemu-user-static)
+	@for p in $$($(GO) list ./ml/... ./data/... | grep -v test$$); do GOARCH=arm64 CGO_ENABLED=0 $(GO) test -short -timeout 20m -exec qemu-aarch64-static $$p || exit 1; done
+
 sim: ## Simulate SEEDS=30 clusters under faults
 	TROUPE_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -run TestSim ./actors/sim
 
@@ -66,4 +69,4 @@ check: lint test race ## What CI runs
 clean: ## Remove what was built
 	rm -rf bin out .troupe
 
-.PHONY: help demo build test race sim chaos e2e fuzz bench bench-setup lint fmt proto generate check clean
+.PHONY: help demo build test race arm64 sim chaos e2e fuzz bench bench-setup lint fmt proto generate check clean

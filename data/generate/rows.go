@@ -71,7 +71,7 @@ func (s *stream) uniform() float64 { return float64(s.next()>>11) / (1 << 53) }
 func (s *stream) normal() float64 {
 	v := s.next()
 	sum := int64(v&0xffff) + int64(v>>16&0xffff) + int64(v>>32&0xffff) + int64(v>>48)
-	return float64(sum-2*0xffff) * (1 / 37837.8) // 65536 * sqrt(4/12)
+	return float64(float64(sum-2*0xffff) * (1 / 37837.8)) // 65536 * sqrt(4/12)
 }
 
 // pow2 is 2^x for -1000 < x < 1000, to about 1e-6, with the same bits on every
@@ -83,7 +83,7 @@ func pow2(x float64) float64 {
 	for _, c := range [...]float64{0.0012388, 0.0096836, 0.0554804, 0.2402305, 0.6931472, 1} {
 		p = float64(p*f) + c
 	}
-	return math.Float64frombits(uint64(int64(k)+1023)<<52) * p
+	return float64(math.Float64frombits(uint64(int64(k)+1023)<<52) * p)
 }
 
 // cents rounds to two places.
@@ -119,7 +119,7 @@ const (
 // of its own in the day, and nights have few. hint is the hour of a row nearby.
 func (g *Generator) time(number int64, hint *int) int64 {
 	s := stream(g.ofTime.Mix(uint64(number)))
-	days := float64(float64(number)+s.uniform()) / float64(g.cfg.Rows) * float64(g.cfg.Days)
+	days := float64(float64(float64(number)+s.uniform()) / float64(g.cfg.Rows) * float64(g.cfg.Days))
 	day := math.Floor(days)
 	part := days - day
 	h := *hint
@@ -175,7 +175,7 @@ func (g *Generator) habits(user int64) (usual float64, home uint8) {
 		return g.usual[user], g.home[user]
 	}
 	s := stream(g.ofUser.Mix(uint64(user)))
-	return 32 * pow2(float64(1.1*s.normal())), g.countries[s.next()%tableSize]
+	return float64(32 * pow2(float64(1.1*s.normal()))), g.countries[s.next()%tableSize]
 }
 
 // maxRemembered is how many users' habits are kept: the busiest ones', in 2 MiB.

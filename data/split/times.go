@@ -187,7 +187,7 @@ func (t *Times) Cut(validation, test float64) (Cut, error) {
 // boundary returns the time before which the number of rows is as near to the
 // share as can be, the earlier of two that are equally near, and that number.
 func (t *Times) boundary(share float64) (at, numBefore int64) {
-	want := float64(t.numRows) * share
+	want := float64(float64(t.numRows) * share)
 	at, best := t.values[0], int64(0)
 	before := int64(0)
 	for i, n := range t.counts {

@@ -21,16 +21,16 @@ func chiSquareTail(x float64, freedom int) float64 {
 	}
 	a, h := float64(freedom)/2, x/2
 	logGamma, _ := math.Lgamma(a)
-	front := math.Exp(a*math.Log(h) - h - logGamma)
+	front := math.Exp(float64(a*math.Log(h)) - h - logGamma)
 	const small, rounds = 1e-16, 100_000
 	if h < a+1 {
 		term := 1 / a
 		sum := term
 		for k := 1.0; k < rounds && term > sum*small; k++ {
-			term *= h / (a + k)
+			term = float64(term * (h / (a + k)))
 			sum += term
 		}
-		return max(0, 1-front*sum)
+		return max(0, 1-float64(front*sum))
 	}
 	const tiny = 1e-300
 	b := h + 1 - a
@@ -39,7 +39,7 @@ func chiSquareTail(x float64, freedom int) float64 {
 	for k := 1.0; k < rounds; k++ {
 		numerator := -k * (k - a)
 		b += 2
-		d = numerator*d + b
+		d = float64(numerator*d) + b
 		if math.Abs(d) < tiny {
 			d = tiny
 		}
@@ -49,7 +49,7 @@ func chiSquareTail(x float64, freedom int) float64 {
 		}
 		d = 1 / d
 		f *= d * c
-		if math.Abs(d*c-1) < small {
+		if math.Abs(float64(d*c)-1) < small {
 			break
 		}
 	}
@@ -70,11 +70,11 @@ func kolmogorovTail(x float64) float64 {
 		for k := 1.0; k <= 9; k += 2 {
 			sum += math.Exp(-k * k * math.Pi * math.Pi / (8 * x * x))
 		}
-		return max(0, 1-math.Sqrt(2*math.Pi)/x*sum)
+		return max(0, 1-float64(math.Sqrt(2*math.Pi)/x*sum))
 	}
 	sum, sign := 0.0, 1.0
 	for k := 1.0; k <= 10; k++ {
-		sum += sign * math.Exp(-2*k*k*x*x)
+		sum += float64(sign * math.Exp(-2*k*k*x*x))
 		sign = -sign
 	}
 	return min(1, 2*sum)

@@ -28,7 +28,7 @@ const smallestNormal = (1023 - 126) << 52
 // Source: Boldo and Melquiond, Emulation of FMA and correctly rounded sums:
 // proved algorithms using rounding to odd, IEEE ToC 57(4), 2008, theorem 1.
 func fmaExact(a, b, c float32) float32 {
-	p, d := float64(a)*float64(b), float64(c)
+	p, d := float64(float64(a)*float64(b)), float64(c)
 	s := p + d
 	if s == 0 || s-s != 0 {
 		return float32(s) // zero is exact; infinities and NaN are what they are

@@ -56,7 +56,7 @@ func exp32(x float32) float32 {
 		p = fma(p, r, c)
 	}
 	p = fma(p, float32(r*r), r) + 1
-	return p * math.Float32frombits(math.Float32bits(t)<<23)
+	return float32(p * math.Float32frombits(math.Float32bits(t)<<23))
 }
 
 // log32 returns the natural logarithm of x, a normal number above zero, within

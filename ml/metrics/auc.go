@@ -97,7 +97,7 @@ func (a *AUC) Uncertainty() float64 {
 	}
 	var unclear, pos, neg float64
 	for _, t := range a.ties {
-		unclear += float64(t.pos) * float64(t.neg)
+		unclear += float64(float64(t.pos) * float64(t.neg))
 		pos += float64(t.pos)
 		neg += float64(t.neg)
 	}

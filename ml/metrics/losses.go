@@ -69,7 +69,7 @@ func Brier(probability float64, positive bool) float64 {
 	if positive {
 		probability = 1 - probability
 	}
-	return probability * probability
+	return float64(probability * probability)
 }
 
 // Errors is how far predicted numbers are from the true ones. The zero value

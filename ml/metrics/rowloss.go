@@ -78,7 +78,7 @@ func (l RowLoss) of(truth, predicted float64) float64 {
 	if d = math.Abs(d); d <= l.Parameter {
 		return d * d / 2
 	}
-	return l.Parameter * (d - l.Parameter/2)
+	return float64(l.Parameter * (d - l.Parameter/2))
 }
 
 // judged is what an evaluator keeps of a loss that has metrics of its own.

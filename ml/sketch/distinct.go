@@ -78,11 +78,11 @@ func estimate(registers []uint8, most int) int64 {
 		counts[r]++
 	}
 	m := float64(len(registers))
-	z := m * tau(1-counts[most]/m)
+	z := float64(m * tau(1-counts[most]/m))
 	for k := most - 1; k >= 1; k-- {
 		z = (z + counts[k]) / 2
 	}
-	z += m * sigma(counts[0]/m)
+	z += float64(m * sigma(counts[0]/m))
 	return int64(math.Round(m * m / (2 * math.Ln2 * z)))
 }
 
@@ -95,7 +95,7 @@ func sigma(x float64) float64 {
 	for last := math.NaN(); z != last; {
 		x *= x
 		last = z
-		z += x * y
+		z += float64(x * y)
 		y *= 2
 	}
 	return z
@@ -111,7 +111,7 @@ func tau(x float64) float64 {
 		x = math.Sqrt(x)
 		last = z
 		y /= 2
-		z -= (1 - x) * (1 - x) * y
+		z -= float64((1 - x) * (1 - x) * y)
 	}
 	return z / 3
 }

@@ -257,7 +257,7 @@ func (q *Quantiles) Quantile(p float64) float64 {
 	if q.numValues == 0 {
 		return math.NaN()
 	}
-	at := float64(q.numValues-1) * p
+	at := float64(float64(q.numValues-1) * p)
 	rank := int64(at)
 	i, seen := 0, int64(0)
 	for seen+q.counts[i] <= rank {

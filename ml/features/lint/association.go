@@ -296,7 +296,7 @@ func (t *table) area(a *Association) float64 {
 		for _, bin := range t.bins() {
 			mine, theirs := t.of(a, bin, half), t.of(a, bin, 1-half)
 			if mine[0]+mine[1] > 0 {
-				score := (float64(theirs[1]) + doubt*prior) / (float64(theirs[0]+theirs[1]) + doubt)
+				score := (float64(theirs[1]) + float64(doubt*prior)) / (float64(theirs[0]+theirs[1]) + doubt)
 				all = append(all, scored{score, float64(mine[1]), float64(mine[0])})
 			}
 		}
@@ -308,7 +308,7 @@ func (t *table) area(a *Association) float64 {
 		for ; j < len(all) && all[j].score == all[i].score; j++ {
 			p, n = p+all[j].pos, n+all[j].neg
 		}
-		won += p * (neg + n/2)
+		won += float64(p * (neg + n/2))
 		pos, neg, i = pos+p, neg+n, j
 	}
 	if pos == 0 || neg == 0 {
@@ -371,5 +371,5 @@ func (t *table) explained(a *Association) float64 {
 // squares adds up the squares of the distances from a guess.
 func squares(c []int64, guess float64) float64 {
 	n, sum, square := float64(c[0]), float64(c[1]), float64(c[2])
-	return square - 2*guess*sum + guess*guess*n
+	return square - float64(2*guess*sum) + float64(guess*guess*n)
 }

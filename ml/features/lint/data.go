@@ -223,7 +223,7 @@ func (p *Profile) equalByChance() float64 {
 		}
 		pairs := 0.0
 		for _, k := range counts {
-			pairs += k * (k - 1)
+			pairs += float64(k * (k - 1))
 		}
 		expected *= pairs / max(n*(n-1), 1)
 	}

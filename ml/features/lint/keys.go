@@ -144,7 +144,7 @@ const perUnit = 10_000
 func (s *salts) linear(x *cells) (digest, bool) {
 	var d digest
 	for i, v := range x.numbers {
-		scaled := v * perUnit
+		scaled := float64(v * perUnit)
 		whole := math.RoundToEven(scaled)
 		if x.missing[i] || math.Abs(scaled-whole) > 1e-4 || math.Abs(whole) > 1<<52 {
 			return digest{}, false

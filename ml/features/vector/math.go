@@ -149,12 +149,12 @@ func expSum(x, low float64) float64 {
 // scale returns y * 2^k of y near 1.
 func scale(y float64, k int) float64 {
 	if k >= -1021 && k <= 1023 {
-		return y * math.Float64frombits(uint64(k+1023)<<52)
+		return float64(y * math.Float64frombits(uint64(k+1023)<<52))
 	}
 	if k > 1023 {
-		return y * 2 * math.Float64frombits(uint64(k-1+1023)<<52)
+		return float64(y * 2 * math.Float64frombits(uint64(k-1+1023)<<52))
 	}
-	return y * math.Float64frombits(uint64(k+1023+100)<<52) * 0x1p-100
+	return float64(y * math.Float64frombits(uint64(k+1023+100)<<52) * 0x1p-100)
 }
 
 // Pow returns x to the power of y, with an error below 1 ulp where the result is

@@ -141,8 +141,8 @@ func Turn(part, whole int) (sin, cos float64) {
 func sinCos(x float64) (sin, cos float64) {
 	x2 := float64(x * x)
 	for n := 18; n >= 2; n -= 2 {
-		cos = float64(x2/float64(n*(n-1))) * float64(1-cos)
-		sin = float64(x2/float64(n*(n+1))) * float64(1-sin)
+		cos = float64(x2 / float64(n*(n-1)) * float64(1-cos))
+		sin = float64(x2 / float64(n*(n+1)) * float64(1-sin))
 	}
 	return x - float64(x*sin), 1 - cos
 }

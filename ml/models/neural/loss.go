@@ -221,7 +221,7 @@ func distances(l metrics.RowLoss, std float64, y kernels.Matrix, targets, losses
 		}
 		losses[i] = d * slope
 		if l.Kind == metrics.Huber {
-			size := d * slope
+			size := float32(d * slope)
 			losses[i], slope = float32(delta*(size-delta/2)), slope*delta
 			if size <= delta {
 				losses[i], slope = d*d/2, d

@@ -97,7 +97,7 @@ func newRates(c Config, batches int) rates {
 func (r *rates) at(base float64, updates int64) float64 {
 	if updates < r.warmup {
 		share := float64((1 - r.WarmupStart) * (float64(updates) / float64(r.warmup)))
-		return base * (r.WarmupStart + share)
+		return float64(base * (r.WarmupStart + share))
 	}
 	t := updates - r.warmup
 	if r.Interval != ByIteration {
@@ -105,9 +105,9 @@ func (r *rates) at(base float64, updates int64) float64 {
 	}
 	switch r.Type {
 	case Step:
-		return base * kernels.Power(r.Factor, t/int64(r.Every))
+		return float64(base * kernels.Power(r.Factor, t/int64(r.Every)))
 	case Exponential:
-		return base * kernels.Power(r.Factor, t)
+		return float64(base * kernels.Power(r.Factor, t))
 	case Cosine:
 		half := float64((base - r.MinLearningRate) / 2)
 		return r.MinLearningRate + float64(half*(1+cosPi(float64(min(t, r.span))/float64(r.span))))

@@ -82,7 +82,7 @@ func newShape(numFeatures int, hidden []int, numOutputs int, x extras) (shape, e
 	s := shape{numFeatures: numFeatures, norm: x.norm}
 	for i, in := range widths[:len(widths)-1] {
 		d := kernels.Dense{In: in, Out: widths[i+1]}
-		if float64(s.numParams)+float64(d.In)*float64(kernels.PadCols(d.Out)) > maxParams {
+		if float64(s.numParams)+float64(float64(d.In)*float64(kernels.PadCols(d.Out))) > maxParams {
 			return shape{}, fault.New(fault.Invalid,
 				"neural: a network %v has more than %d weights: make its layers narrower", widths, maxParams)
 		}
