@@ -51,7 +51,7 @@ func (m *messages) Message() (*ipc.Message, error) {
 		return nil, err
 	}
 	if n > maxMetadata || int64(n) > m.maxBody {
-		return nil, fault.New(fault.Corrupt, "metadata of %d bytes", n)
+		return nil, fault.New(fault.Corrupt, "a message claims %d bytes of metadata, of at most %d: it is cut short, or no Arrow", n, min(maxMetadata, m.maxBody))
 	}
 	meta := make([]byte, n)
 	if _, err := io.ReadFull(m.r, meta); err != nil {

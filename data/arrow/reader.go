@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -168,6 +169,9 @@ func atDoor(panicked any, err error) error {
 	kind := fault.Of(err)
 	if kind == fault.Internal {
 		kind = fault.Corrupt
+	}
+	if strings.HasPrefix(err.Error(), "arrow") { // as arrow-go says itself
+		return fault.Wrap(kind, err)
 	}
 	return fault.Wrap(kind, fmt.Errorf("arrow: %w", err))
 }

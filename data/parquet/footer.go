@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func readFooter(r io.ReaderAt, size int64) (*footer, error) {
 	case magicSealed:
 		return nil, errors.New("the footer is encrypted, which is not supported")
 	default:
-		return nil, errors.New("not a Parquet file, or cut short: no PAR1 at its end")
+		return nil, fmt.Errorf("not a Parquet file, or cut short: no PAR1 at its end%s", otherwise(tail))
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[len(tail)-8:]))
 	if n > size-minFileBytes || n > maxFooter {
@@ -111,6 +112,20 @@ func readFooter(r io.ReaderAt, size int64) (*footer, error) {
 	}
 	f.end = size - trailerBytes - n
 	return f, f.validate(f.end)
+}
+
+// otherwise is what to do with a file that ends as those of other formats do.
+func otherwise(tail []byte) string {
+	const importIt = "; troupe data import makes Parquet of it"
+	if bytes.HasSuffix(tail, []byte("ARROW1")) {
+		return "; it is an Arrow file" + importIt
+	}
+	for _, c := range tail[max(0, len(tail)-64):] {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' || c >= 0x7f {
+			return ""
+		}
+	}
+	return "; it looks like text" + importIt
 }
 
 // readAt fills b or says why not; a short file is a corrupt one.
