@@ -113,12 +113,14 @@ func bodies() map[string]func(w *work, pass int) (jobs.Result, error) {
 }
 
 // put stores a document as a blob and returns its digest.
-func (w *work) put(doc any) (string, error) {
+func (w *work) put(doc any) (string, error) { return w.putIn(w.Store.Blobs, doc) }
+
+func (w *work) putIn(blobs store.Blobs, doc any) (string, error) {
 	b, err := json.Marshal(doc)
 	if err != nil {
 		return "", fault.New(fault.Internal, "task %s: %w", w.task.ID, err)
 	}
-	d, err := w.Store.Blobs.Put(w.ctx, b)
+	d, err := blobs.Put(w.ctx, b)
 	if err != nil {
 		return "", fmt.Errorf("task %s: %w", w.task.ID, err)
 	}
@@ -126,8 +128,10 @@ func (w *work) put(doc any) (string, error) {
 }
 
 // get reads a document that put has stored.
-func (w *work) get(digest string, into any) error {
-	b, err := w.Store.Blobs.Get(w.ctx, store.Digest(digest))
+func (w *work) get(digest string, into any) error { return w.getFrom(w.Store.Blobs, digest, into) }
+
+func (w *work) getFrom(blobs store.Blobs, digest string, into any) error {
+	b, err := blobs.Get(w.ctx, store.Digest(digest))
 	if err != nil {
 		return fmt.Errorf("task %s: %w", w.task.ID, err)
 	}

@@ -37,7 +37,7 @@ func forget(ctx context.Context, st store.Store, j *jobs.Job) {
 			if t.Phase != jobs.Done {
 				continue
 			}
-			raw, err := st.Blobs.Get(ctx, store.Digest(t.Result.Output))
+			raw, err := st.Passing().Get(ctx, store.Digest(t.Result.Output))
 			if err != nil {
 				continue
 			}
@@ -51,7 +51,7 @@ func forget(ctx context.Context, st store.Store, j *jobs.Job) {
 			for _, run := range left.Runs {
 				dropBlocks(ctx, &g, st.Passing(), left.shelf, blocksOf(run, partition))
 			}
-			g.Go(func() error { return st.Blobs.Delete(ctx, store.Digest(t.Result.Output)) })
+			g.Go(func() error { return st.Passing().Delete(ctx, store.Digest(t.Result.Output)) })
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,7 @@ type localRun struct {
 	job     *jobs.Job
 	records uint64
 	queue   []jobs.Event
+	folded  []jobs.Event              // into the job, and not in its log yet
 	waiting []jobs.TaskID             // in order of shards
 	later   map[jobs.TaskID]time.Time // those of them that have failed: not before
 	active  int
@@ -108,17 +110,22 @@ func (l Local) Run(ctx context.Context, id jobs.ID, kind, name string, spec []by
 	}()
 	r.queue = []jobs.Event{{Kind: jobs.Submitted, JobKind: kind, Name: name, Spec: spec}}
 	for {
-		if err := r.drain(ctx); err != nil {
+		if err := r.drain(); err != nil {
 			cancel(err)
 			r.wait()
 			return r.job, err
 		}
 		if r.job.Phase.Ended() {
-			cancel(errors.New("the job has ended"))
+			err := r.append(ctx)
+			cancel(cmp.Or(err, errors.New("the job has ended")))
 			r.wait()
-			return r.job, nil
+			return r.job, err
 		}
-		r.launch(ctx)
+		if err := r.launch(ctx); err != nil {
+			cancel(err)
+			r.wait()
+			return r.job, err
+		}
 		select {
 		case o := <-r.news:
 			r.heed(ctx) // first: what an attempt says of its end is no failure then
@@ -147,14 +154,13 @@ func (r *localRun) wait() {
 	}
 }
 
-// drain folds the queued events into the job, writes them to its log and
-// carries out their effects, until none is left.
-func (r *localRun) drain(ctx context.Context) error {
+// drain folds the queued events into the job and carries out their effects, until
+// none is left.
+func (r *localRun) drain() error {
 	for len(r.queue) > 0 {
 		batch := r.queue
 		r.queue = nil
 		var effects []jobs.Effect
-		var kept []jobs.Event
 		for _, e := range batch {
 			if !r.job.Relevant(e) {
 				continue
@@ -164,13 +170,10 @@ func (r *localRun) drain(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			effects, kept = append(effects, more...), append(kept, e)
+			effects, r.folded = append(effects, more...), append(r.folded, e)
 			if r.Watch.Event != nil {
 				r.Watch.Event(r.job, e)
 			}
-		}
-		if err := r.append(ctx, kept); err != nil {
-			return err
 		}
 		for _, e := range effects {
 			r.perform(e)
@@ -179,11 +182,13 @@ func (r *localRun) drain(ctx context.Context) error {
 	return nil
 }
 
-func (r *localRun) append(ctx context.Context, events []jobs.Event) error {
-	if len(events) == 0 {
+// append writes what has been folded into the job to its log, as one record: a task
+// that is done and the one that takes its slot are synced together.
+func (r *localRun) append(ctx context.Context) error {
+	if len(r.folded) == 0 {
 		return nil
 	}
-	record, err := jobs.EncodeRecord(0, events)
+	record, err := jobs.EncodeRecord(0, r.folded)
 	if err != nil {
 		return err
 	}
@@ -191,6 +196,7 @@ func (r *localRun) append(ctx context.Context, events []jobs.Event) error {
 		return fmt.Errorf("log of %s: %w", r.job.ID, err)
 	}
 	r.records++
+	r.folded = nil
 	return nil
 }
 
@@ -232,20 +238,21 @@ func (r *localRun) room() bool {
 	return r.active == 0 || r.MaxBytes <= 0 || stage == nil || r.bytes+stage.MaxBytes <= r.MaxBytes
 }
 
-// launch starts waiting tasks while there are slots and memory.
-func (r *localRun) launch(ctx context.Context) {
+// launch starts waiting tasks while there are slots and memory, once the log has all
+// that has happened so far.
+func (r *localRun) launch(ctx context.Context) error {
+	var starting []Task
 	for r.room() {
 		next := r.ready()
 		if next < 0 {
-			return
+			break
 		}
 		t := r.job.Task(r.waiting[next])
 		r.waiting = slices.Delete(r.waiting, next, next+1)
-		assigned := jobs.Event{Kind: jobs.TaskAssigned, Task: t.ID, Attempt: t.Attempt + 1, Members: []jobs.MemberID{localMember}}
-		r.queue = append(r.queue, assigned)
-		if err := r.drain(ctx); err != nil { // its log is gone: the next drain says so again
-			r.queue = append(r.queue, assigned)
-			return
+		r.queue = append(r.queue, jobs.Event{Kind: jobs.TaskAssigned, Task: t.ID, Attempt: t.Attempt + 1, Members: []jobs.MemberID{localMember}})
+		if err := r.drain(); err != nil {
+			r.active -= len(starting)
+			return err
 		}
 		task := Task{
 			Job: r.job.ID, Kind: r.job.Kind, Spec: r.job.Spec, ID: t.ID, Index: t.Index, Attempt: t.Attempt,
@@ -253,11 +260,19 @@ func (r *localRun) launch(ctx context.Context) {
 		}
 		r.active++
 		r.bytes += task.Stage.MaxBytes
+		starting = append(starting, task)
+	}
+	if err := r.append(ctx); err != nil {
+		r.active -= len(starting)
+		return err
+	}
+	for _, task := range starting {
 		go func() {
 			result, err := r.Body(ctx, task, localReporter{r, task})
 			r.news <- outcome{task: task, result: result, err: err}
 		}()
 	}
+	return nil
 }
 
 // ready returns the place of the first waiting task that may start now, or -1.

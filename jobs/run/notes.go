@@ -9,7 +9,10 @@ type noted struct {
 	docs any // a slice, by task; nil: not read yet
 }
 
-// notesOf returns the documents that the tasks of an earlier stage have left, in the
+// note leaves a document for the tasks of later stages of this job alone.
+func (w *work) note(doc any) (string, error) { return w.putIn(w.Store.Passing(), doc) }
+
+// notesOf returns the notes that the tasks of an earlier stage have left, in the
 // order of shards. Nobody may change them.
 func notesOf[T any](w *work, stage string) ([]T, error) {
 	one := w.noted(string(w.task.Job) + "/" + stage)
@@ -24,7 +27,7 @@ func notesOf[T any](w *work, stage string) ([]T, error) {
 	}
 	docs := make([]T, len(results))
 	for i, r := range results {
-		if err := w.get(r.Output, &docs[i]); err != nil {
+		if err := w.getFrom(w.Store.Passing(), r.Output, &docs[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -198,7 +198,7 @@ func (w *work) partition(level int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
-	digest, err := w.put(left)
+	digest, err := w.note(left)
 	return jobs.Result{Output: digest, RowsIn: rows}, err
 }
 
@@ -279,6 +279,6 @@ func (w *work) window(level int) (jobs.Result, error) {
 	if err != nil {
 		return jobs.Result{}, fmt.Errorf("task %s: %w", w.task.ID, err)
 	}
-	digest, err := w.put(left)
+	digest, err := w.note(left)
 	return jobs.Result{Output: digest, RowsIn: rows}, err
 }
