@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,6 +90,12 @@ func TestValuesAreSpreadOverTheRowsThatAreThere(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		there := rapid.SliceOfN(rapid.Bool(), 1, 200).Draw(t, "there")
+		if rapid.Bool().Draw(t, "few nulls") {
+			there = slices.Repeat([]bool{true}, rapid.IntRange(1, 500).Draw(t, "rows"))
+			for range rapid.IntRange(0, 4).Draw(t, "nulls") {
+				there[rapid.IntRange(0, len(there)-1).Draw(t, "null")] = false
+			}
+		}
 		off := rapid.IntRange(0, 70).Draw(t, "first row")
 		valid := data.NewBitmap(off + len(there))
 		var want, packed []uint64

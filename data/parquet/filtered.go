@@ -48,8 +48,12 @@ func (f *File) readFiltered(ctx context.Context, s *scratch, g int, want []int, 
 	}
 	left := countBits(r.rows, 0, 64*len(r.rows))
 	if left == 0 {
-		for i, k := range want {
-			all.Columns[i] = data.NewColumn(f.leaves[k].field.Type, 0)
+		for i, k := range want { // the memory of Into stays with the batch, for the next read
+			var old *data.Column
+			if o.Into != nil && i < len(o.Into.Columns) {
+				old = o.Into.Columns[i]
+			}
+			all.Columns[i] = columnOf(old, f.leaves[k].field.Type, 0)
 		}
 		return all, nil
 	}

@@ -326,13 +326,22 @@ func spread[T any](dst []T, numValid int, valid data.Bitmap, off int) {
 	}
 }
 
-// spreadWords does the same without a branch, which nulls here and there would
-// have guessed wrong.
+// spreadWords does the same: rows that are all there, up to 64, by one copy, and
+// others without a branch, which nulls here and there would have guessed wrong.
 func spreadWords[W uint32 | uint64](dst []W, numValid int, valid data.Bitmap, off int) {
 	j := numValid - 1
-	for i := len(dst) - 1; i > j; i-- {
-		there := W(valid[(off+i)>>6] >> (uint(off+i) & 63) & 1)
-		dst[i] = dst[max(j, 0)] & -there
-		j -= int(there)
+	for i := len(dst) - 1; i > j; {
+		k := min((off+i)&63, i) + 1 // rows up to i whose marks are in one word
+		if k <= j+1 && bitsAt(valid, off+i-k+1, k) == ^uint64(0)>>(64-uint(k)) {
+			copy(dst[i-k+1:i+1], dst[j-k+1:j+1])
+			i, j = i-k, j-k
+			continue
+		}
+		for ; k > 0 && i > j; k-- {
+			there := W(valid[(off+i)>>6] >> (uint(off+i) & 63) & 1)
+			dst[i] = dst[max(j, 0)] & -there
+			j -= int(there)
+			i--
+		}
 	}
 }

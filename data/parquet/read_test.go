@@ -59,9 +59,21 @@ func TestReadingIntoUsedMemoryTakesNoMore(t *testing.T) { //nolint:paralleltest 
 		require.NoError(t, err)
 	})
 	require.Greater(t, fresh, uint64(size/8*3/4))
+	ruledOut, err := data.Compare("id", data.Lt, data.IntValue(0)).Bind(schema)
+	require.NoError(t, err)
 	least := fresh
 	for range 5 { // the pool of scratch memory may be emptied at any time, but not always
 		least = min(least, allocated(read))
+	}
+	require.Less(t, least, fresh/20)
+	least = fresh
+	for range 5 { // nor is it let go when no row is left in between
+		least = min(least, allocated(func() {
+			used, err = f.Read(context.Background(), 2, parquet.ReadOptions{Into: used, Filter: ruledOut})
+			require.NoError(t, err)
+			require.Zero(t, used.NumRows)
+			read()
+		}))
 	}
 	require.Less(t, least, fresh/20)
 }
