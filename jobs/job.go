@@ -76,6 +76,7 @@ type Stage struct {
 	Inputs   map[string]string `json:"inputs,omitempty"`    // digests of blobs that every task needs, by role
 	Params   map[string]string `json:"params,omitempty"`    // small settings that every task needs
 	MaxBytes int64             `json:"max_bytes,omitempty"` // memory that one task may need, 0 when unknown
+	Anew     bool              `json:"anew,omitempty"`      // Gang only: it keeps no state, so each new generation begins anew
 }
 
 // Result is what a task leaves behind. Output is the digest of its blob.

@@ -105,7 +105,8 @@ func (c *Core) staying(task *jobs.Task) []jobs.MemberID {
 
 // next returns the ranks of a gang's next generation, or nil while it goes on as
 // it is. When all of its ranks leave they stay for one more generation, in which
-// those that are new are sent their state.
+// those that are new are sent their state, and which nobody else cuts short. A gang
+// that keeps no state is disturbed only when ranks leave, and has nothing to send.
 func (c *Core) next(stage *jobs.Stage, task *jobs.Task, g *gang) []jobs.MemberID {
 	stay := c.staying(task)
 	var ready []jobs.MemberID
@@ -119,9 +120,11 @@ func (c *Core) next(stage *jobs.Stage, task *jobs.Task, g *gang) []jobs.MemberID
 	leaves := len(stay) < len(task.Members)
 	enough := len(stay)+len(ready) >= max(stage.MinRanks, 1)
 	switch {
-	case len(ready) == 0 && !leaves, !enough, len(ready) == 0 && g.shared == task.Attempt && g.saved != task.Attempt:
+	case len(ready) == 0 && !leaves, !enough, stage.Anew && !leaves:
 		return nil
-	case len(stay) == 0:
+	case g.shared == task.Attempt && g.saved != task.Attempt:
+		return nil // the state is on its way
+	case len(stay) == 0 && !stage.Anew:
 		g.shared = task.Attempt + 1
 		stay = slices.Clone(task.Members)
 	}
@@ -130,7 +133,11 @@ func (c *Core) next(stage *jobs.Stage, task *jobs.Task, g *gang) []jobs.MemberID
 
 // invite asks members with room to prepare, as many as the gang may still take.
 func (c *Core) invite(t *tracked, stage *jobs.Stage, task *jobs.Task, g *gang, now time.Time) {
-	free := max(stage.MaxRanks, stage.MinRanks) - len(c.staying(task)) - len(g.joining)
+	stay := len(c.staying(task))
+	free := max(stage.MaxRanks, stage.MinRanks) - stay - len(g.joining)
+	if stage.Anew && stay == len(task.Members) {
+		return // whoever joins would have all begun again
+	}
 	if free <= 0 {
 		return // a full gang is no reason to look at all members and tasks
 	}

@@ -104,6 +104,9 @@ func (c *Core) emit(t *tracked, e jobs.Event) {
 		return
 	}
 	t.tasks.update(t.job, e)
+	if task := t.job.Task(e.Task); task != nil && task.Phase.Ended() {
+		delete(t.gangs, task.ID)
+	}
 	t.pending = append(t.pending, e)
 	t.effects = append(t.effects, effects...)
 }

@@ -22,7 +22,8 @@ import (
 // The scripts of testdata are scenarios and the exact trace of what the
 // coordinator says. With -rewrite they are written anew: read the diff.
 //
-//	submit JOB KIND            work: two tasks, then a merge; big: a task of 5 GiB; gang: a gang of 1 to 3
+//	submit JOB KIND            work: two tasks, then a merge; big: a task of 5 GiB; gang: a gang of 1 to 3;
+//	                           anew: one that keeps no state, then a merge
 //	hello MEMBER [slots=N] [gib=N] [running=REF,...] [draining]     REF is JOB:TASK@ATTEMPT
 //	done MEMBER REF, failed MEMBER REF KIND, lost MEMBER REF, checkpoint MEMBER REF
 //	gone MEMBER                its process has ended
@@ -34,6 +35,7 @@ import (
 //	stuck                      the store removes no names
 //	busy                       from now on the world hears of ends later: told JOB
 //	open                       the names of open jobs
+//	gangs JOB                  how many gangs of it the coordinator remembers
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -121,6 +123,7 @@ func scriptPlan(j *jobs.Job) (*jobs.Stage, *jobs.Result, error) {
 		"work": {{Name: "work", Shape: jobs.Map, NumTasks: 2}, {Name: "sum", Shape: jobs.Merge, NumTasks: 1}},
 		"big":  {{Name: "work", Shape: jobs.Map, NumTasks: 1, MaxBytes: 5 << 30}},
 		"gang": {{Name: "fit", Shape: jobs.Gang, NumTasks: 1, MinRanks: 1, MaxRanks: 3}},
+		"anew": {{Name: "fit", Shape: jobs.Gang, NumTasks: 1, MinRanks: 1, MaxRanks: 3, Anew: true}, {Name: "sum", Shape: jobs.Merge, NumTasks: 1}},
 	}[j.Kind]
 	switch n := len(j.Stages); {
 	case stages == nil:
@@ -193,6 +196,8 @@ func (s *script) line(w []string) {
 		names, err := s.st.Refs.List(ctx, joblog.OpenPrefix)
 		s.check(err)
 		fmt.Fprintf(&s.trace, "open: %v\n", names)
+	case "gangs":
+		fmt.Fprintf(&s.trace, "gangs of %s: %d\n", w[1], len(s.core.jobs[jobs.ID(w[1])].gangs))
 	case "busy":
 		s.busy = true
 	case "told":

@@ -156,7 +156,7 @@ func Stages(s spec.Spec, f Facts) ([]jobs.Stage, error) {
 			b.merged(Cut)
 		}
 		b.passes()
-		b.gang(Train, s.Train.Workers)
+		b.gang(Train, s.Train.Workers, s.Train.Model.Type == spec.Linear)
 		b.merge(Bundle)
 	case spec.KindPredict:
 		b.windows(-1)
@@ -208,12 +208,12 @@ func (b *builder) merged(name string) {
 // gang adds a stage whose ranks read their rows piece by piece into a table, which
 // is mapped or held where that is a small part of the memory there, and else read
 // from its file.
-func (b *builder) gang(name string, w spec.Workers) {
+func (b *builder) gang(name string, w spec.Workers, anew bool) {
 	most := w.Max
 	if most == 0 {
 		most = 10000 // as many as there are
 	}
-	b.stages = append(b.stages, jobs.Stage{Name: name, Shape: jobs.Gang, NumTasks: 1, MinRanks: max(w.Min, 1), MaxRanks: most, MaxBytes: b.facts.TaskBytes + b.facts.StateBytes})
+	b.stages = append(b.stages, jobs.Stage{Name: name, Shape: jobs.Gang, NumTasks: 1, MinRanks: max(w.Min, 1), MaxRanks: most, MaxBytes: b.facts.TaskBytes + b.facts.StateBytes, Anew: anew})
 }
 
 // passes adds the stages before the rows can be written.

@@ -82,6 +82,7 @@ func (e *Env) Body(ctx context.Context, t Task, r Reporter) (result jobs.Result,
 	if !ok {
 		return jobs.Result{}, fault.New(fault.Internal, "stage %q has no body in this version", t.Stage.Name)
 	}
+	defer e.seats.admit(seatKey{t.Job, t.ID}, t.Stage.MaxBytes, e.Memory)()
 	end := memory.Process.Begin()
 	defer func() { result.PeakRSS = end() }()
 	result, err = body(w, pass)

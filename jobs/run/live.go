@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
+	"github.com/troupe-ml/troupe/ml/collective"
 	"github.com/troupe-ml/troupe/ml/models"
 	"github.com/troupe-ml/troupe/registry/runs"
 )
@@ -79,6 +80,19 @@ func (t *teller) epoch(e models.Epoch) {
 		defer func() { <-t.busy }()
 		_ = t.work.Registry.Runs.Advance(t.work.ctx, run.ID, run.Metrics) //nolint:errcheck // the next one tells it, or the end
 	})
+}
+
+// tell returns what takes an epoch in, and what is to be called at the end.
+func (w *work) tell(comm collective.Comm, out *trained) (epoch func(models.Epoch), told func()) {
+	note := func(e models.Epoch) { out.Epochs = append(out.Epochs, e) }
+	if comm.Rank() > 0 || w.Registry == nil {
+		return note, func() {}
+	}
+	t := newTeller(w, out.Epochs)
+	return func(e models.Epoch) {
+		note(e)
+		t.epoch(e)
+	}, t.close
 }
 
 // run is the run as far as it has come.

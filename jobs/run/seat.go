@@ -34,6 +34,7 @@ type seat struct {
 	rival      *rival
 	challenged bool
 	left       time.Time
+	bytes      int64 // that its tables may take, as its stage says
 }
 
 type seatKey struct {
@@ -43,8 +44,33 @@ type seatKey struct {
 
 // seats are those of a process. The zero value is ready.
 type seats struct {
-	mu sync.Mutex
-	of map[seatKey]*seat
+	mu   sync.Mutex
+	of   map[seatKey]*seat
+	busy int64 // memory, in bytes, that the tasks under way may need
+}
+
+// admit makes room for a task that may need so much of the memory there is: free
+// seats are given up when they may be in the way, but the one that is its own.
+// Whoever places tasks knows nothing of them. The function that it returns is
+// for the task's end.
+func (s *seats) admit(own seatKey, need, memory int64) (leave func()) {
+	s.mu.Lock()
+	s.busy += need
+	held := s.busy
+	for k, st := range s.of {
+		if k != own && len(st.taken) == 0 {
+			held += st.bytes
+		}
+	}
+	s.mu.Unlock()
+	if memory > 0 && held > memory {
+		s.drop(func(k seatKey, _ *seat) bool { return k != own })
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.busy -= need
+	}
 }
 
 // take sits down, once the attempt before has got up. Seats of other gangs that
@@ -140,6 +166,7 @@ func (w *work) sit() (_ *seat, leave func(error), err error) {
 		}
 		w.seats.leave(k, st, w.Clock.Now(), again, err == nil)
 	}
+	st.bytes = w.task.Stage.MaxBytes
 	if st.tables == nil {
 		if err := w.furnish(st); err != nil {
 			leave(err)

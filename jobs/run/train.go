@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/troupe-ml/troupe/data/split"
@@ -42,8 +43,9 @@ func (w *work) train() (_ jobs.Result, err error) {
 	if err != nil {
 		return jobs.Result{}, err
 	}
+	closeComm = sync.OnceValue(closeComm)
 	defer closeComm() //nolint:errcheck // the links are of no more use
-	out, err := w.generation(comm, seat)
+	out, err := w.generation(comm, seat, closeComm)
 	if err != nil || comm.Rank() > 0 {
 		return jobs.Result{}, err // rank 0 has the same, and says so
 	}
@@ -51,8 +53,9 @@ func (w *work) train() (_ jobs.Result, err error) {
 	return jobs.Result{Output: digest, RowsIn: seat.numRows}, err
 }
 
-// generation takes part in one generation of the gang, up to its end.
-func (w *work) generation(comm collective.Comm, seat *seat) (*trained, error) {
+// generation takes part in one generation of the gang, up to its end. A rank that
+// fails cuts its links before anything else: the others wait for it.
+func (w *work) generation(comm collective.Comm, seat *seat, cut func() error) (_ *trained, err error) {
 	state, err := w.agree(comm, seat.state)
 	if err != nil {
 		return nil, err
@@ -82,15 +85,14 @@ func (w *work) generation(comm collective.Comm, seat *seat) (*trained, error) {
 	if out.Epochs, err = history(state); err != nil {
 		return nil, err
 	}
-	options.Epoch = func(e models.Epoch) { out.Epochs = append(out.Epochs, e) }
-	if comm.Rank() == 0 && w.Registry != nil {
-		live := newTeller(w, out.Epochs)
-		defer live.close()
-		options.Epoch = func(e models.Epoch) {
-			out.Epochs = append(out.Epochs, e)
-			live.epoch(e)
+	tell, told := w.tell(comm, &out)
+	defer told()
+	options.Epoch = tell
+	defer func() { // before what the store has to take in
+		if err != nil {
+			_ = cut() //nolint:errcheck // the links are of no more use
 		}
-	}
+	}()
 	estimator, err := estimatorOf(w.spec.Train, &seat.prepared)
 	if err != nil {
 		return nil, err
