@@ -213,7 +213,7 @@ func TestWritersKeepWhatTheyWriteDuringASweep(t *testing.T) {
 		stop := make(chan struct{})
 		for w := range writers {
 			all.Go(func() {
-				for n := 0; ; n++ {
+				for n := range 60 { // enough for all sweeps, few enough for a bucket
 					d, err := h.st.Blobs.Put(context.Background(), fmt.Appendf(nil, "blob %d of %d", n, w))
 					if err == nil {
 						_, err = h.st.Refs.Set(context.Background(), fmt.Sprintf("of.%d.%d", w, n), []byte(d), 0)
