@@ -3,10 +3,13 @@ package sweep
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/troupe-ml/troupe/jobs"
 	"github.com/troupe-ml/troupe/jobs/run/joblog"
 	"github.com/troupe-ml/troupe/registry"
 	"github.com/troupe-ml/troupe/registry/runs"
@@ -128,14 +131,41 @@ func (m *marker) logs(ctx context.Context, ends map[string]uint64) (grown bool, 
 		if err != nil {
 			return false, fmt.Errorf("gc: %w", err)
 		}
-		for _, r := range records {
-			m.scan(r)
-			grown = true
-		}
+		m.records(records)
+		grown = grown || len(records) > 0
 		ends[name] += uint64(len(records))
 	}
 	return grown, nil
 }
+
+// records marks what records of a log name. Of the checkpoints of a task of a job
+// the last one counts: nobody goes back to one before.
+func (m *marker) records(records [][]byte) {
+	last := map[jobs.TaskID]string{}
+	for _, r := range records {
+		_, events, err := jobs.DecodeRecord(r)
+		if err != nil || !slices.ContainsFunc(events, isCheckpoint) {
+			m.scan(r)
+			continue
+		}
+		for _, e := range events {
+			if isCheckpoint(e) {
+				last[e.Task] = e.Result.Output
+				continue
+			}
+			text, err := json.Marshal(e)
+			if err != nil {
+				text = r // it was decoded, so it encodes
+			}
+			m.scan(text)
+		}
+	}
+	for _, output := range last {
+		m.scan([]byte(output))
+	}
+}
+
+func isCheckpoint(e jobs.Event) bool { return e.Kind == jobs.TaskCheckpoint && e.Result != nil }
 
 func (m *marker) isOpen(ctx context.Context, job string) (bool, error) {
 	_, _, err := m.st.Refs.Get(ctx, joblog.OpenPrefix+job)

@@ -178,6 +178,32 @@ func (h *house) looksAlone(names map[string]store.Digest, gone runs.Run) *sweep.
 	return r
 }
 
+// A job leaves a checkpoint a second: the last one is what it can be resumed from.
+func TestOfCheckpointsTheLastOneIsKept(t *testing.T) {
+	t.Parallel()
+	houses(t, func(h *house) {
+		t, ctx := h.t, h.t.Context()
+		all := []store.Digest{h.put("first"), h.put("second"), h.put("third"), h.put("of another task")}
+		result := h.put("result")
+		h.job("stays", h.put("model"))
+		event := func(kind jobs.EventKind, task jobs.TaskID, d store.Digest) jobs.Event {
+			return jobs.Event{Kind: kind, Task: task, Attempt: 1, Result: &jobs.Result{Output: string(d)}}
+		}
+		for i, events := range [][]jobs.Event{
+			{event(jobs.TaskCheckpoint, "fit/0", all[0])},
+			{event(jobs.TaskCheckpoint, "fit/0", all[1]), event(jobs.TaskDone, "more/0", result)},
+			{event(jobs.TaskCheckpoint, "fit/1", all[3])},
+			{event(jobs.TaskCheckpoint, "fit/0", all[2])},
+		} {
+			record, err := jobs.EncodeRecord(0, events)
+			require.NoError(t, err)
+			require.NoError(t, h.st.Logs.Append(ctx, joblog.Name("stays"), uint64(i+1), record))
+		}
+		require.Equal(t, 2, h.gc(sweep.Config{RunsAfter: day, BlobsAfter: time.Hour, Do: true}, 2*time.Hour).Blobs)
+		require.Equal(t, []bool{false, false, true, true, true}, []bool{h.has(all[0]), h.has(all[1]), h.has(all[2]), h.has(all[3]), h.has(result)})
+	})
+}
+
 func TestADeletedExperimentGoesWithItsRuns(t *testing.T) {
 	t.Parallel()
 	houses(t, func(h *house) {
