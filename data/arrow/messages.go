@@ -46,6 +46,7 @@ func (m *messages) Release() {
 // Message returns the next message, which is good until the one after it, or
 // io.EOF at the end of the stream.
 func (m *messages) Message() (*ipc.Message, error) {
+	m.Release()
 	n, err := m.size()
 	if err != nil {
 		return nil, err
@@ -89,7 +90,6 @@ func (m *messages) Message() (*ipc.Message, error) {
 		defer plain.Release()
 		body = plain
 	}
-	m.Release()
 	m.last = ipc.NewMessage(memory.NewBufferBytes(meta), body)
 	return m.last, nil
 }

@@ -119,6 +119,10 @@ func (r *Reader) Next() (out *Record, err error) {
 	return out, nil
 }
 
+// Full reports whether records that nobody has converted yet take so much that
+// they might leave too little room for the next one.
+func (r *Reader) Full() bool { return r.memory.used.Load() > r.memory.most/4 }
+
 // end reads what follows the stream: of a file, that is its footer.
 func (r *Reader) end() error {
 	if _, err := io.Copy(io.Discard, r.in); err != nil {

@@ -159,8 +159,13 @@ func (s *records) next() (func() (*data.Batch, []text.Reject, error), error) {
 		s.r.Close()
 		return nil, err
 	}
-	return func() (*data.Batch, []text.Reject, error) {
+	convert := func() (*data.Batch, []text.Reject, error) {
 		b, err := rec.Batch()
 		return b, nil, err
-	}, nil
+	}
+	if !s.r.Full() {
+		return convert, nil
+	}
+	b, _, err := convert() // at once, whoever is slow: batches under way fit in the memory for any number of threads
+	return func() (*data.Batch, []text.Reject, error) { return b, nil, err }, nil
 }

@@ -373,6 +373,15 @@ func TestArrowKeepsToItsMemory(t *testing.T) {
 	p := newPlace(t)
 	in := p.write("a.arrows", string(datatest.ArrowKeys(t, make([]uint64, 10_000))))
 	p.ok(func(c *importer.Config) { c.Memory = 1 << 20 }, in)
+	var many [][]uint64
+	for range 40 {
+		many = append(many, make([]uint64, 10_000))
+	}
+	long := p.write("b.arrows", string(datatest.ArrowKeys(t, many...)))
+	for range 3 { // batches under way wait for each other
+		_, rows := p.ok(func(c *importer.Config) { c.Memory, c.Threads = 600<<10, 8 }, long)
+		assert.Len(t, rows, 400_000)
+	}
 	_, err := p.run(func(c *importer.Config) { c.Memory = 1 << 16 }, in)
 	assert.Equal(t, fault.Exhausted, fault.Of(err))
 	assert.ErrorContains(t, err, "a.arrows")
