@@ -60,6 +60,7 @@ func TestTheExamplesRunAsTheirPageSays(t *testing.T) {
 	assert.Len(t, p.ok("runs", "list", "--experiment", "exp_002")[""], 1)
 	assert.Empty(t, p.ok("runs", "list", "--kind", "nothing")[""])
 
+	p.trainsNetwork()
 	d := p.ok("deploy", "--model-uri", uri, "--env", "production")
 	assert.Equal(t, "models:/fraud/1", d["model_uri"])
 	s := p.ok("predict", "-f", "predict.yaml")
@@ -88,6 +89,17 @@ func TestTheExamplesRunAsTheirPageSays(t *testing.T) {
 	assert.Equal(t, false, same["drift_detected"])
 
 	p.looksBack(m)
+}
+
+// trainsNetwork is the spec that has more to it.
+func (p *place) trainsNetwork() {
+	t := p.t
+	t.Helper()
+	n := p.ok("train", "-f", "network.yaml", "--set", "epochs=3", "--set", "batch_size=256")
+	checkSummary(t, n, "train")
+	assert.Greater(t, n["metrics"].(map[string]any)["test"].(map[string]any)["auc"], 0.6)
+	assert.Contains(t, n["slices"].([]any)[0], "value")
+	assert.Len(t, n["baseline"].(map[string]any)["models"], 2)
 }
 
 // looksBack is the rest of the story: a second model, the way back, and what
