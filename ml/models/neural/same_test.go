@@ -86,11 +86,14 @@ func richTrials(base Config) []trial {
 	normed.Norm, normed.Residual, normed.Hidden, normed.BatchSize, normed.Dropout = LayerNorm, true, []int{20, 20, 20}, 600, 0.1
 	batched := normed
 	batched.Norm, batched.BatchSize = BatchNorm, 513 // three shards, of which one has a single row
+	wide := batched                                  // over ranks, each makes the mean of a part of the sums
+	wide.Hidden, wide.BatchSize, wide.Epochs, wide.Residual = []int{300, 140}, 300, 2, false
 	embedding := normed
 	embedding.Embeddings = []Embedding{{Feature: 2, Codes: 9, Size: 5}, {Feature: 4, Codes: 5, Size: 17}}
 	return []trial{
 		{"layer norm and residual blocks", normed, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
 		{"batch norm and residual blocks", batched, three, blobs(1, 1500, 7, 3), blobs(2, 301, 7, 3)},
+		{"wide, with batch norm", wide, three, blobs(1, 500, 7, 3), blobs(2, 50, 7, 3)},
 		{"embeddings", embedding, three, coded(1, 1500), coded(2, 301)},
 	}
 }
