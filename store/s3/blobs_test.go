@@ -22,7 +22,7 @@ func TestABucketKeepsThePromisesOfBlobs(t *testing.T) {
 		root := at("blobs").Join(t.Name())
 		st := memory.New()
 		st.Blobs = c.Blobs(root)
-		return storetest.Fixture{Store: st, Corrupt: func(t *testing.T, d store.Digest) {
+		return storetest.Fixture{Store: st, Frail: true, Corrupt: func(t *testing.T, d store.Digest) {
 			t.Helper()
 			_, err := c.Put(t.Context(), root.Join(d.Hex()[:2]).Join(d.Hex()[2:]), []byte("something else"), s3.Condition{})
 			require.NoError(t, err)

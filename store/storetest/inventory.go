@@ -90,19 +90,31 @@ func blobSweep(t *testing.T, f Fixture) {
 	for _, n := range []int{100, 2 << 20} {
 		b := noise(n)
 		var both sync.WaitGroup
+		var turn sync.Mutex
+		take := func() func() {
+			if !f.Frail {
+				return func() {}
+			}
+			turn.Lock()
+			return turn.Unlock
+		}
 		for range 4 {
 			both.Go(func() {
 				for range 5 {
+					leave := take()
 					if _, err := blobs.Put(ctx, b); err != nil {
 						t.Errorf("put: %v", err)
 					}
+					leave()
 				}
 			})
 			both.Go(func() {
 				for range 5 {
+					leave := take()
 					if _, err := blobs.DeleteOld(ctx, store.DigestOf(b), later); err != nil {
 						t.Errorf("delete: %v", err)
 					}
+					leave()
 				}
 			})
 		}

@@ -22,6 +22,9 @@ type Fixture struct {
 	// Reopen closes the store and returns it as a new process finds it; nil when
 	// nothing outlives the process. The old store is not used afterwards.
 	Reopen func(t *testing.T) store.Store
+	// Frail is a server that answers with an error of its own when one blob is put
+	// and deleted at the same instant: each waits for the other then.
+	Frail bool
 }
 
 // patience bounds whatever a test waits for; only a failing test waits so long.
