@@ -38,7 +38,7 @@ e2e: ## Run the tests that start real processes
 	$(GO) test -count=1 -timeout 20m ./cmd/troupe
 
 fuzz: ## Fuzz the readers of foreign bytes and of blocks, FUZZTIME=60s each
-	@for f in FuzzRead FuzzFooter FuzzPage FuzzDictionary; do $(GO) test -run '^$$$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./data/parquet || exit 1; done
+	@for f in FuzzRead FuzzFooter FuzzPage FuzzDictionary; do $(GO) test -run '^$$$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./data/parquet || exit 1; done
 	@for p in csv ndjson arrow block; do $(GO) test -run '^$$$$' -fuzz '^Fuzz' -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./data/$$p || exit 1; done
 
 bench: bench-setup build ## Measure against the peers; BENCH=train OUT=file.json for one
