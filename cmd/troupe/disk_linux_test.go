@@ -111,7 +111,7 @@ func TestAFullDiskIsAClearErrorAndCorruptsNothing(t *testing.T) {
 func (c *testCluster) outlivesAFullStore(p *place, store string) {
 	t := p.t
 	t.Helper()
-	ts := newTrainings(t, 1, 30_000, 12)
+	ts := newTrainings(t, 1, 30_000, 60)
 	hear, wait := whenTraining(func() {
 		fill(t, store)
 		c.says("the disk of the store is full, nothing can be written: free some")

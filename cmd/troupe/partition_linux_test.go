@@ -220,7 +220,7 @@ func TestANetworkThatIsCutChangesNoByte(t *testing.T) {
 		return
 	}
 	const servers = 3
-	ts := newTrainings(t, 3, 30_000, 12)
+	ts := newTrainings(t, 3, 30_000, 60)
 	w := newNetwork(t, servers+1, servers)
 	c := w.start()
 	w.ready(c, servers+1)

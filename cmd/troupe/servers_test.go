@@ -111,7 +111,7 @@ func TestEachOfThreeServersMayBeKilledWhileAModelTrains(t *testing.T) {
 	}
 	t.Parallel()
 	const servers = 3
-	ts := newTrainings(t, servers, 30_000, 12)
+	ts := newTrainings(t, servers, 30_000, 60)
 	c := startCluster(t, servers, servers)
 	for i := range servers {
 		hear, wait := whenTraining(func() {
@@ -132,7 +132,7 @@ func TestAMinorityOfServersWritesNothingAndSaysSo(t *testing.T) {
 		t.Skip("two elections take their time")
 	}
 	t.Parallel()
-	ts := newTrainings(t, 1, 30_000, 12)
+	ts := newTrainings(t, 1, 30_000, 60)
 	c := startCluster(t, 3, 3)
 	p := newPlace(t)
 	p.write("spec.yaml", "kind: drift\nname: d\nreference: r\ncurrent: c\n")
