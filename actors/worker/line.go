@@ -39,7 +39,13 @@ type line struct {
 	pid      *actor.PID // of holder, nil while nobody coordinates
 	epoch    uint64     // the newest heard of
 	heard    time.Time
-	progress map[jobs.Ref]time.Time // sent last
+	progress map[jobs.Ref]said // last
+}
+
+// said is a progress that was sent.
+type said struct {
+	at   time.Time
+	rows bool // it was of rows
 }
 
 // look reads the lease, unless the coordinator has been heard lately.
@@ -117,7 +123,7 @@ func (l *line) mustSay(word any) {
 func (l *line) Hello(h jobs.Hello) {
 	l.mu.Lock()
 	for r := range l.progress {
-		if l.clock.Now().Sub(l.progress[r]) > time.Minute {
+		if l.clock.Now().Sub(l.progress[r].at) > time.Minute {
 			delete(l.progress, r)
 		}
 	}
@@ -134,14 +140,15 @@ func (l *line) Report(r jobs.Report) {
 	}
 }
 
-// Progress sends how far an attempt is, unless it has just said so.
+// Progress sends how far an attempt is, unless it has just said so. That it has
+// begun with its rows is news, after what it said before.
 func (l *line) Progress(p jobs.Progress) {
 	l.mu.Lock()
 	now := l.clock.Now()
 	last, ok := l.progress[p.Ref]
-	soon := ok && now.Sub(last) < progressEvery
+	soon := ok && now.Sub(last.at) < progressEvery && last.rows == (p.Rows > 0)
 	if !soon {
-		l.progress[p.Ref] = now
+		l.progress[p.Ref] = said{now, p.Rows > 0}
 	}
 	l.mu.Unlock()
 	if !soon {

@@ -52,7 +52,7 @@ type Member struct {
 func Start(p Parts) (*Member, error) {
 	m := &Member{parts: p, beat: make(chan struct{}, 1)}
 	m.line = &line{
-		system: p.System, refs: p.Refs, clock: p.Clock, silence: 2 * p.Heartbeat, log: p.Log, changed: m.beatNow, progress: map[jobs.Ref]time.Time{},
+		system: p.System, refs: p.Refs, clock: p.Clock, silence: 2 * p.Heartbeat, log: p.Log, changed: m.beatNow, progress: map[jobs.Ref]said{},
 	}
 	m.core = New(p.Self, p.Run, m.line, p.Log)
 	pid, err := p.System.Spawn(Role, func() actor.Actor { return (*bench)(m) })
