@@ -191,10 +191,20 @@ func (n *node) floatLiteral(v Value) error {
 	}
 	f := v.Float()
 	if n.typ == Float32 {
-		f = float64(float32(f))
+		f = Shorten(f)
 	}
 	n.floats = append(n.floats, f)
 	return nil
+}
+
+// Shorten rounds a number to the precision of a float32, as the values of a column
+// of that type were, which it is compared with. One beyond all of them stays as it
+// is: it is not infinity.
+func Shorten(f float64) float64 {
+	if short := float64(float32(f)); !math.IsInf(short, 0) {
+		return short
+	}
+	return f
 }
 
 func (n *node) timeLiteral(f Field, v Value) error {

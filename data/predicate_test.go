@@ -24,7 +24,7 @@ var whereSchema = data.Schema{Fields: []data.Field{
 
 var (
 	someInts   = []int64{math.MinInt64, math.MinInt32, -2, -1, 0, 1, 2, 1 << 24, 1<<24 + 1, math.MaxInt32, 1 << 53, 1<<53 + 1, math.MaxInt64}
-	someFloats = []float64{math.Inf(-1), -1e30, -1.5, math.Copysign(0, -1), 0, 5e-324, .1, 1, 1.5, 2, 1 << 24, 1<<24 + 1, 1 << 53, 1 << 63, 1e30, math.Inf(1)}
+	someFloats = []float64{math.Inf(-1), -1e300, -1e30, -1.5, math.Copysign(0, -1), 0, 5e-324, .1, 1, 1.5, 2, 1 << 24, 1<<24 + 1, 1 << 53, 1 << 63, 1e30, 1e300, math.Inf(1)}
 	someTexts  = []string{"", "a", "ab", "b", "it's", "é"}
 	someTimes  = map[string]int64{"1969-12-31 23:59:59.5": -500_000, "1970-01-01": 0, "1970-01-01T00:00:00.000001Z": 1, "1970-01-02T01:00:00+01:00": 86_400_000_000}
 	someDays   = map[string]int64{"1969-12-31": -1, "1970-01-01": 0, "1970-01-02": 1}
@@ -230,7 +230,7 @@ func literal(t data.Type, v data.Value) *big.Float {
 		return new(big.Float).SetInt64(someTimes[v.Text()])
 	case t == data.Date:
 		return new(big.Float).SetInt64(someDays[v.Text()])
-	case t == data.Float32:
+	case t == data.Float32 && math.Abs(v.Float()) < math.MaxFloat32:
 		return big.NewFloat(float64(float32(v.Float())))
 	case t == data.Float64 || v.Kind() == data.FloatLiteral:
 		return big.NewFloat(v.Float())
@@ -256,6 +256,24 @@ func TestEvalIsWhatSQLSays(t *testing.T) {
 		}
 		require.Equal(t, want, got, p.String())
 	})
+}
+
+func TestNumbersBeyondAllOfAColumnAreNotInfinity(t *testing.T) {
+	t.Parallel()
+	inf := float32(math.Inf(1))
+	b := &data.Batch{
+		NumRows: 4, Schema: data.Schema{Fields: []data.Field{{Name: "f", Type: data.Float32}}},
+		Columns: []*data.Column{{Type: data.Float32, Float32s: []float32{-inf, -math.MaxFloat32, .1, inf}}},
+	}
+	for text, want := range map[string]uint64{"f >= -1e300": 0b1110, "f < -1e300": 0b0001, "f > 1e300": 0b1000, "f in (1e300, 0.1)": 0b0100, "f <= 1e300": 0b0111} {
+		p, err := data.ParsePredicate(text)
+		require.NoError(t, err)
+		f, err := p.Bind(b.Schema)
+		require.NoError(t, err)
+		got, err := f.Eval(b)
+		require.NoError(t, err)
+		require.Equal(t, data.Bitmap{want}, got, text)
+	}
 }
 
 // valueAt returns a value that is there as a bound has it.

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/troupe-ml/troupe/data"
 )
 
 // orders are the truths of less, equal and greater for each comparison.
@@ -55,7 +57,7 @@ func (c *checker) compare(op string, a, b term) term {
 // values were.
 func (c *checker) precise(t, beside term) term {
 	if l, ok := t.literal(); ok && beside.short && t.numeric() && !l.null {
-		return c.constant(t.at, literal{typ: typ{kind: floatKind}, f: float64(float32(l.number()))})
+		return c.constant(t.at, literal{typ: typ{kind: floatKind}, f: data.Shorten(l.number())})
 	}
 	return t
 }
