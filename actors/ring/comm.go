@@ -28,7 +28,7 @@ type Comm struct {
 	ops     uint64  // operations begun
 	scratch []int64 // one segment
 	half    []int32 // one that was received so
-	narrow  []int32 // one that is being sent so
+	narrow  []int32 // one that is being sent so, behind room for its header
 	packed  []byte  // one that was received so
 	away    bool    // the right neighbour is on another machine
 
@@ -52,7 +52,7 @@ func newComm(cfg Config, g Gang, in, out net.Conn) *Comm {
 	if in != nil {
 		c.reader = bufio.NewReaderSize(in, readerBytes)
 		c.scratch = make([]int64, cfg.SegmentBytes/8)
-		c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, len(c.scratch))
+		c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, headerBytes/4+len(c.scratch))
 		c.packed = make([]byte, packedLen(len(c.scratch))+slack)
 		c.frame = make([]byte, 0, headerBytes+len(c.packed))
 		c.away = hostOf(out.LocalAddr()) != hostOf(out.RemoteAddr())

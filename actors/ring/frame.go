@@ -108,16 +108,20 @@ func putHeader(b []byte, kind uint32, n int) []byte {
 // machine. Within a machine to copy bytes takes less time than to leave some out, but
 // if all numbers have half of them.
 func (c *Comm) sendSegment(v []int64) error {
-	if !c.away {
-		if half := c.narrow[:len(v)]; kernels.Narrow(half, v) {
-			return c.send(frameHalf, bytesOf(half))
-		}
-		return c.send(frameData, bytesOf(v))
-	}
 	c.write.Lock()
 	defer c.write.Unlock()
-	c.frame = pack(putHeader(c.frame[:0], framePacked, 0), v)
-	putHeader(c.frame[:0], framePacked, len(c.frame)-headerBytes)
+	if half := c.narrow[:headerBytes/4+len(v)]; !c.away && kernels.Narrow(half[headerBytes/4:], v) {
+		frame := bytesOf(half)
+		putHeader(frame[:0], frameHalf, 4*len(v))
+		_, err := c.out.Write(frame)
+		return err
+	}
+	if c.away {
+		c.frame = pack(putHeader(c.frame[:0], framePacked, 0), v)
+		putHeader(c.frame[:0], framePacked, len(c.frame)-headerBytes)
+	} else {
+		c.frame = append(putHeader(c.frame[:0], frameData, 8*len(v)), bytesOf(v)...)
+	}
 	_, err := c.out.Write(c.frame)
 	return err
 }
