@@ -105,7 +105,14 @@ func (b *Book) Log(ctx context.Context, id ID, batch Batch) error {
 			return err
 		}
 	}
-	_, err = b.change(ctx, id, func(run *Run) error { return run.take(batch) })
+	_, err = b.change(ctx, id, func(run *Run) error {
+		for _, t := range batch.Tags {
+			if err := b.foldFor(ctx, run, t.Key); err != nil {
+				return err
+			}
+		}
+		return run.take(batch)
+	})
 	return err
 }
 
@@ -202,6 +209,9 @@ func (b *Book) Set(ctx context.Context, id ID, c Change) (Run, error) {
 // Untag removes a tag of a run, or is NotFound.
 func (b *Book) Untag(ctx context.Context, id ID, key string) error {
 	_, err := b.change(ctx, id, func(r *Run) error {
+		if err := b.foldFor(ctx, r, key); err != nil {
+			return err
+		}
 		if _, ok := r.Tags[key]; !ok {
 			return fault.New(fault.NotFound, "run %s has no tag %q", id, key)
 		}

@@ -112,11 +112,11 @@ type Book struct {
 	logs store.Logs
 	refs store.Refs
 
-	mu            sync.Mutex
-	ends          map[ID]uint64 // how long the logs of metrics are, as far as is known
-	standings     map[ID]standing
-	tailRevisions map[ID]uint64 // of the refs that say how long they are
-	histories     map[ID]*histories
+	mu        sync.Mutex
+	ends      map[ID]uint64 // how long the logs of metrics are, as far as is known
+	standings map[ID]standing
+	known     map[ID]tailRef // what this process has made of the refs that say how long they are
+	histories map[ID]*histories
 
 	tailMu   sync.Mutex
 	tailMark uint64 // all refs of tails up to this revision are known
@@ -131,7 +131,7 @@ func Open(st store.Store) *Book {
 		runs: &document.Mirror[Run]{
 			Collection: document.Collection[Run]{Prefix: "run", Blobs: st.Blobs, Refs: st.Refs}, Trim: trim,
 		},
-		logs: st.Logs, refs: st.Refs, ends: map[ID]uint64{}, standings: map[ID]standing{}, tailRevisions: map[ID]uint64{}, histories: map[ID]*histories{},
+		logs: st.Logs, refs: st.Refs, ends: map[ID]uint64{}, standings: map[ID]standing{}, known: map[ID]tailRef{}, histories: map[ID]*histories{},
 		tailEnds: map[ID]uint64{}, tails: map[ID]*tail{},
 	}
 }
@@ -297,6 +297,11 @@ func (r *Run) normalise() {
 // Tag sets tags of a run, finished or not; an empty value removes one.
 func (b *Book) Tag(ctx context.Context, id ID, tags map[string]string) (Run, error) {
 	return b.change(ctx, id, func(run *Run) error {
+		for k := range tags {
+			if err := b.foldFor(ctx, run, k); err != nil {
+				return err
+			}
+		}
 		all := merged(run.Tags, tags)
 		for k, v := range tags {
 			if v == "" {

@@ -92,6 +92,15 @@ func (b *Book) fold(ctx context.Context, r *Run) error {
 	return nil
 }
 
+// foldFor adds the tail to a document of which a tag is changed, if it is one that the
+// tail adds to: what was logged before comes before.
+func (b *Book) foldFor(ctx context.Context, r *Run, tag string) error {
+	if tag != ModelsTag {
+		return nil
+	}
+	return b.fold(ctx, r)
+}
+
 // whole adds the tail to a document that was read.
 func (b *Book) whole(ctx context.Context, r Run) (Run, error) {
 	value, _, err := b.refs.Get(ctx, tailPrefix+string(r.ID))
@@ -116,34 +125,33 @@ func endOf(value []byte) uint64 {
 func (b *Book) grown(ctx context.Context, id ID, end uint64) error {
 	name := tailPrefix + string(id)
 	b.mu.Lock()
-	revision := b.tailRevisions[id]
+	known := b.known[id]
 	b.mu.Unlock()
-	for {
-		next, err := b.refs.Set(ctx, name, strconv.AppendUint(nil, end, 10), revision)
+	for known.end < end { // else another has logged more
+		next, err := b.refs.Set(ctx, name, strconv.AppendUint(nil, end, 10), known.revision)
 		if err == nil {
 			b.mu.Lock()
-			if len(b.tailRevisions) >= maxEnds {
-				clear(b.tailRevisions)
+			if len(b.known) >= maxEnds {
+				clear(b.known)
 			}
-			b.tailRevisions[id] = next
+			b.known[id] = tailRef{end, next}
 			b.mu.Unlock()
 			return nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return fmt.Errorf("metrics of run %s: %w", id, err)
 		}
-		value, now, err := b.refs.Get(ctx, name)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			now = 0
-		case err != nil:
+		value, revision, err := b.refs.Get(ctx, name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("metrics of run %s: %w", id, err)
-		case endOf(value) >= end: // another has logged more
-			return nil
 		}
-		revision = now
+		known = tailRef{endOf(value), revision}
 	}
+	return nil
 }
+
+// tailRef is what the ref of a tail said at a revision.
+type tailRef struct{ end, revision uint64 }
 
 // standing is what of a document who logs has to know; it is remembered as long as
 // the document stays the same.

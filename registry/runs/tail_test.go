@@ -208,3 +208,33 @@ func TestManyLogAtOnceAndNothingIsLost(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found.Runs[0].Latest, writers*each)
 }
+
+// A client that sets the list of models itself has read what was logged before.
+func TestTheListOfModelsIsWhatAClientHasMadeOfIt(t *testing.T) {
+	t.Parallel()
+	b := runs.Open(memory.New())
+	ctx := t.Context()
+	models := func(id runs.ID) string {
+		t.Helper()
+		run, err := b.Show(ctx, id)
+		require.NoError(t, err)
+		return run.Tags[runs.ModelsTag]
+	}
+	set := func(value string) runs.Batch {
+		return runs.Batch{Tags: []runs.Pair{{Key: runs.ModelsTag, Value: value}}}
+	}
+	r := created(t, b, runs.Run{})
+	require.NoError(t, b.LogModel(ctx, r.ID, json.RawMessage(`{"n":1}`)))
+	require.NoError(t, b.Log(ctx, r.ID, set(`[{"n":1},{"n":2}]`)))
+	require.Equal(t, `[{"n":1},{"n":2}]`, models(r.ID))
+	require.NoError(t, b.LogModel(ctx, r.ID, json.RawMessage(`{"n":3}`)))
+	require.Equal(t, `[{"n":1},{"n":2},{"n":3}]`, models(r.ID))
+	_, err := b.Tag(ctx, r.ID, map[string]string{runs.ModelsTag: `[{"n":3}]`})
+	require.NoError(t, err)
+	require.Equal(t, `[{"n":3}]`, models(r.ID))
+
+	other := created(t, b, runs.Run{})
+	require.NoError(t, b.LogModel(ctx, other.ID, json.RawMessage(`{"n":1}`)))
+	require.NoError(t, b.Untag(ctx, other.ID, runs.ModelsTag))
+	require.Empty(t, models(other.ID))
+}
