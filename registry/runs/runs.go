@@ -149,7 +149,8 @@ func trim(r *Run) {
 // Record stores a run and returns what then stands. ID may be empty; it is that
 // of Job. A record of a running run may be replaced; that of a finished one
 // stands, so whoever records the end of the same job again changes nothing and
-// is told what the first one recorded. Tags set meanwhile are kept.
+// is told what the first one recorded. What others have logged meanwhile is kept, and
+// the name that they have given the run.
 //
 // Invalid when Job, Kind, Name, Status or Started is missing; Conflict when the
 // id belongs to another job.
@@ -178,6 +179,10 @@ func (b *Book) Record(ctx context.Context, run Run) (Run, error) {
 		next := run
 		next.Tags, next.Params = merged(stored.Tags, run.Tags), merged(stored.Params, run.Params)
 		next.Latest, next.Folded, next.Inputs, next.Deleted = stored.Latest, stored.Folded, stored.Inputs, stored.Deleted
+		next.Artifacts = merged(stored.Artifacts, run.Artifacts)
+		if exists {
+			next.Name = stored.Name
+		}
 		next.Metrics = timed(next.Metrics, stored.Metrics)
 		if len(next.Metrics) == 0 { // what failed or begins again has none to say
 			next.Metrics = stored.Metrics
@@ -190,9 +195,12 @@ func (b *Book) Record(ctx context.Context, run Run) (Run, error) {
 	})
 }
 
-// timed gives points without a time that of the same step as it was known before.
+// timed returns the points, of which those without a time have that of the same step
+// as it was known before.
 func timed(metrics, before map[string][]Point) map[string][]Point {
+	out := make(map[string][]Point, len(metrics))
 	for name, points := range metrics {
+		points = slices.Clone(points)
 		at := make(map[int64]int64, len(before[name]))
 		for _, p := range before[name] {
 			at[p.Step] = p.Time
@@ -202,8 +210,9 @@ func timed(metrics, before map[string][]Point) map[string][]Point {
 				points[i].Time = at[p.Step]
 			}
 		}
+		out[name] = points
 	}
-	return metrics
+	return out
 }
 
 // Advance sets the metrics of a job's run that is at work: all points so far. It
@@ -216,11 +225,7 @@ func (b *Book) Advance(ctx context.Context, id ID, metrics map[string][]Point) e
 		if r.Status.Finished() || furthest(next.Metrics) < furthest(r.Metrics) {
 			return document.Unchanged
 		}
-		all := make(map[string][]Point, len(next.Metrics))
-		for name, points := range next.Metrics { // of this attempt at the change alone
-			all[name] = slices.Clone(points)
-		}
-		r.Metrics = timed(all, r.Metrics)
+		r.Metrics = timed(next.Metrics, r.Metrics)
 		return nil
 	})
 	return err
@@ -237,11 +242,11 @@ func furthest(metrics map[string][]Point) (step int64) {
 }
 
 // merged returns both maps as one; over wins.
-func merged(under, over map[string]string) map[string]string {
+func merged[V any](under, over map[string]V) map[string]V {
 	if len(under)+len(over) == 0 {
 		return nil
 	}
-	out := make(map[string]string, len(under)+len(over))
+	out := make(map[string]V, len(under)+len(over))
 	maps.Copy(out, under)
 	maps.Copy(out, over)
 	return out

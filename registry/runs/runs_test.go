@@ -353,3 +353,21 @@ func TestARunAdvancesAndDoesNotGoBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found.Runs, 1)
 }
+
+// A client of MLflow may log to the run of a job that is at work.
+func TestTheEndOfAJobKeepsWhatOthersHaveLogged(t *testing.T) {
+	t.Parallel()
+	b := runs.Open(memory.New())
+	ctx := t.Context()
+	job := runs.Run{Job: "j", Kind: "train", Name: "fraud", Status: runs.Running, Started: noon}
+	r, err := b.Record(ctx, job)
+	require.NoError(t, err)
+	note, model := runs.Artifact{Digest: "sha256:a", Bytes: 1}, runs.Artifact{Digest: "sha256:b", Bytes: 2}
+	require.NoError(t, b.PutArtifact(ctx, r.ID, "notes.txt", note))
+	require.NoError(t, b.Log(ctx, r.ID, runs.Batch{Tags: []runs.Pair{{Key: runs.NameTag, Value: "the one for Monday"}}}))
+	job.Status, job.Ended, job.Artifacts = runs.Succeeded, noon, map[string]runs.Artifact{"model": model}
+	r, err = b.Record(ctx, job)
+	require.NoError(t, err)
+	require.Equal(t, map[string]runs.Artifact{"notes.txt": note, "model": model}, r.Artifacts)
+	require.Equal(t, "the one for Monday", r.Name)
+}
