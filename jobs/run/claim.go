@@ -100,8 +100,11 @@ func (o output) tryLock() (f *os.File, holder string, err error) {
 	if err != nil || serr != nil || !os.SameFile(mine, now) { // locked after its holder has removed it
 		return nil, o.job, f.Close()
 	}
-	_, err = f.WriteAt([]byte(o.job), 0)
-	if err := errors.Join(f.Truncate(int64(len(o.job))), err); err != nil {
+	err = f.Truncate(0) // whoever looks meanwhile finds no name rather than a wrong one
+	if err == nil {
+		_, err = f.WriteAt([]byte(o.job), 0)
+	}
+	if err != nil {
 		return nil, "", files.DiskFault(errors.Join(fmt.Errorf("output %s: %w", o.dir, err), f.Close()))
 	}
 	return f, "", nil

@@ -368,7 +368,7 @@ func (o output) writeManifest(text []byte) error {
 
 // unstage removes what this job has staged, and the folder if Troupe has made it
 // and nothing else is in it. Where the job was cut off while it published, the
-// next need not wait for it.
+// next need not wait for it; where it publishes still, the lock stays.
 func (o output) unstage(ctx context.Context) error {
 	if files.Remote(o.dir) {
 		b, err := o.bucket()
@@ -388,6 +388,13 @@ func (o output) unstage(ctx context.Context) error {
 		if e.Name() != madeName && e.Name() != lockName {
 			return files.DiskFault(err) // others are at work
 		}
+	}
+	if len(left) > 0 {
+		lock, _, broken := o.tryLock()
+		if lock == nil && broken == nil { // likewise, or this job's last attempt, which has not heard of the end
+			return files.DiskFault(err)
+		}
+		defer lock.Close() //nolint:errcheck // its file is gone by then
 	}
 	gone := []string{filepath.Join(o.stagingRoot(), lockName), filepath.Join(o.stagingRoot(), madeName), o.stagingRoot()}
 	if made {
