@@ -1,9 +1,6 @@
 package lint
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/constant"
@@ -14,7 +11,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 )
 
@@ -34,31 +30,19 @@ type compiled struct {
 // language says of these), and others twice: an explicit conversion is what keeps
 // answers the same on all processors.
 func checkFused(root string) ([]finding, error) {
-	args := append([]string{"list", "-export", "-deps", "-json=Dir,ImportPath,Export,GoFiles,DepOnly"}, computing...)
-	command := exec.Command("go", args...)
-	command.Dir = root
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	out, err := command.Output()
+	pkgs, err := list[compiled](root, append([]string{"-export", "-deps", "-json=Dir,ImportPath,Export,GoFiles,DepOnly"}, computing...)...)
 	if err != nil {
-		return nil, fmt.Errorf("go list: %w: %s", err, stderr.Bytes())
+		return nil, err
 	}
 	exports := map[string]string{}
-	var pkgs []compiled
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p compiled
-		if err := d.Decode(&p); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, err
-		}
+	for _, p := range pkgs {
 		exports[p.ImportPath] = p.Export
-		if !p.DepOnly {
-			pkgs = append(pkgs, p)
-		}
 	}
 	var found []finding
 	for _, p := range pkgs {
+		if p.DepOnly {
+			continue
+		}
 		more, err := p.fused(root, exports)
 		if err != nil {
 			return nil, err

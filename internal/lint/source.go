@@ -72,7 +72,24 @@ func load(root string) ([]pkg, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command("go", "list", "-e", "-json=Dir,ImportPath,Name,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles", "./...")
+	all, err := list[listed](root, "-e", "-json=Dir,ImportPath,Name,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles", "./...")
+	if err != nil {
+		return nil, err
+	}
+	var pkgs []pkg
+	for _, l := range all {
+		p, err := l.read(root)
+		if err != nil {
+			return nil, err
+		}
+		pkgs = append(pkgs, p)
+	}
+	return pkgs, nil
+}
+
+// list returns what go list says, in JSON, of the packages that its arguments name.
+func list[T any](root string, args ...string) (all []T, err error) {
+	command := exec.Command("go", append([]string{"list"}, args...)...)
 	command.Dir = root
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
@@ -80,19 +97,14 @@ func load(root string) ([]pkg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w: %s", err, stderr.String())
 	}
-	var pkgs []pkg
 	for stream := json.NewDecoder(bytes.NewReader(out)); ; {
-		var l listed
-		if err := stream.Decode(&l); errors.Is(err, io.EOF) {
-			return pkgs, nil
+		var of T
+		if err := stream.Decode(&of); errors.Is(err, io.EOF) {
+			return all, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("go list: %w", err)
 		}
-		p, err := l.read(root)
-		if err != nil {
-			return nil, err
-		}
-		pkgs = append(pkgs, p)
+		all = append(all, of)
 	}
 }
 
