@@ -91,7 +91,7 @@ func constantOf(t *features.Target, l metrics.RowLoss, train models.Table) (cons
 	}
 	var all sketch.Sum
 	sums := make([]sketch.Sum, max(len(t.Classes()), 1))
-	err := eachWeight(train, func(y, w float64) {
+	err := train.EachTarget(func(y, w float64) {
 		all.Add(w)
 		if t.Task() == metrics.Regression {
 			sums[0].AddProduct(y, w)
@@ -125,14 +125,14 @@ func quantileOf(l metrics.RowLoss) (q float64, ok bool) {
 func targetQuantile(t models.Table, p float64) (float64, error) {
 	unit := 1.0
 	if t.Weighted {
-		all, err := sumOfWeights(t)
+		all, err := t.TotalWeight()
 		if err != nil {
 			return 0, err
 		}
 		unit = metrics.WeightUnit(all)
 	}
 	q := sketch.NewQuantiles(1 << 16)
-	err := eachWeight(t, func(y, w float64) {
+	err := t.EachTarget(func(y, w float64) {
 		if n := int64(math.RoundToEven(w / unit)); n > 0 {
 			q.AddN(y, n)
 		}
@@ -151,37 +151,6 @@ func shares(counts []int64) []float64 {
 		out[i] = float64(n) / all
 	}
 	return out
-}
-
-// eachWeight calls fn with the target and the weight of every row of a table, 1
-// where they have none.
-func eachWeight(t models.Table, fn func(y, w float64)) error {
-	targets, weights := make([]float32, gradeBlock), make([]float32, gradeBlock)
-	for first := 0; first < t.NumRows; first += gradeBlock {
-		n := min(gradeBlock, t.NumRows-first)
-		w := weights[:0]
-		if t.Weighted {
-			w = weights[:n]
-		}
-		if err := t.Copy(first, nil, targets[:n], w); err != nil {
-			return err
-		}
-		for i, y := range targets[:n] {
-			if t.Weighted {
-				fn(float64(y), float64(w[i]))
-			} else {
-				fn(float64(y), 1)
-			}
-		}
-	}
-	return nil
-}
-
-// sumOfWeights returns what the rows of a table weigh together.
-func sumOfWeights(t models.Table) (float64, error) {
-	var all sketch.Sum
-	err := eachWeight(t, func(_, w float64) { all.Add(w) })
-	return all.Value(), err
 }
 
 // add measures the baselines on a part that a model was measured on. The simplest of

@@ -88,7 +88,7 @@ func newGrader(problem models.Problem, loss metrics.RowLoss, base *baseline, p *
 	g := &grader{problem: problem, loss: loss, constant: base.constant, rival: r}
 	var err error
 	if t.Weighted {
-		all, err := sumOfWeights(t)
+		all, err := t.TotalWeight()
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-ml/troupe/ml/metrics"
+	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
 // Table is rows of features and what to learn from them, in memory or stored
@@ -94,6 +95,37 @@ func (t Table) Room(n int) (room Block) {
 		room.W = make([]float32, n)
 	}
 	return room
+}
+
+// EachTarget calls fn with the target of every row and what the row weighs, which
+// without weights is 1.
+func (t Table) EachTarget(fn func(y, w float64)) error {
+	var targets, weights [4096]float32
+	for first := 0; first < t.NumRows; first += len(targets) {
+		y := targets[:min(len(targets), t.NumRows-first)]
+		w := weights[:0]
+		if t.Weighted {
+			w = weights[:len(y)]
+		}
+		if err := t.Copy(first, nil, y, w); err != nil {
+			return err
+		}
+		for i, v := range y {
+			if t.Weighted {
+				fn(float64(v), float64(w[i]))
+			} else {
+				fn(float64(v), 1)
+			}
+		}
+	}
+	return nil
+}
+
+// TotalWeight returns what all rows weigh together, from an exact sum.
+func (t Table) TotalWeight() (float64, error) {
+	var all sketch.Sum
+	err := t.EachTarget(func(_, w float64) { all.Add(w) })
+	return all.Value(), err
 }
 
 // Problem is what is to be learned.

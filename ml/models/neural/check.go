@@ -4,7 +4,6 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models"
-	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
 // check refuses tables that cannot be learned from.
@@ -79,10 +78,9 @@ func eachBlock(t models.Table, fn func(first int, b models.Block) error) error {
 // weightUnit returns the unit that the weights of a table's rows are counted in.
 // The error is of kind Invalid when none of them weighs anything.
 func weightUnit(t models.Table) (float64, error) {
-	var all sketch.Sum
-	err := eachTarget(t, func(_, w float64) { all.Add(w) })
-	if err == nil && all.Value() == 0 {
+	all, err := t.TotalWeight()
+	if err == nil && all == 0 {
 		err = fault.New(fault.Invalid, "neural: every validation row weighs 0: give some of them a weight")
 	}
-	return metrics.WeightUnit(all.Value()), err
+	return metrics.WeightUnit(all), err
 }

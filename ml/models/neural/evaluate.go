@@ -19,7 +19,7 @@ type standard struct{ mean, std float64 }
 // each as much as its row weighs, 1 for a constant, from exact sums.
 func standardise(t models.Table) (standard, error) {
 	var sum, squares, weights sketch.Sum
-	err := eachTarget(t, func(v, w float64) {
+	err := t.EachTarget(func(v, w float64) {
 		sum.AddProduct(v, w)
 		weights.Add(w)
 	})
@@ -28,7 +28,7 @@ func standardise(t models.Table) (standard, error) {
 	}
 	all := weights.Value()
 	s := standard{mean: sum.Value() / all, std: 1}
-	err = eachTarget(t, func(v, w float64) {
+	err = t.EachTarget(func(v, w float64) {
 		if d := v - s.mean; w == 1 {
 			squares.AddProduct(d, d)
 		} else {
@@ -39,29 +39,6 @@ func standardise(t models.Table) (standard, error) {
 		s.std = std
 	}
 	return s, err
-}
-
-// eachTarget calls fn with the target of every row and what the row weighs.
-func eachTarget(t models.Table, fn func(v, w float64)) error {
-	var targets, weights [blockRows]float32
-	for first := 0; first < t.NumRows; first += blockRows {
-		n := min(blockRows, t.NumRows-first)
-		y, w := targets[:n], weights[:0]
-		if t.Weighted {
-			w = weights[:n]
-		}
-		if err := t.Copy(first, nil, y, w); err != nil {
-			return err
-		}
-		for i, v := range y {
-			if t.Weighted {
-				fn(float64(v), float64(w[i]))
-			} else {
-				fn(float64(v), 1)
-			}
-		}
-	}
-	return nil
 }
 
 // scale replaces values in the unit of the target by scaled ones.

@@ -108,7 +108,7 @@ func newObjective(l Loss, numClasses int, train models.Table) (*objective, error
 // weights, how many there are. Rows of a regression are of one class.
 func classWeights(numClasses int, t models.Table) ([]float64, error) {
 	sums, out := make([]sketch.Sum, numClasses), make([]float64, numClasses)
-	err := eachTarget(t, func(class, w float64) {
+	err := t.EachTarget(func(class, w float64) {
 		if numClasses == 1 {
 			class = 0
 		}
