@@ -175,7 +175,7 @@ func (r *minimum) pass() ([]float64, error) {
 			rows[i] = uint32(first + i)
 		}
 		r.deal(r.ctx, rows)
-		if err := r.sum(r.ctx); err != nil {
+		if err := r.sum(r.ctx, false); err != nil {
 			return nil, err
 		}
 		fixed := r.crew.members[0].sums[:len(sums)]

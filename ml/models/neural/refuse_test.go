@@ -246,6 +246,27 @@ func must(b []byte, err error) string {
 	return string(b)
 }
 
+// That all shards are dealt, and none twice, is looked at before anything moves.
+func TestRowsThatNoRankHasComputedAreMissed(t *testing.T) {
+	t.Parallel()
+	e, err := New(DefaultConfig(), twoClasses)
+	require.NoError(t, err)
+	f, err := e.newFit(collective.Solo{}, xor(1, 600), models.Table{}, models.Options{})
+	require.NoError(t, err)
+	defer f.crew.close()
+	f.deal(t.Context(), make([]uint32, 600))
+	rest := make([]int64, f.network.numSums()-f.network.numParams)
+	for rows, want := range map[int64]string{599: "computed 599 rows of a batch of 600", 856: "856 rows", 600: ""} {
+		rest[rowsAt] = rows
+		if err := f.check(rest); want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+			assert.Equal(t, fault.Internal, fault.Of(err))
+		}
+	}
+}
+
 func TestPanicsAreErrorsAtTheDoor(t *testing.T) {
 	t.Parallel()
 	c := newCrew([]*executor{{}, {}})

@@ -71,63 +71,57 @@ func (f *fit) deal(ctx context.Context, rows []uint32) {
 // gradient computes the batch's gradient: the first executor has its mean in its
 // trainer, or its sums.
 func (f *fit) gradient(ctx context.Context) error {
-	switch {
-	case f.current.shards == 1:
+	if f.current.shards == 1 {
 		return f.crew.run(1, f.work.alone)
-	case f.comm.WorldSize() > 1 && f.network.numParams >= leastApart:
-		return f.sumApart(ctx)
-	default:
-		return f.sum(ctx)
 	}
-}
-
-// sum computes the sums of the batch over all shards of all ranks.
-func (f *fit) sum(ctx context.Context) error {
-	sums, err := f.sumShards()
-	if err != nil {
-		return err
-	}
-	if err := f.comm.AllReduce(ctx, sums); err != nil {
-		return fmt.Errorf("neural: sum of the gradients: %w", err)
-	}
-	rest := sums[f.network.numParams:]
-	if err := f.check(rest); err != nil {
-		return err
-	}
-	f.take(rest)
-	return nil
+	return f.sum(ctx, f.comm.WorldSize() > 1 && f.network.numParams >= leastApart)
 }
 
 // leastApart is from how many parameters on each rank makes the mean of a part of
 // the sums: of fewer, one operation of the ranks takes less time than three.
 const leastApart = 1 << 15
 
-// sumApart is as sum, but each rank makes the mean of its part of the sums, and
-// gives that to the others: that takes half as many bytes as sums have.
-func (f *fit) sumApart(ctx context.Context) error {
+// sum computes the sums of the batch over all shards of all ranks; apart, those of
+// the gradient become its mean on the way.
+func (f *fit) sum(ctx context.Context, apart bool) error {
 	sums, err := f.sumShards()
 	if err != nil {
 		return err
 	}
-	n := f.network.numParams
-	if err := f.comm.AllReduce(ctx, sums[n:]); err != nil {
-		return fmt.Errorf("neural: sum of the losses: %w", err)
+	gradient, rest := sums[:f.network.numParams], sums[f.network.numParams:]
+	whole := sums
+	if apart {
+		whole = rest
 	}
-	if err := f.check(sums[n:]); err != nil {
+	if err := f.comm.AllReduce(ctx, whole); err != nil {
+		return fmt.Errorf("neural: sums of a batch: %w", err)
+	}
+	if err := f.check(rest); err != nil {
 		return err
 	}
-	if err := f.comm.ReduceScatter(ctx, sums[:n]); err != nil {
+	if apart {
+		if err := f.meanApart(ctx, gradient); err != nil {
+			return err
+		}
+	}
+	f.take(rest)
+	return nil
+}
+
+// meanApart makes the mean gradient of this rank's part of the sums over all ranks,
+// and gives it to the others: that takes half as many bytes as sums have.
+func (f *fit) meanApart(ctx context.Context, sums []int64) error {
+	if err := f.comm.ReduceScatter(ctx, sums); err != nil {
 		return fmt.Errorf("neural: sum of the gradients: %w", err)
 	}
 	grad := f.crew.members[0].trainer.grad
-	first, end := collective.Part(n, f.comm.Rank(), f.comm.WorldSize())
+	first, end := collective.Part(len(sums), f.comm.Rank(), f.comm.WorldSize())
 	f.mean(grad[first:end], sums[first:end])
-	clear(sums[:n])
-	if err := f.comm.AllGather(ctx, grad[:n]); err != nil {
+	clear(sums) // of what the other parts have is of no use
+	if err := f.comm.AllGather(ctx, grad); err != nil {
 		return fmt.Errorf("neural: gathering of the gradient: %w", err)
 	}
 	f.current.mean = true
-	f.take(sums[n:])
 	return nil
 }
 
@@ -230,7 +224,7 @@ func (f *fit) check(rest []int64) error {
 	}
 	for i := range f.network.numParts() {
 		if rest[badPartAt+i] > 0 {
-			return f.diverged(fmt.Sprintf("the gradient of %s is no number or beyond %d", f.network.part(i).name(), f.network.maxGrad()))
+			return f.partDiverged(i)
 		}
 	}
 	if rest[rowsAt] != int64(len(f.current.rows)) {
@@ -309,6 +303,16 @@ func (f *fit) transpose() {
 
 func (f *fit) lossDiverged() error {
 	return f.diverged(fmt.Sprintf("the loss is no number or beyond %d", maxLoss))
+}
+
+// partDiverged is of a part whose gradient, or that of a batch norm whose statistics,
+// cannot be added.
+func (f *fit) partDiverged(i int) error {
+	n := &f.network
+	if n.norm == BatchNorm && i < len(n.layers)-1 {
+		return f.diverged(fmt.Sprintf("the gradient of %s, or a mean or variance of its batch norm, is no number or too large", n.part(i).name()))
+	}
+	return f.diverged(fmt.Sprintf("the gradient of %s is no number or beyond %d", n.part(i).name(), n.maxGrad()))
 }
 
 func canceled(ctx context.Context) error {
