@@ -246,8 +246,9 @@ func must(b []byte, err error) string {
 	return string(b)
 }
 
-// That all shards are dealt, and none twice, is looked at before anything moves.
-func TestRowsThatNoRankHasComputedAreMissed(t *testing.T) {
+// What all ranks know from the sums is looked at before anything moves: one bad shard,
+// and a shard that was computed by none or twice.
+func TestTheSumsTellWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	e, err := New(DefaultConfig(), twoClasses)
 	require.NoError(t, err)
@@ -265,6 +266,8 @@ func TestRowsThatNoRankHasComputedAreMissed(t *testing.T) {
 			assert.Equal(t, fault.Internal, fault.Of(err))
 		}
 	}
+	rest[badLossAt] = 1
+	require.ErrorContains(t, f.check(rest), "the loss is no number or beyond")
 }
 
 func TestPanicsAreErrorsAtTheDoor(t *testing.T) {
