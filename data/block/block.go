@@ -12,7 +12,6 @@ package block
 import (
 	"encoding/binary"
 	"slices"
-	"unsafe"
 
 	"github.com/troupe-ml/troupe/data"
 )
@@ -144,21 +143,16 @@ func appendColumn(dst []byte, f data.Field, c *data.Column, numRows int) []byte 
 // words32 are the values of a column of 4 bytes each, besides texts.
 func words32(c *data.Column) []uint32 {
 	if c.Type == data.Float32 {
-		return words[uint32](c.Float32s)
+		return data.Words32[uint32](c.Float32s)
 	}
-	return words[uint32](c.Int32s)
+	return data.Words32[uint32](c.Int32s)
 }
 
 func words64(c *data.Column) []uint64 {
 	if c.Type == data.Float64 {
-		return words[uint64](c.Float64s)
+		return data.Words64[uint64](c.Float64s)
 	}
-	return words[uint64](c.Int64s)
-}
-
-// words returns the same memory as bit patterns, which must be as wide.
-func words[W uint32 | uint64, T int32 | int64 | float32 | float64](vs []T) []W {
-	return unsafe.Slice((*W)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs))
+	return data.Words64[uint64](c.Int64s)
 }
 
 func append32(dst []byte, vs []uint32) []byte {

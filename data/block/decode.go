@@ -60,19 +60,19 @@ func (r *reader) column(numRows int) (data.Field, *data.Column) {
 	case data.Int32, data.Date:
 		b := r.Bytes(4 * numRows)
 		c.Int32s = make([]int32, len(b)/4)
-		read32(b, words[uint32](c.Int32s))
+		read32(b, data.Words32[uint32](c.Int32s))
 	case data.Int64, data.Timestamp:
 		b := r.Bytes(8 * numRows)
 		c.Int64s = make([]int64, len(b)/8)
-		read64(b, words[uint64](c.Int64s))
+		read64(b, data.Words64[uint64](c.Int64s))
 	case data.Float32:
 		b := r.Bytes(4 * numRows)
 		c.Float32s = make([]float32, len(b)/4)
-		read32(b, words[uint32](c.Float32s))
+		read32(b, data.Words32[uint32](c.Float32s))
 	case data.Float64:
 		b := r.Bytes(8 * numRows)
 		c.Float64s = make([]float64, len(b)/8)
-		read64(b, words[uint64](c.Float64s))
+		read64(b, data.Words64[uint64](c.Float64s))
 	case data.String:
 		r.strings(c, numRows)
 	}

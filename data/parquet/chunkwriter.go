@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/bits"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
@@ -116,24 +115,19 @@ func (e *chunkEncoder) values(o *chunkWriter, c *data.Column, valid data.Bitmap,
 		return boolValues(present(c.Bools, valid, n, new([]bool)))
 	case data.Int32, data.Date:
 		vs := present(c.Int32s, valid, n, &e.int32s)
-		return numberValues(e, vs, words[uint32](vs), &e.table32)
+		return numberValues(e, vs, data.Words32[uint32](vs), &e.table32)
 	case data.Float32:
 		vs := present(c.Float32s, valid, n, &e.float32s)
-		return numberValues(e, vs, words[uint32](vs), &e.table32)
+		return numberValues(e, vs, data.Words32[uint32](vs), &e.table32)
 	case data.Int64, data.Timestamp:
 		vs := present(c.Int64s, valid, n, &e.int64s)
-		return numberValues(e, vs, words[uint64](vs), &e.table64)
+		return numberValues(e, vs, data.Words64[uint64](vs), &e.table64)
 	case data.Float64:
 		vs := present(c.Float64s, valid, n, &e.float64s)
-		return numberValues(e, vs, words[uint64](vs), &e.table64)
+		return numberValues(e, vs, data.Words64[uint64](vs), &e.table64)
 	default:
 		return e.stringValues(o, c, valid, n)
 	}
-}
-
-// words returns the same memory as bit patterns, which must be as wide.
-func words[W uint32 | uint64, T number](vs []T) []W {
-	return unsafe.Slice((*W)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs))
 }
 
 // present returns the values that are there: src itself, or in *buf.

@@ -363,13 +363,13 @@ func (r *columnReader) spread(n, numValid int) {
 	case data.Bool:
 		spread(c.Bools[from:to], numValid, c.Valid, from)
 	case data.Int32, data.Date:
-		spreadWords(words[uint32](c.Int32s[from:to]), numValid, c.Valid, from)
+		spreadWords(data.Words32[uint32](c.Int32s[from:to]), numValid, c.Valid, from)
 	case data.Int64, data.Timestamp:
-		spreadWords(words[uint64](c.Int64s[from:to]), numValid, c.Valid, from)
+		spreadWords(data.Words64[uint64](c.Int64s[from:to]), numValid, c.Valid, from)
 	case data.Float32:
-		spreadWords(words[uint32](c.Float32s[from:to]), numValid, c.Valid, from)
+		spreadWords(data.Words32[uint32](c.Float32s[from:to]), numValid, c.Valid, from)
 	case data.Float64:
-		spreadWords(words[uint64](c.Float64s[from:to]), numValid, c.Valid, from)
+		spreadWords(data.Words64[uint64](c.Float64s[from:to]), numValid, c.Valid, from)
 	case data.String:
 		spreadWords(c.Codes[from:to], numValid, c.Valid, from)
 	}

@@ -49,13 +49,13 @@ func (l *longKey) take(of heads) error {
 		l.chunk = data.NewAppend(h.piece.Batch.Schema)
 	}
 	to := h.at + 1
-	for most := min(len(h.keys), h.at+chunkRows-l.chunk.NumRows()); to < most && h.key(to) == l.key && (other == nil || h.before(to, other)); {
+	for most := min(len(h.rows), h.at+chunkRows-l.chunk.NumRows()); to < most && h.key(to) == l.key && (other == nil || h.before(to, other)); {
 		to++
 	}
 	l.chunk.Add(h.piece, h.at, to)
 	l.times = append(l.times, h.times[h.at:to]...)
 	l.given = append(l.given, given{h.run, h.rows[h.at:to]})
-	if h.at = to; to == len(h.keys) {
+	if h.at = to; to == len(h.rows) {
 		if err := h.load(); err != nil {
 			return err
 		}

@@ -89,8 +89,7 @@ type cursor struct {
 	b        *data.Batch // nil: at the end
 	piece    *data.Piece // of what the rows carry
 	at       int
-	keys     []int64
-	ties     []int64 // nil: none
+	keys     keys
 	times    []int64
 	rows     []int32
 }
@@ -116,36 +115,24 @@ func (h *cursor) load() error {
 		return fault.New(fault.Corrupt, "shuffle: a block without key, time and row, or without rows")
 	}
 	if h.unsorted {
-		b = sortedBlock(b)
-		keys, times, rows = b.Columns[0], b.Columns[first-2], b.Columns[first-1]
+		order := counting(nil, b.NumRows)
+		new(space).sort(keysIn(b), times.Int64s, order)
+		b = b.Gather(order)
 	}
-	h.b, h.keys, h.times, h.rows, h.ties = b, keys.Int64s, times.Int64s, rows.Int32s, nil
-	if b.Schema.Fields[1].Name == tieName {
-		h.ties = b.Columns[1].Int64s
-	}
+	h.b, h.keys, h.times, h.rows = b, keysIn(b), b.Column(timeName).Int64s, b.Column(rowName).Int32s
 	h.piece = &data.Piece{Batch: &data.Batch{
 		Schema: data.Schema{Fields: b.Schema.Fields[first:]}, Columns: b.Columns[first:], NumRows: b.NumRows,
 	}}
 	return nil
 }
 
-// sortedBlock sorts the rows of a block.
-func sortedBlock(b *data.Batch) *data.Batch {
-	k := keys{first: unsigned(b.Column(keyName).Int64s)}
+// keysIn returns the keys of a block's rows, in its memory.
+func keysIn(b *data.Batch) keys {
+	k := keys{first: data.Words64[uint64](b.Column(keyName).Int64s)}
 	if b.Schema.Fields[1].Name == tieName {
-		k.ties = unsigned(b.Columns[1].Int64s)
+		k.ties = data.Words64[uint64](b.Columns[1].Int64s)
 	}
-	order := counting(nil, b.NumRows)
-	new(space).sort(k, b.Column(timeName).Int64s, order)
-	return b.Gather(order)
-}
-
-func unsigned(vs []int64) []uint64 {
-	out := make([]uint64, len(vs))
-	for i, v := range vs {
-		out[i] = uint64(v)
-	}
-	return out
+	return k
 }
 
 // counting returns the numbers below n.
@@ -157,13 +144,7 @@ func counting(into []uint32, n int) []uint32 {
 	return out
 }
 
-func (h *cursor) key(at int) key {
-	k := key{first: uint64(h.keys[at])}
-	if h.ties != nil {
-		k.tie = uint64(h.ties[at])
-	}
-	return k
-}
+func (h *cursor) key(at int) key { return h.keys.at(uint32(at)) }
 
 // step merges what is in memory of keys of which nothing else can come, or, when
 // there are none, the rows of one key that is longer than a block.
@@ -171,9 +152,9 @@ func (m *merger) step() error {
 	bound, above := m.bound()
 	spans, total := make([]span, len(m.cursors)), 0
 	for i, h := range m.cursors {
-		to := len(h.keys)
+		to := len(h.rows)
 		if above < 2 {
-			to = h.at + sort.Search(len(h.keys)-h.at, func(k int) bool { return h.key(h.at+k).compare(bound) >= above })
+			to = h.at + sort.Search(len(h.rows)-h.at, func(k int) bool { return h.key(h.at+k).compare(bound) >= above })
 		}
 		spans[i] = span{h, h.at, to}
 		total += to - h.at
@@ -193,7 +174,7 @@ func (m *merger) bound() (least key, above int) {
 		if h.read == h.part.Blocks {
 			continue
 		}
-		last, goesOn := h.key(len(h.keys)-1), 1
+		last, goesOn := h.key(len(h.rows)-1), 1
 		if h.key(0) == last {
 			goesOn = 0 // in the next block, perhaps
 		}
@@ -243,7 +224,7 @@ func (m *merger) merge(spans []span, total int) error {
 		return err
 	}
 	for _, s := range spans {
-		if s.of.at = s.to; s.to == len(s.of.keys) {
+		if s.of.at = s.to; s.to == len(s.of.rows) {
 			if err := s.of.load(); err != nil {
 				return err
 			}
@@ -262,13 +243,9 @@ func (m *merger) gather(spans []span) *data.Batch {
 	m.carried.Reset(schema)
 	m.keys.first, m.keys.ties, m.times = m.keys.first[:0], m.keys.ties[:0], m.times[:0]
 	for _, s := range spans {
-		for _, k := range s.of.keys[s.from:s.to] {
-			m.keys.first = append(m.keys.first, uint64(k))
-		}
-		if s.of.ties != nil {
-			for _, k := range s.of.ties[s.from:s.to] {
-				m.keys.ties = append(m.keys.ties, uint64(k))
-			}
+		m.keys.first = append(m.keys.first, s.of.keys.first[s.from:s.to]...)
+		if s.of.keys.ties != nil {
+			m.keys.ties = append(m.keys.ties, s.of.keys.ties[s.from:s.to]...)
 		}
 		m.times = append(m.times, s.of.times[s.from:s.to]...)
 		m.carried.Add(s.of.piece, s.from, s.to)

@@ -145,12 +145,12 @@ func (s *Sorter) Flush() error {
 // divided returns the rows of each partition, in their order, without those that
 // belong to nobody.
 func (s *Sorter) divided() [][]uint32 {
-	ends := make([]int, s.cfg.Partitions)
+	counts := make([]int, s.cfg.Partitions)
 	for _, k := range s.keys.first {
-		ends[partition(k, len(ends))]++
+		counts[partition(k, len(counts))]++
 	}
 	all, parts, from := make([]uint32, s.rows), make([][]uint32, s.cfg.Partitions), 0
-	for p, n := range ends {
+	for p, n := range counts {
 		parts[p] = all[from : from : from+n]
 		from += n
 	}
@@ -166,12 +166,12 @@ func (s *Sorter) divided() [][]uint32 {
 	return parts
 }
 
-// withHead puts keys, times and places before what rows carry.
+// withHead puts keys, times and places before what rows carry, in the memory of s.
 func (s *Sorter) withHead(b *data.Batch, k keys) *data.Batch {
 	out := &data.Batch{Schema: head(k), NumRows: b.NumRows}
-	out.Columns = append(out.Columns, words(k.first))
+	out.Columns = append(out.Columns, &data.Column{Type: data.Int64, Int64s: data.Words64[int64](k.first)})
 	if k.ties != nil {
-		out.Columns = append(out.Columns, words(k.ties))
+		out.Columns = append(out.Columns, &data.Column{Type: data.Int64, Int64s: data.Words64[int64](k.ties)})
 	}
 	rows := make([]int32, b.NumRows)
 	for i := range rows {
@@ -181,12 +181,4 @@ func (s *Sorter) withHead(b *data.Batch, k keys) *data.Batch {
 	out.Schema.Fields = append(out.Schema.Fields, b.Schema.Fields...)
 	out.Columns = append(out.Columns, b.Columns...)
 	return out
-}
-
-func words(vs []uint64) *data.Column {
-	out := make([]int64, len(vs))
-	for i, v := range vs {
-		out[i] = int64(v)
-	}
-	return &data.Column{Type: data.Int64, Int64s: out}
 }
