@@ -275,98 +275,6 @@ func valueAt(c *data.Column, row int) data.Value {
 	}
 }
 
-// rangeOf looks at the rows of a column, and tells less than it has seen at will.
-func rangeOf(t *rapid.T, c *data.Column, rows int) (data.Range, bool) {
-	r := data.Range{Rows: int64(rows), Nulls: int64(c.NumNulls())}
-	bound := func(v data.Value, less bool) {
-		if !r.Bounded {
-			r.Bounded, r.Min, r.Max = true, v, v
-		} else if less {
-			r.Min = v
-		} else {
-			r.Max = v
-		}
-	}
-	var lo, hi *big.Float
-	var loText, hiText string
-	var seen []data.Value
-	for i := range rows {
-		number, text, there := at(c, i)
-		if !there {
-			continue
-		}
-		v := valueAt(c, i)
-		seen = append(seen, v)
-		if c.Type == data.String {
-			if !r.Bounded || text < loText {
-				loText = text
-				bound(v, true)
-			}
-			if text >= hiText {
-				hiText = text
-				bound(v, false)
-			}
-			continue
-		}
-		if lo == nil || number.Cmp(lo) < 0 {
-			lo = number
-			bound(v, true)
-		}
-		if hi == nil || number.Cmp(hi) >= 0 {
-			hi = number
-			bound(v, false)
-		}
-	}
-	if rapid.IntRange(0, 3).Draw(t, "no bounds") == 0 {
-		r.Bounded, r.Min, r.Max = false, data.Value{}, data.Value{}
-	}
-	if rapid.IntRange(0, 3).Draw(t, "no nulls") == 0 {
-		r.Nulls = -1
-	}
-	if rapid.Bool().Draw(t, "lacks") {
-		r.Lacks = func(v data.Value) bool { return !slices.Contains(seen, v) }
-	}
-	return r, rapid.IntRange(0, 9).Draw(t, "nothing known") > 0
-}
-
-// Rows that match are never ruled out, whatever is known of them; and what is
-// known does rule out rows.
-func TestMayMatchRulesOutNoMatch(t *testing.T) {
-	t.Parallel()
-	ruledOut := 0
-	rapid.Check(t, func(t *rapid.T) {
-		b, p := drawRows(t), drawPredicate(t, 2)
-		f, err := p.Bind(whereSchema)
-		require.NoError(t, err)
-		rows, err := f.Eval(b)
-		require.NoError(t, err)
-		may := f.MayMatch(func(name string) (data.Range, bool) { return rangeOf(t, b.Column(name), b.NumRows) })
-		if !may {
-			ruledOut++
-			require.Zero(t, b.Keep(rows).NumRows, p.String())
-		}
-	})
-	require.Positive(t, ruledOut)
-}
-
-// What holds for all rows is true for each of them, and ranges do show that.
-func TestWhatHoldsIsTrueForEveryRow(t *testing.T) {
-	t.Parallel()
-	held := 0
-	rapid.Check(t, func(t *rapid.T) {
-		b, p := drawRows(t), drawPredicate(t, 2)
-		f, err := p.Bind(whereSchema)
-		require.NoError(t, err)
-		rows, err := f.Eval(b)
-		require.NoError(t, err)
-		if f.Holds(func(name string) (data.Range, bool) { return rangeOf(t, b.Column(name), b.NumRows) }) {
-			held++
-			require.Equal(t, b.NumRows, b.Keep(rows).NumRows, p.String())
-		}
-	})
-	require.Positive(t, held)
-}
-
 // A row matches when it matches every condition.
 func TestAFilterIsAllOfItsConditions(t *testing.T) {
 	t.Parallel()
@@ -392,33 +300,6 @@ func onesOf(b data.Bitmap) (n int) {
 		n += bits.OnesCount64(w)
 	}
 	return n
-}
-
-func TestWhatRangesRuleOut(t *testing.T) {
-	t.Parallel()
-	r := data.Range{Rows: 10, Nulls: 0, Bounded: true, Min: data.IntValue(3), Max: data.IntValue(7)}
-	for text, c := range map[string]struct {
-		p    *data.Predicate
-		want bool
-	}{
-		"less":         {data.Compare("l", data.Lt, data.IntValue(3)), false},
-		"less or same": {data.Compare("l", data.Le, data.IntValue(3)), true},
-		"fraction":     {data.Compare("l", data.Gt, data.FloatValue(6.5)), true},
-		"greater":      {data.Compare("l", data.Gt, data.FloatValue(7.5)), false},
-		"equal":        {data.Compare("l", data.Eq, data.IntValue(8)), false},
-		"no integer":   {data.Compare("l", data.Eq, data.FloatValue(5.5)), false},
-		"in":           {data.In("l", data.IntValue(1), data.IntValue(9)), false},
-		"null":         {data.IsNull("l"), false},
-		"not":          {data.Not(data.Compare("l", data.Le, data.IntValue(7))), false},
-		"not null":     {data.Not(data.IsNull("l")), true},
-		"and":          {data.And(data.Compare("l", data.Ge, data.IntValue(4)), data.Compare("l", data.Gt, data.IntValue(7))), false},
-		"or":           {data.Or(data.Compare("l", data.Lt, data.IntValue(3)), data.Compare("l", data.Ge, data.IntValue(7))), true},
-		"NaN is null":  {data.IsNull("d"), true},
-	} {
-		f, err := c.p.Bind(whereSchema)
-		require.NoError(t, err)
-		require.Equal(t, c.want, f.MayMatch(func(string) (data.Range, bool) { return r, true }), text)
-	}
 }
 
 func TestBindReportsAllFaults(t *testing.T) {
