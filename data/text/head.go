@@ -10,7 +10,7 @@ import (
 // UTF-8 with lines that end as they do here would be read as something else than
 // it is, so it is of kind Invalid, with what turns it into such.
 func Head(b []byte) ([]byte, error) {
-	b, err := SkipMark(b)
+	b, err := skipMark(b)
 	line := bytes.TrimRight(b, "\r\n") // a file may be one line, ended as it is elsewhere
 	switch {
 	case err != nil:

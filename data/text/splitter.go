@@ -204,14 +204,14 @@ func (s *Splitter) fill() error {
 
 // mark takes the byte order mark off.
 func (s *Splitter) mark() error {
-	rest, err := SkipMark(s.buf)
+	rest, err := skipMark(s.buf)
 	s.buf = rest
 	return err
 }
 
-// SkipMark returns text without its byte order mark. Other encodings than UTF-8
+// skipMark returns text without its byte order mark. Other encodings than UTF-8
 // are of kind Invalid.
-func SkipMark(b []byte) ([]byte, error) {
+func skipMark(b []byte) ([]byte, error) {
 	if bytes.HasPrefix(b, []byte{0xff, 0xfe}) || bytes.HasPrefix(b, []byte{0xfe, 0xff}) {
 		return nil, fault.New(fault.Invalid, "the text is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 converts it")
 	}
