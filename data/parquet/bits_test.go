@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -48,6 +49,43 @@ func TestRunsAreFoundAgain(t *testing.T) {
 		got := make([]uint32, len(vs))
 		require.NoError(t, indices(got, appendIndices(nil, vs, width), 1<<width))
 		require.Equal(t, vs, got)
+	})
+}
+
+// plainRuns is appendRuns by a look at every value.
+func plainRuns(dst []byte, vs []uint32, width uint) []byte {
+	start := 0
+	for i := 0; i < len(vs); {
+		end := i + 1
+		for end < len(vs) && vs[end] == vs[i] {
+			end++
+		}
+		if end-i >= minRun {
+			for (i-start)%8 != 0 {
+				i++
+			}
+			dst = appendPacked(dst, vs[start:i], width)
+			dst = binary.AppendUvarint(dst, uint64(end-i)<<1)
+			for k := uint(0); k < width; k += 8 {
+				dst = append(dst, byte(vs[i]>>k))
+			}
+			start = end
+		}
+		i = end
+	}
+	return appendPacked(dst, vs[start:], width)
+}
+
+func TestNoRunIsOverlooked(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var vs []uint32
+		for range rapid.IntRange(0, 12).Draw(t, "stretches") {
+			n := rapid.OneOf(rapid.IntRange(1, 9), rapid.IntRange(minRun-2, minRun+2), rapid.IntRange(1, 3*minRun)).Draw(t, "length")
+			vs = append(vs, slices.Repeat([]uint32{rapid.Uint32Range(0, 300).Draw(t, "value")}, n)...)
+		}
+		width := rapid.SampledFrom([]uint{9, 16, 17}).Draw(t, "width")
+		require.Equal(t, plainRuns(nil, vs, width), appendRuns(nil, vs, width))
 	})
 }
 

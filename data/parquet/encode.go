@@ -1,7 +1,6 @@
 package parquet
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -258,7 +257,10 @@ const maxBound = 64
 // boundsOfStrings returns the least and the greatest of some strings, in order of
 // their bytes; none when one of the two is long.
 func boundsOfStrings(all []string) bounds {
-	lo, hi := slices.Min(all), slices.Max(all)
+	return textBounds(slices.Min(all), slices.Max(all))
+}
+
+func textBounds(lo, hi string) bounds {
 	if max(len(lo), len(hi)) > maxBound {
 		return bounds{}
 	}
@@ -285,8 +287,5 @@ func (e *chunkEncoder) stringBounds(dict []string, codes []uint32) bounds {
 			hi = s
 		}
 	}
-	if max(len(lo), len(hi)) > maxBound {
-		return bounds{}
-	}
-	return bounds{true, bytes.Clone([]byte(lo)), bytes.Clone([]byte(hi))}
+	return textBounds(lo, hi)
 }

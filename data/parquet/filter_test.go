@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +265,30 @@ func TestPagesThatCannotMatchAreLeftOut(t *testing.T) {
 	require.False(t, may)
 	got := requireFiltered(t, f, 0, data.In("n", data.IntValue(3001), data.IntValue(3003)), []string{"v"}, nil)
 	require.Equal(t, []float64{b.Columns[1].Float64s[1001]}, got.Columns[0].Float64s)
+}
+
+// A condition that all rows meet, by the statistics, is not looked up in the values.
+func TestWhatHoldsForAllRowsIsNotRead(t *testing.T) {
+	t.Parallel()
+	schema := data.Schema{Fields: []data.Field{{Name: "n", Type: data.Int64}, {Name: "v", Type: data.Int64}}}
+	b := &data.Batch{Schema: schema, NumRows: 4000, Columns: []*data.Column{data.NewColumn(data.Int64, 4000), data.NewColumn(data.Int64, 4000)}}
+	for i := range b.NumRows {
+		b.Columns[0].Int64s[i], b.Columns[1].Int64s[i] = int64(mix(1, uint64(i))>>1), int64(i)
+	}
+	least := slices.Min(b.Columns[0].Int64s)
+	file := write(t, parquet.DefaultWriterConfig(), schema, b)
+	read := func(from int64, rows int) int64 {
+		r := &counting{ReaderAt: bytes.NewReader(file)}
+		f, err := parquet.Open(r, int64(len(file)), "f")
+		require.NoError(t, err)
+		filter, err := data.Compare("n", data.Ge, data.IntValue(from)).Bind(schema)
+		require.NoError(t, err)
+		got, err := f.Read(context.Background(), 0, parquet.ReadOptions{Columns: []string{"v"}, Filter: filter})
+		require.NoError(t, err)
+		require.Equal(t, rows, got.NumRows)
+		return r.n
+	}
+	require.Less(t, read(least, 4000), read(least+1, 3999)-8*3000)
 }
 
 type keyed struct {
