@@ -88,8 +88,9 @@ func (s *space) untangle(rows []uint32, at int) {
 	}
 }
 
-// rowBits is how many bits of a word say which row it is; the others are of its key.
-const rowBits = 32
+// rowBits is how many bits of a word say which row it is; the others are of its
+// key, and are sorted by so many at a time.
+const rowBits, digitBits = 32, 11
 
 // byKey sorts rows by so many bits of their keys that few that differ are equal in
 // them, and keeps the order of those; s.words has the bits.
@@ -98,24 +99,30 @@ func (s *space) byKey(keys []uint64, rows []uint32) {
 	for _, r := range rows {
 		least, most = min(least, keys[r]), max(most, keys[r])
 	}
-	const digit, spare = 11, 4
-	digits := (bits.Len(uint(len(rows))) + spare + digit - 1) / digit
-	shift := max(bits.Len64(most-least)-min(digits*digit, 64-rowBits), 0)
+	digits := digitsOf(len(rows))
+	shift := max(bits.Len64(most-least)-min(digits*digitBits, 64-rowBits), 0)
 	s.words, s.other = room(s.words, len(rows)), room(s.other, len(rows))
 	for i, r := range rows {
 		s.words[i] = (keys[r]-least)>>shift<<rowBits | uint64(r)
 	}
 	for d := range digits {
-		s.pass(uint(rowBits + digit*d))
+		s.pass(uint(rowBits + digitBits*d))
 	}
 	for i, w := range s.words {
 		rows[i] = uint32(w)
 	}
 }
 
-// pass sorts words by 11 of their bits, and keeps the order of equal ones.
+// digitsOf returns how many digits of their keys so many rows are sorted by: all
+// that a word has room for, at most.
+func digitsOf(numRows int) int {
+	const spare = 4 // bits beyond those that tell the rows apart
+	return min((bits.Len(uint(numRows))+spare+digitBits-1)/digitBits, (64-rowBits+digitBits-1)/digitBits)
+}
+
+// pass sorts words by a digit of theirs, and keeps the order of equal ones.
 func (s *space) pass(shift uint) {
-	const size = 1 << 11
+	const size = 1 << digitBits
 	var count [size]uint32
 	for _, w := range s.words {
 		count[w>>(shift&63)%size]++
