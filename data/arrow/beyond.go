@@ -11,17 +11,17 @@ import (
 
 // Beyond returns those columns of UINT64 in which a value does not fit int64, for
 // ReaderConfig.Digits: such numbers are keys and hashes, of which every digit
-// counts. It reads the schema alone if there is no such column, else until all of
-// them have such a value, or to the end. Faults are those of Reader.
+// counts. Those that are among Digits already are not looked at. It reads the schema
+// alone if there is no other such column, else until all of them have such a value,
+// or to the end. Faults are those of Reader.
 func Beyond(ctx context.Context, r io.Reader, cfg ReaderConfig) (columns []string, err error) {
 	defer func() { err = atDoor(recover(), err) }()
-	cfg.Digits = nil
 	in, err := NewReader(r, cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	open := slices.DeleteFunc(slices.Clone(in.leaves), func(l leaf) bool { return !l.unsigned })
+	open := slices.DeleteFunc(slices.Clone(in.leaves), func(l leaf) bool { return !l.unsigned || l.digits })
 	for len(open) > 0 {
 		if ctx.Err() != nil {
 			return nil, fault.Wrap(fault.Canceled, context.Cause(ctx))
