@@ -145,7 +145,7 @@ func together(r request, comm collective.Comm, conn net.Conn) (float64, error) {
 			return err
 		}
 		first, end := collective.Part(len(v), comm.Rank(), comm.WorldSize())
-		kernels.FromFixed(mean[first:end], v[first:end], 1./(1<<24))
+		kernels.FromFixed(mean[first:end], v[first:end], 1./unit)
 		return comm.AllGather(context.Background(), mean)
 	}
 	if r.Raw {
@@ -156,13 +156,16 @@ func together(r request, comm collective.Comm, conn net.Conn) (float64, error) {
 	return rate * float64(r.Numbers), err
 }
 
+// unit is 1 in the fixed point of the sums.
+const unit = 1 << 24
+
 // gradients are sums in fixed point such as those of a batch of about a thousand
 // rows are: their widths decide how many bytes are sent.
 func gradients(n int) []int64 {
 	random := rng.New(1, "gradients")
 	out := make([]int64, n)
 	for i := range out {
-		out[i] = int64(random.NormFloat64() * (1 << 24))
+		out[i] = int64(random.NormFloat64() * unit)
 	}
 	return out
 }
