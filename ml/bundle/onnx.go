@@ -186,7 +186,7 @@ func (e *exporter) vector(name string, v []float32) string {
 	return e.graph.Constant(name, onnx.Tensor{Shape: []int64{int64(len(v))}, Floats: v})
 }
 
-func (e *exporter) norm(i int, n *neural.LayerNormalisation, x string) string {
+func (e *exporter) norm(i int, n *neural.Normalisation, x string) string {
 	name := func(what string) string { return fmt.Sprintf("norms.%d.%s", i, what) }
 	inputs := []string{x, e.vector(name("weight"), n.Scale), e.vector(name("bias"), n.Shift)}
 	epsilon := onnx.Attribute{Name: "epsilon", Value: n.Epsilon}

@@ -73,6 +73,19 @@ func TestAPaceIsWhatABatchUsuallyTakes(t *testing.T) {
 	assert.Equal(t, []int{2, 6}, d.counts)
 }
 
+// What would be saved by dealing anew must be worth it.
+func TestShardsStayWhereTheyAreForLittle(t *testing.T) {
+	t.Parallel()
+	d := newDealing(0, 2, nil)
+	for pace, want := range map[int64][]int{110: {30, 30}, 200: {20, 40}} {
+		d.counts, d.shards, d.paces = []int{30, 30}, 60, []int64{pace, 100}
+		for range 2 * dealBatches {
+			d.mine(60)
+		}
+		assert.Equal(t, want, d.counts)
+	}
+}
+
 // A rank whose clock says that it is slow has fewer shards, and the model the same
 // bytes.
 func TestStragglersHaveFewerShards(t *testing.T) {

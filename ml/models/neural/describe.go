@@ -14,15 +14,15 @@ import (
 // the layer before is Activation(Norm(Weight x + Bias)), plus x if Joins.
 type Layer struct {
 	In, Out    int
-	Weight     []float32           // (outputs, inputs), row-major
-	Bias       []float32           // (outputs,)
-	Norm       *LayerNormalisation // nil without
-	Activation Activation          // empty of the last layer
+	Weight     []float32      // (outputs, inputs), row-major
+	Bias       []float32      // (outputs,)
+	Norm       *Normalisation // nil without
+	Activation Activation     // empty of the last layer
 	Joins      bool
 }
 
-// LayerNormalisation is how a layer normalises its sums.
-type LayerNormalisation struct {
+// Normalisation is how a layer normalises its sums.
+type Normalisation struct {
 	Kind           Norm
 	Scale, Shift   []float32 // (outputs,)
 	Mean, Variance []float32 // (outputs,), running, of BatchNorm alone
@@ -69,7 +69,10 @@ func Describe(b []byte) (*Description, error) {
 	}
 	n := m.network
 	d := &Description{Problem: m.Problem(), NumFeatures: m.NumFeatures(), Mean: m.target.mean, Std: m.target.std}
-	known := len(m.tracked())
+	if _, err := n.takeTracked(arrays); err != nil {
+		return nil, err
+	}
+	known := 0
 	for i, t := range n.tables {
 		d.Tables = append(d.Tables, Table{Feature: t.Feature, Codes: t.Codes, Size: t.Size, Rows: arrays[tableName(i)].values})
 		known++
@@ -78,7 +81,7 @@ func Describe(b []byte) (*Description, error) {
 		l := Layer{In: shape.In, Out: shape.Out, Weight: arrays[weightName(i)].values, Bias: arrays[biasName(i)].values, Activation: n.activation, Joins: n.joins(i) && i < len(n.layers)-1}
 		known += 2
 		if shape.norm {
-			l.Norm = &LayerNormalisation{
+			l.Norm = &Normalisation{
 				Kind: n.norm, Epsilon: normEpsilon, Scale: arrays[scaleName(i)].values, Shift: arrays[shiftName(i)].values,
 				Mean: arrays[meanName(i)].values, Variance: arrays[varianceName(i)].values,
 			}

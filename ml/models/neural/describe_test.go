@@ -86,3 +86,20 @@ func TestWhatADescriptionHasNoWordForIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, `the network has attention "true"`)
 	require.Equal(t, fault.Invalid, fault.Of(err))
 }
+
+// Names of other parts than linear layers are not the same in every program.
+func TestForeignWeightsAreForLinearLayersAlone(t *testing.T) {
+	t.Parallel()
+	plain := file(t, nil,
+		array{name: "layers.0.weight", shape: []int{3, 3}, values: make([]float32, 9)}, array{name: "layers.0.bias", shape: []int{3}, values: make([]float32, 3)},
+		array{name: "layers.1.weight", shape: []int{3, 3}, values: make([]float32, 9)}, array{name: "layers.1.bias", shape: []int{3}, values: make([]float32, 3)},
+		array{name: "layers.2.weight", shape: []int{3, 3}, values: make([]float32, 9)}, array{name: "layers.2.bias", shape: []int{3}, values: make([]float32, 3)})
+	residual := someModel(t, three, ReLU, 3, 3, 3, 3)
+	_, err := residual.WithWeights(plain)
+	require.NoError(t, err)
+	residual.network.residual = true
+	for _, m := range []*Model{residual, richModel(t, LayerNorm), richModel(t, BatchNorm)} {
+		_, err := m.WithWeights(plain)
+		require.ErrorContains(t, err, "only weights of linear layers are taken over")
+	}
+}

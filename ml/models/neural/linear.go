@@ -35,10 +35,11 @@ func DefaultLinearConfig() LinearConfig {
 //
 //	sum of the rows' losses + penalty
 //
-// each as much as its row weighs, where a row's loss is -log of its class's probability, the penalty l2/2 times
-// the sum of squared weights (of two classes, of the one vector that tells them
-// apart), and for a number (y - prediction)^2 and l2 times the sum of squared
-// weights: the problems of scikit-learn's LogisticRegression and Ridge.
+// each as much as its row weighs, where a row's loss is -log of its class's
+// probability, the penalty l2/2 times the sum of squared weights (of two classes, of
+// the one vector that tells them apart), and for a number (y - prediction)^2 and l2
+// times the sum of squared weights: the problems of scikit-learn's LogisticRegression
+// and Ridge.
 //
 // Features are standardised on the way in, to make the problem easier, not another
 // one. The gradient is a sum over all rows in fixed point, computed by the network

@@ -169,8 +169,12 @@ func (m *Model) tracked() (arrays []array) {
 	return arrays
 }
 
-// takeTracked takes what tracked has returned away from a file's tensors.
-func takeTracked(arrays map[string]array) (updates int64, err error) {
+// takeTracked takes what tracked has returned away from a file's tensors, of which
+// another program may have left it out.
+func (n network) takeTracked(arrays map[string]array) (updates int64, err error) {
+	if n.norm != BatchNorm {
+		return 0, nil
+	}
 	for i, seen := 0, false; ; i++ {
 		a, ok := arrays[trackedName(i)]
 		if !ok {
@@ -204,7 +208,7 @@ func Load(b []byte) (m *Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	updates, err := takeTracked(arrays)
+	updates, err := n.takeTracked(arrays)
 	if err != nil {
 		return nil, err
 	}

@@ -203,7 +203,11 @@ func TestCheckpointsOfOtherFitsAndDamagedOnesAreRefused(t *testing.T) {
 	refuse := func(c Config, p models.Problem, train models.Table, b []byte) error {
 		e, err := New(c, p)
 		require.NoError(t, err)
-		_, err = e.Fit(t.Context(), collective.Solo{}, train, xor(2, 50), models.Options{Resume: b})
+		validation := xor(2, 50)
+		if train.Weighted {
+			validation = weighted(validation)
+		}
+		_, err = e.Fit(t.Context(), collective.Solo{}, train, validation, models.Options{Resume: b})
 		return err
 	}
 	other := c
@@ -215,6 +219,7 @@ func TestCheckpointsOfOtherFitsAndDamagedOnesAreRefused(t *testing.T) {
 		refuse(wider, twoClasses, xor(1, 300), state),
 		refuse(c, twoClasses, xor(1, 301), state),
 		refuse(c, regression, xor(1, 300), state),
+		refuse(c, twoClasses, weighted(xor(1, 300)), state),
 	} {
 		require.ErrorContains(t, err, "the checkpoint is of another fit")
 		assert.Equal(t, fault.Invalid, fault.Of(err))

@@ -74,9 +74,8 @@ func encodeTensors(metadata map[string]string, tensors []array) ([]byte, error) 
 }
 
 // decodeTensors reads a safetensors file of float32 tensors and single whole
-// numbers. It is strict: what
-// the format leaves open (gaps, tensors that overlap, bytes that belong to
-// none, keys twice, unknown fields) is an error of kind Corrupt.
+// numbers. It is strict: what the format leaves open (gaps, tensors that overlap,
+// bytes that belong to none, keys twice, unknown fields) is an error of kind Corrupt.
 func decodeTensors(b []byte) (metadata map[string]string, tensors map[string]array, err error) {
 	if len(b) < 8 {
 		return nil, nil, damaged("%d bytes, expected at least 8", len(b))
