@@ -1,6 +1,8 @@
 package metrics_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
 	"testing"
 
@@ -67,6 +69,9 @@ func TestLossesThatAreNoneAreRefused(t *testing.T) {
 		require.Error(t, newOne(metrics.Regression).Judge(l), l)
 	}
 	require.Error(t, newOne(metrics.Binary).Judge(quantile))
+	used := newOne(metrics.Regression)
+	require.NoError(t, used.ObserveValues([]float64{1}, []float64{2}))
+	require.Error(t, used.Judge(quantile), "what it has seen would be missing")
 	judged := newOne(metrics.Regression)
 	require.NoError(t, judged.Judge(quantile))
 	require.ErrorContains(t, judged.Merge(newOne(metrics.Regression)), `evaluators of a loss "quantile" of 0.5`)
@@ -108,4 +113,40 @@ func TestWeightsThatDoNotFitAreRefused(t *testing.T) {
 	report, err := nothing.Report()
 	require.NoError(t, err)
 	assert.Equal(t, "auc: not defined by the rows that weigh more than 0", report[0].Undefined)
+}
+
+// What an encoded evaluator says of weights and of a loss must fit the rest of it.
+func TestBytesOfWeightsAndLossesThatDoNotFitAreCorrupt(t *testing.T) {
+	t.Parallel()
+	newOne := func(task metrics.Task, classes int) *metrics.Evaluator {
+		e, err := metrics.NewEvaluator(task, classes)
+		require.NoError(t, err)
+		return e
+	}
+	le := func(v float64) []byte { return binary.LittleEndian.AppendUint64(nil, math.Float64bits(v)) }
+	corrupt := func(e *metrics.Evaluator, after []byte, at int, to ...byte) {
+		t.Helper()
+		b := encode(t, e)
+		require.NoError(t, new(metrics.Evaluator).UnmarshalBinary(b))
+		i := bytes.Index(b, after)
+		require.GreaterOrEqual(t, i, 0)
+		copy(b[i+at:], to)
+		err := new(metrics.Evaluator).UnmarshalBinary(b)
+		require.Error(t, err)
+		assert.Equal(t, fault.Corrupt, fault.Of(err))
+	}
+	unit := metrics.WeightUnit(10)
+	weighed := newOne(metrics.Binary, 2)
+	require.NoError(t, weighed.Weigh(unit))
+	require.NoError(t, weighed.ObserveWeighedClasses([]int{1, 0}, []float64{0.4, 0.6, 0.3, 0.7}, []float64{2, 3}))
+	corrupt(weighed, []byte(metrics.Binary), len(metrics.Binary), 8) // a part that nobody knows
+	corrupt(weighed, le(unit), 0, le(3)...)
+	corrupt(weighed, le(unit), 8, 1) // a row less than classes
+	judged := newOne(metrics.Regression, 0)
+	require.NoError(t, judged.Judge(metrics.RowLoss{Kind: metrics.Pinball, Parameter: 0.37}))
+	require.NoError(t, judged.ObserveValues([]float64{1, 2, 3}, []float64{3, 2, 1}))
+	corrupt(judged, le(0.37), -1, 9)         // the kind
+	corrupt(judged, le(0.37), 0, le(1.5)...) // the quantile
+	corrupt(judged, le(0.37), 8, 4)          // covered, of 3 rows
+	corrupt(judged, le(0.37), 9, 5)          // the rows
 }
