@@ -140,20 +140,25 @@ func (l *line) Report(r jobs.Report) {
 	}
 }
 
-// Progress sends how far an attempt is, unless it has just said so. That it has
-// begun with its rows is news, after what it said before.
+// Progress sends how far an attempt is, unless it has just said so.
 func (l *line) Progress(p jobs.Progress) {
-	l.mu.Lock()
-	now := l.clock.Now()
-	last, ok := l.progress[p.Ref]
-	soon := ok && now.Sub(last.at) < progressEvery && last.rows == (p.Rows > 0)
-	if !soon {
-		l.progress[p.Ref] = said{now, p.Rows > 0}
-	}
-	l.mu.Unlock()
-	if !soon {
+	if l.isNews(p) {
 		l.mustSay(p)
 	}
+}
+
+// isNews reports whether a progress is to be sent, and remembers it then. That an
+// attempt has begun with its rows is news, after what it said before.
+func (l *line) isNews(p jobs.Progress) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, rows := l.clock.Now(), p.Rows > 0
+	last, ok := l.progress[p.Ref]
+	if ok && now.Sub(last.at) < progressEvery && last.rows == rows {
+		return false
+	}
+	l.progress[p.Ref] = said{now, rows}
+	return true
 }
 
 // Checkpoint sends that a gang's state is saved.

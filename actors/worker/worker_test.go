@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/jobs"
 )
@@ -321,4 +322,19 @@ func TestOnlySoManyTasksAreRemembered(t *testing.T) {
 	require.Len(t, a.newest, maxRemembered)
 	require.Len(t, a.order, maxRemembered)
 	require.False(t, a.begin(jobs.Ref{Job: "j", Task: jobs.TaskID(fmt.Sprint(maxRemembered)), Attempt: 1}))
+}
+
+func TestProgressIsToldNowAndThenAndWhenRowsBegin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{clock: clock.Real{}, progress: map[jobs.Ref]said{}}
+		news := func(task int, rows int64) bool { return l.isNews(jobs.Progress{Ref: refOf(order(task)), Rows: rows}) }
+		require.True(t, news(1, 0))
+		require.False(t, news(1, 0))
+		require.True(t, news(1, 5), "it has begun with its rows")
+		require.False(t, news(1, 6))
+		require.True(t, news(2, 6), "another task")
+		<-l.clock.After(progressEvery)
+		require.True(t, news(1, 7))
+	})
 }
