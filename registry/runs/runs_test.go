@@ -371,3 +371,30 @@ func TestTheEndOfAJobKeepsWhatOthersHaveLogged(t *testing.T) {
 	require.Equal(t, map[string]runs.Artifact{"notes.txt": note, "model": model}, r.Artifacts)
 	require.Equal(t, "the one for Monday", r.Name)
 }
+
+func TestOnlyWhatIsDeletedIsPurged(t *testing.T) {
+	t.Parallel()
+	b := runs.Open(memory.New())
+	ctx := t.Context()
+	restored := created(t, b, runs.Run{})
+	require.NoError(t, b.Delete(ctx, restored.ID, noon))
+	require.NoError(t, b.Restore(ctx, restored.ID))
+	require.Equal(t, fault.Conflict, fault.Of(b.Purge(ctx, restored.ID, noon)))
+
+	job := runs.Run{Job: "j", Kind: "train", Name: "n", Experiment: "x", Status: runs.Running, Started: noon}
+	r, err := b.Record(ctx, job)
+	require.NoError(t, err)
+	require.NoError(t, b.Experiments.Delete(ctx, r.Group, noon))
+	doomed, err := b.Doomed(ctx, noon.Add(time.Hour))
+	require.NoError(t, err)
+	require.Empty(t, doomed, "the job is at work")
+	require.Equal(t, fault.Conflict, fault.Of(b.Purge(ctx, r.ID, noon)))
+	job.Status = runs.Succeeded
+	_, err = b.Record(ctx, job)
+	require.NoError(t, err)
+	doomed, err = b.Doomed(ctx, noon.Add(time.Hour))
+	require.NoError(t, err)
+	require.Len(t, doomed.Runs, 1)
+	require.Len(t, doomed.Experiments, 1)
+	require.NoError(t, b.Purge(ctx, r.ID, noon))
+}

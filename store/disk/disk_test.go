@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/store"
 	"github.com/troupe-ml/troupe/store/storetest"
@@ -262,5 +264,28 @@ func losses(t *testing.T, s *Store, revision uint64) map[string]func() error {
 			_, err := s.Refs.Set(t.Context(), "r", []byte("lost"), revision)
 			return err
 		},
+	}
+}
+
+func TestABlobThatIsPutAgainIsYoung(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	blobs, ok := opened(t, dir).Store.Blobs.(store.Inventory)
+	if !ok {
+		t.Fatal("no inventory")
+	}
+	now := clock.Real{}.Now()
+	for range 2 {
+		d, err := blobs.Put(t.Context(), []byte("text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, err := blobs.DeleteOld(t.Context(), d, now.Add(-time.Hour))
+		if err != nil || gone {
+			t.Fatalf("deleted %v: %v", gone, err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, blobName(d)), now.Add(-24*time.Hour), now.Add(-24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

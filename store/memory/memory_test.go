@@ -3,9 +3,12 @@ package memory
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/store"
 	"github.com/troupe-ml/troupe/store/storetest"
 )
@@ -43,4 +46,21 @@ func TestTenThousandRecordsAreAppendedInBatches(t *testing.T) {
 	if all, err := logs.Read(t.Context(), "l", 0); err != nil || len(all) != 10_000 {
 		t.Fatalf("%d records, %v", len(all), err)
 	}
+}
+
+func TestABlobThatIsPutAgainIsYoung(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		blobs := New().Blobs.(*blobs)
+		for range 2 {
+			if _, err := blobs.Put(t.Context(), []byte("text")); err != nil {
+				t.Fatal(err)
+			}
+			<-clock.Real{}.After(time.Hour)
+		}
+		gone, err := blobs.DeleteOld(t.Context(), store.DigestOf([]byte("text")), clock.Real{}.Now().Add(-90*time.Minute))
+		if err != nil || gone {
+			t.Fatalf("deleted %v: %v", gone, err)
+		}
+	})
 }

@@ -116,7 +116,7 @@ func (m *marker) logs(ctx context.Context, ends map[string]uint64) (grown bool, 
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name, pointsPrefix) {
-			continue // numbers alone
+			continue // numbers, and what clients say of models: no blobs
 		}
 		if job, ok := strings.CutPrefix(name, jobPrefix); ok && m.purged[runs.IDOf(job)] {
 			open, err := m.isOpen(ctx, job)

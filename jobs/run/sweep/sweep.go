@@ -4,8 +4,9 @@
 //
 // What a blob is kept by: a run that is not purged, a live version of a model, the
 // log of a job whose run is not purged (of checkpoints the last one), any other ref
-// or log of the store, or a blob of JSON that is kept itself. A reference is a digest in the text, wherever
-// it stands: what looks like one keeps a blob, so that no format need be known here.
+// or log of the store, or a blob of JSON that is kept itself. A reference is a digest
+// in the text, wherever it stands: what looks like one keeps a blob, so that no format
+// need be known here.
 // Whatever was put within a time of grace stays: its reference may be on its way.
 package sweep
 

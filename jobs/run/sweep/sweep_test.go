@@ -162,7 +162,10 @@ func TestWhatIsDeletedGoesAfterAWhileAndNothingElse(t *testing.T) {
 func (h *house) looksAlone(names map[string]store.Digest, gone runs.Run) *sweep.Report {
 	h.t.Helper()
 	t, ctx, cfg := h.t, h.t.Context(), sweep.DefaultConfig()
-	r := h.gc(cfg, 29*day)
+	r := h.gc(cfg, time.Hour)
+	require.Zero(t, r.Blobs)
+	require.Equal(t, 2, r.Young, "%+v", r)
+	r = h.gc(cfg, 29*day)
 	require.Empty(t, r.Runs)
 	require.Equal(t, 2, r.Blobs, "%+v", r) // none and retired
 	r = h.gc(cfg, 31*day)
