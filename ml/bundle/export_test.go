@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/features"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models/neural"
 )
@@ -93,6 +94,9 @@ func TestCategoriesThatONNXCannotLookUp(t *testing.T) {
 	}
 	_, err := e.categories(value{"c", data.String, false}, []string{"", "a"}, 2, 3)
 	require.NoError(t, err, "without nulls the empty text is a category")
+	e.values["c"] = value{"the name of a result", data.String, true}
+	_, err = e.column(features.EncodedColumn{Name: "c", Coded: true, Categories: []string{"", "a"}})
+	require.ErrorContains(t, err, `onnx: column "c": there are both nulls and empty texts`)
 	_, err = e.source("nothing")
 	require.ErrorContains(t, err, `no column "nothing"`)
 }

@@ -111,19 +111,22 @@ func (e *exporter) column(c features.EncodedColumn) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("onnx: %w", err)
 	}
+	var x string
 	switch {
 	case c.Coded: // the place of null is behind those of the categories, and then that of all else
 		null := int64(len(c.Categories))
-		x, err := e.categories(from, c.Categories, null+1, null)
-		if err != nil {
-			return nil, err
+		if x, err = e.categories(from, c.Categories, null+1, null); err == nil {
+			x = e.cast(x, onnx.Float)
 		}
-		return []string{e.cast(x, onnx.Float)}, nil
 	case c.Text:
-		x, err := e.text(c, from)
-		return []string{x}, err
+		x, err = e.text(c, from)
+	default:
+		return e.number(c, from), nil
 	}
-	return e.number(c, from), nil
+	if err != nil {
+		return nil, fmt.Errorf("onnx: column %q: %w", c.Name, err)
+	}
+	return []string{x}, nil
 }
 
 // number standardises as the encoder does, in doubles, so to the same bits.
@@ -149,7 +152,7 @@ func (e *exporter) text(c features.EncodedColumn, from value) (string, error) {
 	keys := slices.Clone(c.Categories)
 	if c.Null {
 		if slices.Contains(keys, "") {
-			return "", emptyAndNull(c.Name)
+			return "", errNullAndEmpty
 		}
 		keys = append(keys, "")
 	}

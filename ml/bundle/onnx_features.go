@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -85,7 +86,7 @@ func (e *exporter) source(name string) (value, error) {
 	}
 	at := e.bundle.Signature.Index(name)
 	if at < 0 {
-		return value{}, fault.New(fault.Internal, "onnx: there is no column %q", name)
+		return value{}, fault.New(fault.Internal, "there is no column %q", name)
 	}
 	f := e.bundle.Signature.Fields[at]
 	kind := onnx.Double
@@ -119,7 +120,7 @@ func (s *step) scaled(shift, by string) ([]value, error) {
 	if over == 0 {
 		over = 1
 	}
-	return numeric(s.op("Div", s.op("Sub", s.in[0].name, s.double(from)), s.double(over))), first(err1, err2)
+	return numeric(s.op("Div", s.op("Sub", s.in[0].name, s.double(from)), s.double(over))), cmp.Or(err1, err2)
 }
 
 func (s *step) minMax() ([]value, error) {
@@ -141,7 +142,7 @@ func (s *step) minMax() ([]value, error) {
 	if clip, _ := s.Params["clip"].(bool); clip {
 		out = s.within(out, to[0], to[1])
 	}
-	return numeric(out), first(err1, err2)
+	return numeric(out), cmp.Or(err1, err2)
 }
 
 // within brings numbers into low..high; NaN stays.
@@ -234,18 +235,9 @@ func (s *step) binned(edges []float64, labels []string) []value {
 	}
 	inside := s.op("And", s.op("GreaterOrEqual", x, s.double(edges[0])), s.op("LessOrEqual", x, s.double(edges[len(edges)-1])))
 	nowhere := s.graph.Constant(s.name("nowhere"), onnx.Tensor{Shape: []int64{1, 1}, Int64s: []int64{-1}})
-	keys := make([]int64, len(labels))
-	for i := range keys {
-		keys[i] = int64(i)
-	}
 	text := s.node("LabelEncoder", []string{s.op("Where", inside, place, nowhere)},
-		onnx.Attribute{Name: "keys_int64s", Value: keys}, onnx.Attribute{Name: "values_strings", Value: labels}, onnx.Attribute{Name: "default_string", Value: ""})
+		onnx.Attribute{Name: "keys_int64s", Value: upTo(len(labels))}, onnx.Attribute{Name: "values_strings", Value: labels}, onnx.Attribute{Name: "default_string", Value: ""})
 	return []value{{text, data.String, true}}
-}
-
-// places writes the place of each category of the first column, or other, or null.
-func (s *step) places(categories []string, other, null int64) (string, error) {
-	return s.categories(s.in[0], categories, other, null)
 }
 
 func (s *step) oneHot() ([]value, error) {
@@ -261,7 +253,7 @@ func (s *step) oneHot() ([]value, error) {
 	if next < int64(len(s.Outputs)) {
 		other = next
 	}
-	place, err := s.places(categories, other, missing)
+	place, err := s.categories(s.in[0], categories, other, missing)
 	if err != nil {
 		return nil, err
 	}
@@ -316,19 +308,10 @@ func (s *step) frequency() ([]value, error) {
 // table writes a number for each category, another for all else, and NaN for null.
 func (s *step) table(categories []string, of []float64, other float64) (string, error) {
 	n := int64(len(categories))
-	place, err := s.places(categories, n, n+1)
+	place, err := s.categories(s.in[0], categories, n, n+1)
 	all := append(slices.Clone(of), other, math.NaN())
 	numbers := s.graph.Constant(s.name("numbers"), onnx.Tensor{Shape: []int64{n + 2}, Doubles: all})
 	return s.op("Gather", numbers, place), err
-}
-
-func first(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // asNumber reads a parameter, or what was learned.
@@ -382,13 +365,13 @@ func (e *exporter) categories(v value, all []string, other, null int64) (string,
 		keys, places := slices.Clone(all), upTo(len(all))
 		if v.nullable {
 			if slices.Contains(keys, "") {
-				return "", emptyAndNull(v.name)
+				return "", errNullAndEmpty
 			}
 			keys, places = append(keys, ""), append(places, null)
 		}
 		return e.labels(v.name, "keys_strings", keys, places, other), nil
 	case data.Float32, data.Float64:
-		return "", fault.New(fault.Invalid, "onnx: categories of numbers that are not whole, which ONNX does not look up")
+		return "", fault.New(fault.Invalid, "categories of numbers that are not whole, which ONNX does not look up: export the model alone (--model-only)")
 	}
 	keys := make([]int64, len(all))
 	for i, text := range all {
@@ -398,7 +381,7 @@ func (e *exporter) categories(v value, all []string, other, null int64) (string,
 		default:
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
-				return "", fault.New(fault.Invalid, "onnx: category %q is no whole number", text)
+				return "", fault.New(fault.Invalid, "category %q is no whole number", text)
 			}
 			keys[i] = n
 		}
@@ -430,6 +413,4 @@ func (e *exporter) labels(x, kind string, keys any, places []int64, other int64)
 		onnx.Attribute{Name: "default_int64", Value: other})
 }
 
-func emptyAndNull(column string) error {
-	return fault.New(fault.Invalid, "onnx: column %q has both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)", column)
-}
+var errNullAndEmpty = fault.New(fault.Invalid, "there are both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)")
