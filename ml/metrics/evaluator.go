@@ -336,7 +336,7 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 	got := Evaluator{task: Task(r.Bytes(int(r.Byte())))}
 	has, classes := r.Byte(), 0
 	if has > hasFull|hasWeights|hasLoss {
-		r.Fail("%d where bits say whether it is full, and of weights", has)
+		r.Fail("%d where bits say whether it is full, and has weights and a loss", has)
 	}
 	if got.task == Regression {
 		got.errors = r.errors()

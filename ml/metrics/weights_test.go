@@ -139,7 +139,7 @@ func TestBytesOfWeightsAndLossesThatDoNotFitAreCorrupt(t *testing.T) {
 	weighed := newOne(metrics.Binary, 2)
 	require.NoError(t, weighed.Weigh(unit))
 	require.NoError(t, weighed.ObserveWeighedClasses([]int{1, 0}, []float64{0.4, 0.6, 0.3, 0.7}, []float64{2, 3}))
-	corrupt(weighed, []byte(metrics.Binary), len(metrics.Binary), 8) // a part that nobody knows
+	corrupt(weighed, []byte(metrics.Binary), len(metrics.Binary), 10) // a part that nobody knows
 	corrupt(weighed, le(unit), 0, le(3)...)
 	corrupt(weighed, le(unit), 8, 1) // a row less than classes
 	judged := newOne(metrics.Regression, 0)

@@ -59,16 +59,16 @@ func changed(t *testing.T, norm Norm, change func(map[string]array)) []byte {
 
 func TestStatisticsOfOtherProgramsAreLookedAt(t *testing.T) {
 	t.Parallel()
-	whole := func(v int64) array { return array{name: trackedName(1), shape: []int{}, whole: &v} }
+	whole := func(layer int, v int64) array {
+		return array{name: trackedName(layer), shape: []int{}, whole: &v}
+	}
 	for want, b := range map[string][]byte{
-		"norms.1.num_batches_tracked is not a number of batches, the same for all": changed(t, BatchNorm, func(a map[string]array) { a[trackedName(1)] = whole(78) }),
+		"norms.1.num_batches_tracked is not a number of batches, the same for all": changed(t, BatchNorm, func(a map[string]array) { a[trackedName(1)] = whole(1, 78) }),
 		"norms.0.num_batches_tracked is not a number of batches": changed(t, BatchNorm, func(a map[string]array) {
-			v := int64(-1)
-			a[trackedName(0)] = array{name: trackedName(0), shape: []int{}, whole: &v}
-			a[trackedName(1)] = whole(v)
+			a[trackedName(0)], a[trackedName(1)] = whole(0, -1), whole(1, -1)
 		}),
 		"norms.1.running_var has a number below 0": changed(t, BatchNorm, func(a map[string]array) { a[varianceName(1)].values[3] = -0.5 }),
-		"tensors, expected":                        changed(t, LayerNorm, func(a map[string]array) { a[trackedName(1)] = whole(3) }),
+		"tensors, expected":                        changed(t, LayerNorm, func(a map[string]array) { a[trackedName(0)] = whole(0, 3) }),
 	} {
 		_, err := Load(b)
 		require.ErrorContains(t, err, want)
