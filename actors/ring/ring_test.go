@@ -150,6 +150,21 @@ func TestSumsAreThoseOfALoop(t *testing.T) {
 	})
 }
 
+// A segment of another length is refused by its header, whatever it is packed as.
+func TestSegmentsOfAnotherLengthAreRefused(t *testing.T) {
+	t.Parallel()
+	for kind, lengths := range map[uint32][]int{frameData: {16, 32, 12}, frameHalf: {8, 16, 24}, framePacked: {packedLen(3) + 1}, frameWhole: {24}} {
+		for _, n := range lengths {
+			ls, addresses := listeners(t, 2, patient())
+			comms := form(t, ls, addresses, 1)
+			require.NoError(t, comms[0].send(kind, make([]byte, n)))
+			v := []int64{7, 8, 9}
+			require.ErrorIs(t, comms[1].receiveSegment(v, true), errDisagree, "kind %d of %d bytes", kind, n)
+			require.Equal(t, []int64{7, 8, 9}, v)
+		}
+	}
+}
+
 // The news of a dead rank runs around the ring: nobody waits for a deadline.
 func TestARankThatDiesInTheMiddleEndsItForAllAtOnce(t *testing.T) {
 	t.Parallel()
