@@ -30,13 +30,15 @@ func sums(x, y, z float64, i, j int) float64 {
 	q := float64(x * y)
 	var r float64
 	r *= x
+	var s, u = 2 * x, x * y
 	z = x*y + z // !
 	z += -(x * y) // !
 	z = z - p // !
 	z = r + z // !
 	p += z // !
 	z += 2 * x
-	z += q + float64(x*y)
+	z += q + float64(x*y) + s
+	z += u // !
 	z += float64(i*j + i) / x
 	const c = 3.0*5 + 1
 	return z + c
@@ -60,5 +62,5 @@ func TestWhatMayBeFusedIsFound(t *testing.T) {
 	for _, f := range found {
 		got = append(got, f.at)
 	}
-	assert.ElementsMatch(t, []string{"ml/x.go:3", "ml/x.go:5", "ml/x.go:12", "ml/x.go:13", "ml/x.go:14", "ml/x.go:15", "ml/x.go:16"}, got)
+	assert.ElementsMatch(t, []string{"ml/x.go:3", "ml/x.go:5", "ml/x.go:13", "ml/x.go:14", "ml/x.go:15", "ml/x.go:16", "ml/x.go:17", "ml/x.go:20"}, got)
 }

@@ -130,6 +130,11 @@ const onnxFeatures = `
   - {name: rank, op: ordinal_encode, of: kind, order: [toys, books]}
   - {name: often, op: frequency_encode, of: kind}
   - {name: times, op: frequency_encode, of: count, normalize: false}
+  - {name: same, op: clip, of: amount, min: 5, max: 5}
+  - {name: same_scaled, op: standard_scale, of: same}
+  - {name: same_robust, op: robust_scale, of: same}
+  - {name: same_ranged, op: min_max_scale, of: same}
+  - {name: beyond_log, op: log1p, of: ranged}
 `
 
 // Exported models are run by ONNX Runtime, and predict what troupe predicts.

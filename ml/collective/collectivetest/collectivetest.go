@@ -303,7 +303,13 @@ func disagree(t *testing.T, gang Gang) {
 		"lengths of what is gathered": func(ctx context.Context, c collective.Comm) error {
 			return c.AllGather(ctx, make([]float32, 10+c.Rank()))
 		},
-		"all or parts": func(ctx context.Context, c collective.Comm) error {
+		"whole sums or parts": func(ctx context.Context, c collective.Comm) error {
+			if c.Rank() == 0 {
+				return c.AllReduce(ctx, make([]int64, 10))
+			}
+			return c.ReduceScatter(ctx, make([]int64, 10))
+		},
+		"sums or what is gathered": func(ctx context.Context, c collective.Comm) error {
 			if c.Rank() == 0 {
 				return c.ReduceScatter(ctx, make([]int64, 10))
 			}
