@@ -3,7 +3,8 @@
 // in. It is arithmetic: who keeps the bytes, and where, is the caller's.
 //
 //	sort   a shard's rows become runs of bounded size; the rows of a run are cut into
-//	       partitions by their key, and each is sorted by key, time and place (Sorter)
+//	       partitions by their key, and those of more than a block are sorted by key,
+//	       time and place (Sorter)
 //	merge  whoever owns a partition merges it over all runs of all shards, looks at the
 //	       rows of each key in their order, and gives each row something back (Merge)
 //	place  a shard puts what came back for its runs where its rows are (Place)
