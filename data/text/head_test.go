@@ -19,6 +19,7 @@ func TestWhatIsNoUTF8OfLinesIsNamed(t *testing.T) {
 		"a,b\n\"x\ry\",1\n":                  "", // CR within a text
 		"a\x00\n\x00\x00\n":                  "", // some NULs
 		"a,b\n\x00\x00\x00\x00":              "",
+		strings.Repeat("\x00", 100):          "", // nothing but NULs
 		"\xfe\xff\x00a":                      "the text is UTF-16",
 		"a\x00b\x00":                         "looks like UTF-16",
 		"\x00a\x00b\x00\n":                   "looks like UTF-16",
