@@ -34,8 +34,8 @@ func decimal(v int64, scale int32) float64 {
 	return quotient(0, uint64(v), scale)
 }
 
-// quotient returns the float64 nearest to a number of 128 bits, which is not 0, by
-// 10^scale, of which wholePowers has one.
+// quotient returns the float64 nearest to a number by 10^scale, of which wholePowers
+// has one. The number is not 0, and at most 2^127, as those of 16 bytes with a sign.
 func quotient(hi, lo uint64, scale int32) float64 {
 	exp := 0
 	if hi == 0 {
@@ -47,15 +47,13 @@ func quotient(hi, lo uint64, scale int32) float64 {
 	byShift := bits.LeadingZeros64(by)
 	by <<= byShift
 	exp += byShift - shift
-	lost := uint64(0)
-	if hi >= by { // else the quotient would have a bit more than 64
-		lost = lo & 1
+	if hi >= by { // else the quotient would have a bit more than 64; nothing is lost, for lo is even
 		hi, lo, exp = hi>>1, lo>>1|hi<<63, exp+1
 	}
 	q, rest := bits.Div64(hi, lo, by) // whose highest bit is set, so that 11 are to be rounded
 	const half = 1 << 10
 	m, tail := q>>11, q&(1<<11-1)
-	if tail > half || tail == half && (rest|lost != 0 || m&1 == 1) {
+	if tail > half || tail == half && (rest != 0 || m&1 == 1) {
 		m++
 	}
 	return math.Ldexp(float64(m), exp+11)
