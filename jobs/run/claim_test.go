@@ -415,3 +415,22 @@ func imported(ctx context.Context, dir string) error {
 	}
 	return f.Publish(ctx, &Manifest{Kind: "import", Parts: []Part{p}})
 }
+
+// Two jobs compute the same: who comes second finds its output there already.
+func TestAJobWhoseOutputAnotherHasPublishedMeanwhileEndsWell(t *testing.T) {
+	t.Parallel()
+	places(t, func(t *testing.T, w *workbench, at func(string) string) {
+		body := func(ctx context.Context, task Task, r Reporter) (jobs.Result, error) {
+			if task.Stage.Name == plan.Manifest {
+				assert.Equal(t, jobs.Done, w.end("first", w.env.Body, at(featuresSpec)).Phase)
+			}
+			return w.env.Body(ctx, task, r)
+		}
+		j := w.end("second", body, at(featuresSpec))
+		require.Equal(t, jobs.Done, j.Phase, "%+v", j.Failure)
+		m, errs := Verify(t.Context(), w.env.Files, w.output())
+		require.Empty(t, errs)
+		require.Equal(t, "first", m.Job)
+		require.Equal(t, Summarise(j, 0).Digest, m.Digest)
+	})
+}

@@ -73,14 +73,14 @@ func (s *seats) admit(own seatKey, need, memory int64) (leave func()) {
 	}
 }
 
-// take sits down, once the attempt before has got up. Seats of other gangs that
+// take sits down at tables that may have so many bytes, once the attempt before has got up. Seats of other gangs that
 // are free are given up: they hold memory that this one may need.
-func (s *seats) take(ctx context.Context, k seatKey) (*seat, error) {
+func (s *seats) take(ctx context.Context, k seatKey, bytes int64) (*seat, error) {
 	for {
 		s.mu.Lock()
 		st := s.of[k]
 		if st == nil {
-			st = &seat{taken: make(chan struct{}, 1)}
+			st = &seat{taken: make(chan struct{}, 1), bytes: bytes}
 			if s.of == nil {
 				s.of = map[seatKey]*seat{}
 			}
@@ -152,7 +152,7 @@ func (e *Env) Tidy() {
 // attempt has ended with an error or without.
 func (w *work) sit() (_ *seat, leave func(error), err error) {
 	k := seatKey{w.task.Job, w.task.ID}
-	st, err := w.seats.take(w.ctx, k)
+	st, err := w.seats.take(w.ctx, k, w.task.Stage.MaxBytes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -166,7 +166,6 @@ func (w *work) sit() (_ *seat, leave func(error), err error) {
 		}
 		w.seats.leave(k, st, w.Clock.Now(), again, err == nil)
 	}
-	st.bytes = w.task.Stage.MaxBytes
 	if st.tables == nil {
 		if err := w.furnish(st); err != nil {
 			leave(err)

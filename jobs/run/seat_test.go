@@ -123,7 +123,7 @@ func TestASeatIsGivenUpWhenItsGangDoesNotForm(t *testing.T) {
 	e := &Env{Clock: c}
 	released := 0
 	sit := func(k seatKey) *seat {
-		st, err := e.seats.take(t.Context(), k)
+		st, err := e.seats.take(t.Context(), k, 0)
 		require.NoError(t, err)
 		st.tables = &tables{release: func(done bool) {
 			require.False(t, done)
@@ -135,7 +135,7 @@ func TestASeatIsGivenUpWhenItsGangDoesNotForm(t *testing.T) {
 	st := sit(one)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := e.seats.take(ctx, one)
+	_, err := e.seats.take(ctx, one, 0)
 	require.Equal(t, fault.Canceled, fault.Of(err), "one attempt sits at a time")
 	c.now = c.now.Add(time.Hour)
 	e.Tidy()

@@ -17,12 +17,12 @@ func TestEveryAttemptThatWaitsForASeatGetsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s seats
 		k := seatKey{jobs.ID("j"), jobs.TaskID("fit/0")}
-		first, err := s.take(t.Context(), k)
+		first, err := s.take(t.Context(), k, 0)
 		require.NoError(t, err)
 		sat := make(chan struct{}, 2)
 		for range 2 { // the second has come before the first was told to stop
 			go func() {
-				st, err := s.take(t.Context(), k)
+				st, err := s.take(t.Context(), k, 0)
 				if err != nil {
 					return // the test is over
 				}
@@ -44,9 +44,9 @@ func TestAFreeSeatIsNotInTheWayOfTasks(t *testing.T) {
 		released := false
 		e := &Env{Clock: clock.Real{}, Memory: 100}
 		gang := seatKey{"j", "train/0"}
-		st, err := e.seats.take(t.Context(), gang)
+		st, err := e.seats.take(t.Context(), gang, 50)
 		require.NoError(t, err)
-		st.tables, st.bytes = &tables{release: func(bool) { released = true }}, 50
+		st.tables = &tables{release: func(bool) { released = true }}
 		defer e.seats.admit(seatKey{"k", "apply/0"}, 30, e.Memory)() // beside it
 		body := func(job jobs.ID, task jobs.TaskID, need int64) {
 			_, err := e.Body(t.Context(), Task{
