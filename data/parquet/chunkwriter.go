@@ -168,7 +168,8 @@ func countBits(b data.Bitmap, from, to int) int {
 }
 
 // numberValues encodes numbers by dictionary if few are distinct, whole numbers
-// by their differences where these take less, others as they are.
+// by their differences where these take less, others as they are or, byte by byte,
+// in streams.
 func numberValues[T number, W uint32 | uint64](e *chunkEncoder, vs []T, ws []W, table *codeTable[W]) values {
 	v := values{encoding: format.Plain, bounds: func(from, to int) bounds { return numberBounds(vs[from:to]) }, all: boundsOfPages[T]}
 	deltaBits, appendDelta := deltasOf(vs)
@@ -182,6 +183,11 @@ func numberValues[T number, W uint32 | uint64](e *chunkEncoder, vs []T, ws []W, 
 	}
 	if deltaBits < 8*widthOf[T]()*3/4 {
 		v.encoding, v.append = format.DeltaBinaryPacked, appendDelta
+		return v
+	}
+	if appendDelta == nil && dense(e, ws) { // they are not whole
+		v.encoding = format.ByteStreamSplit
+		v.append = func(dst []byte, from, to int) []byte { return appendSplit(dst, ws[from:to]) }
 		return v
 	}
 	v.append = func(dst []byte, from, to int) []byte { return appendWords(dst, ws[from:to]) }

@@ -189,23 +189,6 @@ func prefixed(b []byte) (head, rest []byte, err error) {
 	return b[4 : 4+n], b[4+n:], nil
 }
 
-// joinStreams undoes BYTE_STREAM_SPLIT: byte k of value i is at k*n+i. Too
-// little input gives too little output, which the caller notices.
-func joinStreams(b []byte, n, width int, buf *[]byte) []byte {
-	if len(b)/width < n {
-		return nil
-	}
-	n = len(b) / width // nulls are not stored, so this is all there are
-	out := grow(buf, n*width)
-	for k := range width {
-		stream := b[k*n : (k+1)*n]
-		for i, c := range stream {
-			out[i*width+k] = c
-		}
-	}
-	return out
-}
-
 // views decodes len(dst) byte strings that are not plain; they share memory with b or scratch and
 // last until the next page.
 func views(dst [][]byte, l *leaf, enc format.Encoding, b []byte, dict dictionary[[]byte], s *scratch) error {
