@@ -15,8 +15,15 @@ import (
 func TestWhatONNXCannotSayIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	withFeatures := sample(t, shapes[0])
-	_, err := withFeatures.ONNX(false)
-	require.ErrorContains(t, err, `feature "ts" (op datetime) cannot be written as ONNX`)
+	whole, err := withFeatures.ONNX(false)
+	require.NoError(t, err)
+	require.NotEmpty(t, whole)
+	hashed, err := features.Compile(features.Config{Steps: []features.Step{
+		{Name: "bucket", Op: "hash_encode", Of: []string{"category"}, Params: map[string]any{"buckets": 8}},
+	}}, signature)
+	require.NoError(t, err)
+	err = (&exporter{bundle: &Bundle{Signature: signature, Pipeline: hashed}, values: map[string]value{}}).pipeline()
+	require.ErrorContains(t, err, `feature "bucket" (op hash_encode) cannot be written as ONNX`)
 	require.Equal(t, fault.Invalid, fault.Of(err))
 	alone, err := withFeatures.ONNX(true)
 	require.NoError(t, err)
@@ -76,6 +83,40 @@ func TestADescriptionIsTheNetwork(t *testing.T) {
 	require.Positive(t, d.Std)
 }
 
+// What an expression cannot say in ONNX is refused, with the function.
+func TestExpressionsThatONNXLacks(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"lower(category) = 'a'":                  "lower has no counterpart",
+		"contains(category, 'a')":                "contains has no counterpart",
+		"category + 'a' = 'ba'":                  "joining texts has no counterpart",
+		"category < 'b'":                         "a comparison of texts other than = or !=",
+		"category = coalesce(category, 'b')":     "a comparison of texts other than = or !=",
+		"category = ''":                          "an empty text in a column that may be null",
+		"category in ('a', '')":                  "an empty text in a column that may be null",
+		"int(category)":                          "int of a text",
+		"float(category)":                        "float of a text",
+		"bool(category)":                         "bool of a text",
+		"date(category) = born":                  "date of a text",
+		"string(count) = '1'":                    "string of a number or a time",
+		"is_nan(amount)":                         "is_nan of a column that may be null or NaN",
+		"is_nan(if(vip, 1.5, amount * 2))":       "is_nan of a column that may be null or NaN",
+		"amount ** count":                        "a power whose exponent may be 0",
+		"1.0 ** amount":                          "a power whose exponent may be 0 or whose base 1",
+		"amount ** 0 + count":                    "a power whose exponent may be 0",
+		"length(category) > 2 and category > ''": "length has no counterpart",
+	} {
+		pipeline, err := features.Compile(features.Config{Steps: []features.Step{
+			{Name: "f", Op: "expr", Params: map[string]any{"expr": text}},
+		}}, signature)
+		require.NoError(t, err, text)
+		err = (&exporter{bundle: &Bundle{Signature: signature, Pipeline: pipeline}, values: map[string]value{}}).pipeline()
+		require.ErrorContains(t, err, `onnx: feature "f" (op expr): expr: `, text)
+		require.ErrorContains(t, err, want, text)
+		require.Equal(t, fault.Invalid, fault.Of(err))
+	}
+}
+
 // Categories that ONNX cannot look up are refused, each with its reason.
 func TestCategoriesThatONNXCannotLookUp(t *testing.T) {
 	t.Parallel()
@@ -84,17 +125,20 @@ func TestCategoriesThatONNXCannotLookUp(t *testing.T) {
 		of  value
 		all []string
 	}{
-		"numbers that are not whole":      {value{"c", data.Float64, true}, []string{"1.5"}},
-		"both nulls and empty texts":      {value{"c", data.String, true}, []string{"", "a"}},
-		`category "x" is no whole number`: {value{"c", data.Int64, true}, []string{"x"}},
+		`category "x" is no number`:        {value{name: "c", kind: data.Float64, nullable: true}, []string{"x"}},
+		`category "01" is no whole number`: {value{name: "c", kind: data.Int64, nullable: true}, []string{"01"}},
+		`category "May" is no date`:        {value{name: "c", kind: data.Date, nullable: true}, []string{"May"}},
+		"nulls and empty texts, and ONNX":  {value{name: "c", kind: data.String, merged: true}, []string{"a", ""}},
+		"both nulls and empty texts":       {value{name: "c", kind: data.String, nullable: true}, []string{"", "a"}},
+		`category "x" is no whole number`:  {value{name: "c", kind: data.Int64, nullable: true}, []string{"x"}},
 	} {
 		_, err := e.categories(c.of, c.all, 2, 3)
 		require.ErrorContains(t, err, want)
 		require.Equal(t, fault.Invalid, fault.Of(err))
 	}
-	_, err := e.categories(value{"c", data.String, false}, []string{"", "a"}, 2, 3)
+	_, err := e.categories(value{name: "c", kind: data.String}, []string{"", "a"}, 2, 3)
 	require.NoError(t, err, "without nulls the empty text is a category")
-	e.values["c"] = value{"the name of a result", data.String, true}
+	e.values["c"] = value{name: "the name of a result", kind: data.String, nullable: true}
 	_, err = e.column(features.EncodedColumn{Name: "c", Coded: true, Categories: []string{"", "a"}})
 	require.ErrorContains(t, err, `onnx: column "c": there are both nulls and empty texts`)
 	_, err = e.source("nothing")

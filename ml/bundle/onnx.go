@@ -18,8 +18,8 @@ import (
 // Predict does up to the rounding of sums. With modelOnly it takes rows of the
 // numbers that the model reads, of shape (rows, features), under the name
 // features; else an input of shape (rows, 1) for each column of the signature:
-// numbers and truths as doubles, null as NaN, and texts as strings, null as the
-// empty one. Outputs are prediction, of shape (rows,), and for classes
+// numbers and truths as doubles, null as NaN, texts as strings, null as the empty
+// one, and times as int64s, null as the least. Outputs are prediction, of shape (rows,), and for classes
 // probabilities, of shape (rows, classes), in the order of the metadata classes.
 //
 // The error is of kind Invalid, and says what it is, when the model has a part,
@@ -119,7 +119,7 @@ func (e *exporter) column(c features.EncodedColumn) ([]string, error) {
 			x = e.cast(x, onnx.Float)
 		}
 	case c.Text:
-		x, err = e.text(c, from)
+		x, err = e.hot(c, from)
 	default:
 		return e.number(c, from), nil
 	}
@@ -147,22 +147,27 @@ func (e *exporter) number(c features.EncodedColumn, from value) []string {
 	return out
 }
 
-// text writes a column for each category, as the encoder has them.
-func (e *exporter) text(c features.EncodedColumn, from value) (string, error) {
-	keys := slices.Clone(c.Categories)
+// hot writes a column for each category, as the encoder has them.
+func (e *exporter) hot(c features.EncodedColumn, from value) (string, error) {
+	width := len(c.Categories) + 1
+	other := int64(width - 1)
+	null := other
 	if c.Null {
-		if slices.Contains(keys, "") {
-			return "", errNullAndEmpty
-		}
-		keys = append(keys, "")
+		null, other = other, other+1
+		width++
 	}
-	other := len(keys)
-	place := e.labels(from.name, "keys_strings", keys, upTo(other), int64(other))
-	depth := e.graph.Constant(e.name("depth"), onnx.Tensor{Shape: []int64{1}, Int64s: []int64{int64(other) + 1}})
+	var place string
+	var err error
+	if c.Null || from.null != "" || !from.nullable {
+		place, err = e.textCategories(from, c.Categories, other, null)
+	} else {
+		place = e.labels(from.name, "keys_strings", c.Categories, upTo(len(c.Categories)), other)
+	}
+	depth := e.graph.Constant(e.name("depth"), onnx.Tensor{Shape: []int64{1}, Int64s: []int64{int64(width)}})
 	values := e.graph.Constant(e.name("values"), onnx.Tensor{Shape: []int64{2}, Floats: []float32{0, 1}})
 	hot := e.node("OneHot", []string{place, depth, values}, onnx.Attribute{Name: "axis", Value: int64(-1)})
-	shape := e.graph.Constant(e.name("shape"), onnx.Tensor{Shape: []int64{2}, Int64s: []int64{-1, int64(other) + 1}})
-	return e.node("Reshape", []string{hot, shape}), nil
+	shape := e.graph.Constant(e.name("shape"), onnx.Tensor{Shape: []int64{2}, Int64s: []int64{-1, int64(width)}})
+	return e.op("Reshape", hot, shape), err
 }
 
 // network writes the embeddings and the layers, and returns the sums of the last one.

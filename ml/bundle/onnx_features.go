@@ -2,26 +2,16 @@ package bundle
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/onnx"
 	"github.com/troupe-ml/troupe/ml/features"
 )
-
-// value is a column in the graph: numbers and truths as doubles, of which NaN is
-// null, or texts, of which the empty one is.
-type value struct {
-	name     string
-	kind     data.Type
-	nullable bool
-}
 
 // step is a feature on its way into the graph.
 type step struct {
@@ -44,7 +34,9 @@ var operations = map[string]func(*step) ([]value, error){
 	"quantile_bin":   (*step).quantileBin,
 	"impute":         (*step).impute,
 	"one_hot":        (*step).oneHot,
-	"ordinal_encode": (*step).ordinal, "frequency_encode": (*step).frequency,
+	"ordinal_encode": (*step).ordinal, "frequency_encode": (*step).frequency, "target_encode": (*step).target,
+	"datetime": (*step).datetime,
+	"expr":     (*step).expression,
 }
 
 // pipeline writes the features of the bundle, and remembers their columns.
@@ -78,40 +70,16 @@ func (e *exporter) pipeline() error {
 	return nil
 }
 
-// source returns a column: of the features, or of the signature, whose input it
-// declares when it is first asked for.
-func (e *exporter) source(name string) (value, error) {
-	if v, ok := e.values[name]; ok {
-		return v, nil
-	}
-	at := e.bundle.Signature.Index(name)
-	if at < 0 {
-		return value{}, fault.New(fault.Internal, "there is no column %q", name)
-	}
-	f := e.bundle.Signature.Fields[at]
-	kind := onnx.Double
-	switch f.Type {
-	case data.String:
-		kind = onnx.String
-	case data.Timestamp, data.Date:
-		return value{}, fault.New(fault.Invalid, "column %q is a %v, and ONNX has none: export the model alone (--model-only), or train on the output of a features job", name, f.Type)
-	}
-	e.graph.Input(name, kind, 1)
-	v := value{name, f.Type, f.Nullable}
-	e.values[name] = v
-	return v, nil
-}
-
 // numeric returns the only column that a step makes.
-func numeric(name string) []value { return []value{{name, data.Float64, true}} }
+func numeric(name string) []value {
+	return []value{{name: name, kind: data.Float64, nullable: true}}
+}
 
 // learned returns a number that the step has learned.
 func (s *step) learned(name string) (float64, error) {
 	all, _ := s.Learned.(map[string]any)
 	return asNumber(all[name])
 }
-
-func (s *step) op(operator string, inputs ...string) string { return s.node(operator, inputs) }
 
 // scaled is (x - shift) / by.
 func (s *step) scaled(shift, by string) ([]value, error) {
@@ -151,12 +119,10 @@ func (s *step) within(x string, low, high float64) string {
 	return s.op("Where", s.op("Greater", x, s.double(high)), s.double(high), x)
 }
 
-func (s *step) nan() string { return s.double(math.NaN()) }
-
 func (s *step) log1p() ([]value, error) {
 	x := s.in[0].name
 	defined := s.op("Greater", x, s.double(-1))
-	return numeric(s.op("Where", defined, s.op("Log", s.op("Add", s.op("Where", defined, x, s.double(0)), s.double(1))), s.nan())), nil
+	return numeric(s.op("Where", defined, s.logOfMore(s.op("Where", defined, x, s.double(0))), s.nan())), nil
 }
 
 func (s *step) clip() ([]value, error) {
@@ -187,19 +153,42 @@ func (s *step) interact() ([]value, error) {
 }
 
 func (s *step) impute() ([]value, error) {
-	if s.in[0].kind == data.String {
-		return nil, fault.New(fault.Invalid, "texts cannot be imputed in ONNX: export the model alone (--model-only), or train on the output of a features job")
+	in := s.in[0]
+	missing, with := s.missing(in), ""
+	out := value{kind: data.Float64}
+	if in.kind == data.String {
+		text, err := s.filler()
+		if err != nil {
+			return nil, err
+		}
+		with = s.text(text)
+		out = value{kind: data.String, merged: in.merged && text != ""} // else null becomes what "" is anyway
+	} else {
+		number, err := s.learned("number")
+		if err != nil {
+			number, err = asNumber(s.Params["value"])
+		}
+		if err != nil {
+			return nil, err
+		}
+		with = s.double(number)
 	}
-	with, err := s.learned("number")
-	if err != nil {
-		with, err = asNumber(s.Params["value"])
-	}
-	missing := s.op("IsNaN", s.in[0].name)
-	out := numeric(s.op("Where", missing, s.double(with), s.in[0].name))
+	out.name = s.op("Where", missing, with, in.name)
 	if len(s.Outputs) > 1 {
-		out = append(out, value{s.cast(missing, onnx.Double), data.Bool, false})
+		return []value{out, {name: s.cast(missing, onnx.Double), kind: data.Bool}}, nil
 	}
-	return out, err
+	return []value{out}, nil
+}
+
+// filler is the text that stands in for nulls.
+func (s *step) filler() (string, error) {
+	all, _ := s.Learned.(map[string]any)
+	for _, v := range []any{all["text"], s.Params["value"]} {
+		if text, ok := v.(string); ok {
+			return text, nil
+		}
+	}
+	return "", fault.New(fault.Internal, "no text to fill with")
 }
 
 func (s *step) bin() ([]value, error) {
@@ -237,7 +226,7 @@ func (s *step) binned(edges []float64, labels []string) []value {
 	nowhere := s.graph.Constant(s.name("nowhere"), onnx.Tensor{Shape: []int64{1, 1}, Int64s: []int64{-1}})
 	text := s.node("LabelEncoder", []string{s.op("Where", inside, place, nowhere)},
 		onnx.Attribute{Name: "keys_int64s", Value: upTo(len(labels))}, onnx.Attribute{Name: "values_strings", Value: labels}, onnx.Attribute{Name: "default_string", Value: ""})
-	return []value{{text, data.String, true}}
+	return []value{{name: text, kind: data.String, nullable: true}}
 }
 
 func (s *step) oneHot() ([]value, error) {
@@ -260,7 +249,7 @@ func (s *step) oneHot() ([]value, error) {
 	var out []value
 	for i := range s.Outputs {
 		own := s.graph.Constant(s.name("place"), onnx.Tensor{Shape: []int64{1, 1}, Int64s: []int64{int64(i)}})
-		out = append(out, value{s.cast(s.op("Equal", place, own), onnx.Double), data.Bool, false})
+		out = append(out, value{name: s.cast(s.op("Equal", place, own), onnx.Double), kind: data.Bool})
 	}
 	return out, nil
 }
@@ -278,8 +267,8 @@ func (s *step) ordinal() ([]value, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := s.table(order, of, -1)
-	return []value{{name, data.Int32, true}}, err
+	name, err := s.table(order, of, -1, math.NaN())
+	return []value{{name: name, kind: data.Int32, nullable: true}}, err
 }
 
 func (s *step) frequency() ([]value, error) {
@@ -301,116 +290,40 @@ func (s *step) frequency() ([]value, error) {
 		}
 		of[i] = n / rows
 	}
-	name, err := s.table(categories, of, 0)
+	name, err := s.table(categories, of, 0, math.NaN())
 	return numeric(name), err
 }
 
-// table writes a number for each category, another for all else, and NaN for null.
-func (s *step) table(categories []string, of []float64, other float64) (string, error) {
+// target is the mean of the target in a category, as it was learned of all rows.
+func (s *step) target() ([]value, error) {
+	all, _ := s.Learned.(map[string]any)
+	means, _ := all["categories"].(map[string]any)
+	prior, err := asNumber(all["prior"])
+	if err != nil {
+		return nil, err
+	}
+	null := prior
+	if v, ok := all["null"]; ok {
+		if null, err = asNumber(v); err != nil {
+			return nil, err
+		}
+	}
+	categories := slices.Sorted(maps.Keys(means))
+	of := make([]float64, len(categories))
+	for i, c := range categories {
+		if of[i], err = asNumber(means[c]); err != nil {
+			return nil, err
+		}
+	}
+	name, err := s.table(categories, of, prior, null)
+	return numeric(name), err
+}
+
+// table writes a number for each category, and others for all else and for null.
+func (s *step) table(categories []string, of []float64, other, null float64) (string, error) {
 	n := int64(len(categories))
 	place, err := s.categories(s.in[0], categories, n, n+1)
-	all := append(slices.Clone(of), other, math.NaN())
+	all := append(slices.Clone(of), other, null)
 	numbers := s.graph.Constant(s.name("numbers"), onnx.Tensor{Shape: []int64{n + 2}, Doubles: all})
 	return s.op("Gather", numbers, place), err
 }
-
-// asNumber reads a parameter, or what was learned.
-func asNumber(v any) (float64, error) {
-	switch v := v.(type) {
-	case float64:
-		return v, nil
-	case int:
-		return float64(v), nil
-	case int64:
-		return float64(v), nil
-	case json.Number:
-		return v.Float64()
-	case string:
-		if sign, ok := map[string]int{".inf": 1, "+.inf": 1, "-.inf": -1}[v]; ok {
-			return math.Inf(sign), nil
-		}
-	}
-	return 0, fault.New(fault.Internal, "%v where a number is expected", v)
-}
-
-func asNumbers(v any) (out []float64, err error) {
-	list, _ := v.([]any)
-	for _, item := range list {
-		n, err := asNumber(item)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, n)
-	}
-	return out, nil
-}
-
-func asTexts(v any) ([]string, error) {
-	list, ok := v.([]any)
-	if !ok {
-		return nil, fault.New(fault.Internal, "%v where a list of categories is expected", v)
-	}
-	out := make([]string, len(list))
-	for i, item := range list {
-		out[i] = fmt.Sprint(item)
-	}
-	return out, nil
-}
-
-// categories writes the place of a column's value among categories, as int64, or
-// those of all else and of null.
-func (e *exporter) categories(v value, all []string, other, null int64) (string, error) {
-	switch v.kind {
-	case data.String:
-		keys, places := slices.Clone(all), upTo(len(all))
-		if v.nullable {
-			if slices.Contains(keys, "") {
-				return "", errNullAndEmpty
-			}
-			keys, places = append(keys, ""), append(places, null)
-		}
-		return e.labels(v.name, "keys_strings", keys, places, other), nil
-	case data.Float32, data.Float64:
-		return "", fault.New(fault.Invalid, "categories of numbers that are not whole, which ONNX does not look up: export the model alone (--model-only)")
-	}
-	keys := make([]int64, len(all))
-	for i, text := range all {
-		switch text {
-		case "false", "true":
-			keys[i] = map[string]int64{"true": 1}[text]
-		default:
-			n, err := strconv.ParseInt(text, 10, 64)
-			if err != nil {
-				return "", fault.New(fault.Invalid, "category %q is no whole number", text)
-			}
-			keys[i] = n
-		}
-	}
-	missing := e.node("IsNaN", []string{v.name})
-	whole := e.cast(e.node("Where", []string{missing, e.double(0), v.name}), onnx.Int64)
-	absent := e.graph.Constant(e.name("null"), onnx.Tensor{Shape: []int64{1, 1}, Int64s: []int64{null}})
-	return e.node("Where", []string{missing, absent, e.labels(whole, "keys_int64s", keys, upTo(len(keys)), other)}), nil
-}
-
-// upTo returns 0, 1 ... n-1.
-func upTo(n int) []int64 {
-	out := make([]int64, n)
-	for i := range out {
-		out[i] = int64(i)
-	}
-	return out
-}
-
-// labels writes the place of x among keys, or other.
-func (e *exporter) labels(x, kind string, keys any, places []int64, other int64) string {
-	if len(places) == 0 { // an empty list is no attribute
-		places = []int64{other}
-		keys = map[string]any{"keys_strings": []string{""}, "keys_int64s": []int64{0}}[kind]
-	}
-	return e.node("LabelEncoder", []string{x},
-		onnx.Attribute{Name: kind, Value: keys},
-		onnx.Attribute{Name: "values_int64s", Value: places},
-		onnx.Attribute{Name: "default_int64", Value: other})
-}
-
-var errNullAndEmpty = fault.New(fault.Invalid, "there are both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)")

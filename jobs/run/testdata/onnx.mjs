@@ -1,13 +1,14 @@
 // Runs models in ONNX Runtime: node onnx.mjs CASES.json, a list of {model, inputs}
-// with inputs {name: {type, width, values}}; prints the outputs of each.
+// with inputs {name: {type, width, values}}, numbers as texts or null; prints the outputs of each.
 import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-web";
 
 ort.env.wasm.numThreads = 1;
 const tensor = ({ type, width, values }) => {
   const rows = values.length / width;
-  const numbers = values.map((v) => (v === null ? NaN : v));
-  const data = type === "string" ? values : type === "float32" ? Float32Array.from(numbers) : Float64Array.from(numbers);
+  const number = (v) => (v === null ? NaN : Number(v));
+  const data =
+    type === "string" ? values : type === "int64" ? BigInt64Array.from(values, BigInt) : type === "float32" ? Float32Array.from(values, number) : Float64Array.from(values, number);
   return new ort.Tensor(type, data, [rows, width]);
 };
 const all = [];

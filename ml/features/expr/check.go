@@ -69,6 +69,7 @@ type checker struct {
 	same   map[*tree]string // what calls that are written alike have in common
 	uses   map[string]int   // how often that is written
 	shared map[string]term  // of what is written more than once
+	nodes  map[string]*Node // as other programs see them
 }
 
 func (c *checker) slot() int {
@@ -77,6 +78,12 @@ func (c *checker) slot() int {
 }
 
 func (c *checker) check(t *tree) term {
+	out := c.term(t)
+	c.describe(t, out)
+	return out
+}
+
+func (c *checker) term(t *tree) term {
 	switch t.shape {
 	case column:
 		return c.column(t)

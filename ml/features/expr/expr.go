@@ -14,6 +14,7 @@ import (
 // immutable and safe for concurrent use.
 type Program struct {
 	root    term
+	tree    *Node
 	columns []string
 	slots   int
 }
@@ -64,7 +65,7 @@ func ColumnError(text, name, message, hint string) (err error) {
 func Compile(text string, schema data.Schema) (p *Program, err error) {
 	defer catch(text, &err)
 	t := parse(text)
-	c := &checker{text: text, schema: schema, same: map[*tree]string{}, uses: map[string]int{}, shared: map[string]term{}}
+	c := &checker{text: text, schema: schema, same: map[*tree]string{}, uses: map[string]int{}, shared: map[string]term{}, nodes: map[string]*Node{}}
 	c.count(t, map[string]string{})
 	root := c.check(t)
 	if len(c.names) == 0 {
@@ -73,7 +74,7 @@ func Compile(text string, schema data.Schema) (p *Program, err error) {
 	if root.kind == nullKind {
 		fail(root.at, "the expression is always null", "")
 	}
-	return &Program{root, c.names, c.slots}, nil
+	return &Program{root, c.nodes[c.same[t]], c.names, c.slots}, nil
 }
 
 // Columns returns the columns that the program reads, each once, in order of
@@ -83,11 +84,7 @@ func (p *Program) Columns() []string { return slices.Clone(p.columns) }
 // Field returns the type of the result, without a name: bool, int64, float64,
 // string, timestamp or date. It may always be null.
 func (p *Program) Field() data.Field {
-	t := map[kind]data.Type{
-		truthKind: data.Bool, intKind: data.Int64, floatKind: data.Float64,
-		textKind: data.String, timeKind: data.Timestamp, dateKind: data.Date,
-	}[p.root.kind]
-	return data.Field{Type: t, Nullable: true, UTC: p.root.utc}
+	return data.Field{Type: typeOf(p.root.kind), Nullable: true, UTC: p.root.utc}
 }
 
 // Eval computes the expression for every row. in are the program's columns, in
