@@ -9,7 +9,16 @@ const (
 	roomy  = 300       // percent
 	unsaid = 100       // percent, of a program that nobody has said anything to
 	scarce = 512 << 20 // bytes
+
+	ample = 2 << 30  // bytes; from here on
+	idle  = 64 << 20 // bytes are reserved
 )
+
+// reserve is memory that is counted as in use and never touched, so that it takes
+// none. A heap of some ten MiB is then not searched for garbage ten times a second:
+// each of several processes on a machine has its own, with all that a process needs
+// beside its tasks, and searches it with cores on which the others work.
+var reserve []byte
 
 // Limit tells the collector how much memory this process may use in all: near it the
 // collector works harder, far below it less. What the person who started the process
@@ -19,7 +28,20 @@ func Limit(bytes int64) {
 		debug.SetMemoryLimit(bytes)
 	}
 	said := debug.SetGCPercent(unsaid)
-	debug.SetGCPercent(garbage(debug.SetMemoryLimit(-1), said))
+	percent := garbage(debug.SetMemoryLimit(-1), said)
+	debug.SetGCPercent(percent)
+	if reserve == nil {
+		reserve = make([]byte, reserved(debug.SetMemoryLimit(-1), percent))
+	}
+}
+
+// reserved returns how many bytes count as in use that are not. Who says how much
+// garbage there may be means the garbage of what is in use.
+func reserved(limit int64, percent int) int64 {
+	if limit >= ample && percent == roomy {
+		return idle
+	}
+	return 0
 }
 
 // garbage returns how much there may be before the collector runs, in percent of
