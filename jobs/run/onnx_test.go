@@ -71,12 +71,10 @@ func onnxValue(c *data.Column, i int) any {
 	case data.Bool:
 		return map[bool]string{true: "1", false: "0"}[c.Bools[i]]
 	}
-	v := 0.0
-	if c.Type == data.Float32 {
-		v = float64(c.Float32s[i])
-	} else {
-		v = c.Float64s[i]
+	if c.Type == data.Float32 { // as people write it, in fewer digits than the double has
+		return strconv.FormatFloat(float64(c.Float32s[i]), 'g', -1, 32)
 	}
+	v := c.Float64s[i]
 	if math.IsInf(v, 0) {
 		return map[bool]string{true: "Infinity", false: "-Infinity"}[v > 0]
 	}

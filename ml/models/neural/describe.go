@@ -3,8 +3,6 @@ package neural
 import (
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/models"
@@ -97,83 +95,4 @@ func Describe(b []byte) (*Description, error) {
 	}
 	d.Layers[len(d.Layers)-1].Activation = ""
 	return d, nil
-}
-
-// plain reports whether there are linear layers and activations alone.
-func (d *Description) plain() bool {
-	for _, l := range d.Layers {
-		if l.Norm != nil || l.Joins {
-			return false
-		}
-	}
-	return len(d.Tables) == 0
-}
-
-// WithWeights returns a model that is m with the weights of another safetensors
-// file, as PyTorch's users write one: layers.N.weight of shape (outputs, inputs)
-// and layers.N.bias, N ascending from layer to layer with any gaps, in which
-// nn.Sequential has what holds no weights. Metadata are not read. The widths of
-// hidden layers may be others; inputs and outputs must be as many. The error is of
-// kind Invalid when they are not, and Corrupt when b is no such file.
-func (m *Model) WithWeights(b []byte) (_ *Model, err error) {
-	defer door(&err)
-	_, arrays, err := decodeTensors(b)
-	if err != nil {
-		return nil, err
-	}
-	own, err := m.MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
-	switch d, err := Describe(own); {
-	case err != nil:
-		return nil, err
-	case !d.plain(): // for which there are no names but its own
-		return nil, fault.New(fault.Invalid, "neural: weights: the network has norms, embeddings or residual blocks, and only weights of linear layers are taken over")
-	}
-	renamed, err := inOrder(arrays)
-	if err != nil {
-		return nil, err
-	}
-	n := m.network
-	weights, err := n.assemble(renamed, nil)
-	if err != nil {
-		return nil, err
-	}
-	first, last := n.layers[0], n.layers[len(n.layers)-1]
-	if first.In != m.NumFeatures() || last.Out != m.network.problem.NumOutputs() {
-		return nil, fault.New(fault.Invalid, "neural: weights from %d features to %d outputs, expected %d to %d: they belong to another model",
-			first.In, last.Out, m.NumFeatures(), m.network.problem.NumOutputs())
-	}
-	return newModel(n, m.target, weights)
-}
-
-// inOrder numbers the layers of another program's file from 0 on.
-func inOrder(arrays map[string]array) (map[string]array, error) {
-	var numbers []int
-	for name := range arrays {
-		var number, what string
-		if parts := strings.Split(name, "."); len(parts) == 3 && parts[0] == "layers" {
-			number, what = parts[1], parts[2]
-		}
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 0 || what != "weight" && what != "bias" {
-			return nil, fault.New(fault.Invalid, "neural: weights: there is a tensor %q, expected layers.N.weight and layers.N.bias alone", name)
-		}
-		if what == "weight" {
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
-	out := map[string]array{}
-	for i, n := range numbers {
-		out[weightName(i)] = arrays[weightName(n)]
-		if bias, ok := arrays[biasName(n)]; ok {
-			out[biasName(i)] = bias
-		}
-	}
-	if len(out) != len(arrays) {
-		return nil, fault.New(fault.Invalid, "neural: weights: %d tensors, of which a weight and a bias of the same number make a layer", len(arrays))
-	}
-	return out, nil
 }

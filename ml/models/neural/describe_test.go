@@ -58,10 +58,11 @@ func TestForeignWeightsAreRefusedWithTheirNames(t *testing.T) {
 	t.Parallel()
 	m, _ := small(t)
 	for want, tensors := range map[string][]array{
-		`a tensor "net.0.weight"`:                  {{name: "net.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
-		`a tensor "layers.1.running_mean"`:         {{name: "layers.1.running_mean", shape: []int{2}, values: make([]float32, 2)}},
-		"a weight and a bias of the same number":   {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}, {name: "layers.1.bias", shape: []int{2}, values: make([]float32, 2)}},
-		"from 1 features to 2 outputs, expected 2": {{name: "layers.0.weight", shape: []int{2, 1}, values: make([]float32, 2)}, {name: "layers.0.bias", shape: []int{2}, values: make([]float32, 2)}},
+		`a tensor "net.0.weight"`:    {{name: "net.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
+		"layers.0.bias is missing":   {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
+		"layers.1.weight is missing": {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}, {name: "layers.0.bias", shape: []int{2}, values: make([]float32, 2)}, {name: "layers.1.bias", shape: []int{2}, values: make([]float32, 2)}},
+		"layers.0.weight has shape [2 1], expected [2 2]: the model has 2 features": {{name: "layers.0.weight", shape: []int{2, 1}, values: make([]float32, 2)}, {name: "layers.0.bias", shape: []int{2}, values: make([]float32, 2)}},
+		"there is no layers.N.weight": nil,
 	} {
 		_, err := m.WithWeights(file(t, nil, tensors...))
 		require.ErrorContains(t, err, want)
@@ -85,21 +86,4 @@ func TestWhatADescriptionHasNoWordForIsRefused(t *testing.T) {
 	_, err = Describe(file(t, metadata, all...))
 	require.ErrorContains(t, err, `the network has attention "true"`)
 	require.Equal(t, fault.Invalid, fault.Of(err))
-}
-
-// Names of other parts than linear layers are not the same in every program.
-func TestForeignWeightsAreForLinearLayersAlone(t *testing.T) {
-	t.Parallel()
-	plain := file(t, nil,
-		array{name: "layers.0.weight", shape: []int{3, 3}, values: make([]float32, 9)}, array{name: "layers.0.bias", shape: []int{3}, values: make([]float32, 3)},
-		array{name: "layers.1.weight", shape: []int{3, 3}, values: make([]float32, 9)}, array{name: "layers.1.bias", shape: []int{3}, values: make([]float32, 3)},
-		array{name: "layers.2.weight", shape: []int{3, 3}, values: make([]float32, 9)}, array{name: "layers.2.bias", shape: []int{3}, values: make([]float32, 3)})
-	residual := someModel(t, three, ReLU, 3, 3, 3, 3)
-	_, err := residual.WithWeights(plain)
-	require.NoError(t, err)
-	residual.network.residual = true
-	for _, m := range []*Model{residual, richModel(t, LayerNorm), richModel(t, BatchNorm)} {
-		_, err := m.WithWeights(plain)
-		require.ErrorContains(t, err, "only weights of linear layers are taken over")
-	}
 }
