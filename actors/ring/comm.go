@@ -1,14 +1,12 @@
 package ring
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -20,44 +18,42 @@ import (
 type Comm struct {
 	cfg     Config
 	gang    Gang
-	in, out net.Conn // from the left, to the right; nil in a gang of one
-	reader  *bufio.Reader
-	patient time.Time // until when reading waits
-	header  [headerBytes]byte
-	said    [operationBytes]byte
-	ops     uint64  // operations begun
-	scratch []int64 // one segment
-	half    []int32 // one that was received so
-	narrow  []int32 // one that is being sent so, behind room for its header
-	packed  []byte  // one that was received so
-	away    bool    // the right neighbour is on another machine
+	links   map[int]*links // by distance; none in a gang of one
+	near    *links         // those of the ring
+	hops    []hop          // of a small sum
+	ops     uint64         // operations begun
+	scratch []int64        // one segment
+	others  []int64        // of a small sum, what this rank has not brought
+	half    []int32        // a segment that was received so
+	narrow  []int32        // one that is being sent so, behind room for its header
+	packed  []byte         // one that was received so
+	away    bool           // the right neighbour is on another machine
 
-	write  sync.Mutex // one frame at a time
-	frame  []byte     // that is being sent
-	raw    *raw       // nil on links that must be written as the library does
 	broken atomic.Bool
-	stop   chan struct{} // ends the sign of life
+	stop   chan struct{} // ends signs of life
 	once   sync.Once
 	wg     sync.WaitGroup
 }
 
 var _ collective.Comm = (*Comm)(nil)
 
-// readerBytes holds the whole of a small sum, which then takes one call of the
-// system to read; most of a large one passes the reader by.
-const readerBytes = 64 << 10
-
-func newComm(cfg Config, g Gang, in, out net.Conn) *Comm {
-	c := &Comm{cfg: cfg, gang: g, in: in, out: out, stop: make(chan struct{})}
-	if in != nil {
-		c.reader = bufio.NewReaderSize(in, readerBytes)
-		c.scratch = make([]int64, cfg.SegmentBytes/8)
-		c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, headerBytes/4+len(c.scratch))
-		c.packed = make([]byte, packedLen(len(c.scratch))+slack)
-		c.frame = make([]byte, 0, headerBytes+len(c.packed))
-		c.away = hostOf(out.LocalAddr()) != hostOf(out.RemoteAddr())
-		c.raw = newRaw(out)
-		c.wg.Go(c.live)
+// newComm has the connections of a gang's links, in and out, by their distances.
+func newComm(cfg Config, g Gang, in, out map[int]net.Conn) *Comm {
+	c := &Comm{cfg: cfg, gang: g, links: map[int]*links{}, hops: hops(len(g.Peers)), stop: make(chan struct{})}
+	for d := range in {
+		c.links[d] = newLinks(c, in[d], out[d])
+	}
+	if c.near = c.links[1]; c.near == nil {
+		return c
+	}
+	c.scratch = make([]int64, cfg.SegmentBytes/8)
+	c.others = make([]int64, len(c.scratch))
+	c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, headerBytes/4+len(c.scratch))
+	c.packed = make([]byte, packedLen(len(c.scratch))+slack)
+	c.near.frame = make([]byte, 0, headerBytes+len(c.packed))
+	c.away = hostOf(c.near.out.LocalAddr()) != hostOf(c.near.out.RemoteAddr())
+	for _, l := range c.links {
+		c.wg.Go(l.live)
 	}
 	return c
 }
@@ -80,39 +76,24 @@ func (c *Comm) Generation() uint64 { return c.gang.Generation }
 // see a broken link; those that have what they need do not.
 func (c *Comm) Close() error {
 	c.cut()
-	c.write.Lock()   // a frame on its way has been given up
-	c.write.Unlock() //nolint:staticcheck // whoever comes later sees that it is over
+	for _, l := range c.links {
+		l.write.Lock()   // a frame on its way has been given up
+		l.write.Unlock() //nolint:staticcheck // whoever comes later sees that it is over
+	}
 	c.wg.Wait()
 	return nil
 }
 
-// cut closes both links, so that everybody learns of it at once.
+// cut closes all links, so that everybody learns of it at once.
 func (c *Comm) cut() {
 	c.once.Do(func() {
 		c.broken.Store(true)
 		close(c.stop)
-		if c.in != nil {
-			c.in.Close()
-			c.out.Close()
+		for _, l := range c.links {
+			l.in.Close()
+			l.out.Close()
 		}
 	})
-}
-
-// live says that this rank is alive, also while it computes. A neighbour that
-// has gone is no reason to stop: it may have had all that it needed.
-func (c *Comm) live() {
-	t := c.cfg.Clock.NewTicker(c.cfg.Alive)
-	defer t.Stop()
-	for {
-		select {
-		case <-c.stop:
-			return
-		case <-t.C():
-			if c.send(frameAlive, nil) != nil {
-				return
-			}
-		}
-	}
 }
 
 // within runs an operation until it ends or ctx does. After an error the rank's
@@ -123,13 +104,13 @@ func (c *Comm) within(ctx context.Context, op func() error) error {
 		return fault.New(fault.Canceled, "ring: %w", context.Cause(ctx))
 	}
 	if c.broken.Load() {
-		return c.failed(errors.New("it was over before"))
+		return c.failed(errOver)
 	}
-	if c.in == nil {
+	if c.near == nil {
 		return nil
 	}
 	stop := context.AfterFunc(ctx, c.cut)
-	err := op()
+	err := c.reading(op)
 	stop()
 	if err == nil {
 		return nil
@@ -145,13 +126,22 @@ func (c *Comm) within(ctx context.Context, op func() error) error {
 	}
 }
 
+// reading runs an operation, which alone reads all links meanwhile.
+func (c *Comm) reading(op func() error) error {
+	for _, l := range c.links {
+		l.reading.Lock()
+		defer l.reading.Unlock()
+	}
+	return op()
+}
+
 func (c *Comm) failed(err error) error {
 	return fault.New(fault.Unavailable, "ring: rank %d of %d in generation %d: %w: %w", c.Rank(), c.WorldSize(), c.Generation(), ErrBroken, err)
 }
 
-// AllReduce adds v over all ranks in place. What is small goes around as a
-// whole, in n-1 steps. Of more, each rank sends and receives 2(n-1)/n of the
-// bytes, in twice as many steps.
+// AllReduce adds v over all ranks in place. What is small is sent as a whole, in
+// the fewest steps; of more, each rank sends and receives 2(n-1)/n of the bytes
+// around the ring, in 2(n-1) steps.
 //
 // Source: Patarasuk and Yuan, Journal of Parallel and Distributed Computing
 // 69(2), 2009 (ring reduce-scatter and all-gather), in segments.
@@ -163,38 +153,8 @@ func (c *Comm) AllReduce(ctx context.Context, v []int64) error {
 	return c.within(ctx, func() error {
 		o.seq = c.ops
 		c.ops++
-		return c.goAround(o, v)
+		return c.addWhole(o, v)
 	})
-}
-
-// small reports whether the bytes that n-1 whole vectors have more than a
-// reduction in parts take less time than its steps, of some tens of
-// microseconds each.
-func (c *Comm) small(numbers int) bool {
-	n := c.WorldSize()
-	return numbers <= len(c.scratch) && 8*numbers*(n-2) <= c.cfg.SmallBytes*n
-}
-
-// goAround sends v around, and adds what comes from the others.
-func (c *Comm) goAround(o operation, v []int64) error {
-	if err := c.sendWhole(o, v); err != nil {
-		return err
-	}
-	got := c.scratch[:len(v)]
-	for left := c.WorldSize() - 1; left > 0; left-- {
-		if err := c.receiveWhole(o, got); err != nil {
-			return err
-		}
-		if left > 1 {
-			if err := c.sendWhole(o, got); err != nil {
-				return err
-			}
-		}
-		for i, x := range got {
-			v[i] += x
-		}
-	}
-	return nil
 }
 
 // allReduce is reduceScatter and a gathering of the sums, in one walk.
@@ -218,9 +178,9 @@ func (c *Comm) ReduceScatter(ctx context.Context, v []int64) error {
 // AllGather gives all ranks every rank's part of v.
 func (c *Comm) AllGather(ctx context.Context, v []float32) error {
 	return c.begun(ctx, operation{code: opAllGather, count: uint64(len(v))}, func(o operation) error {
-		send := func(part []float32) error { return c.send(frameData, bytesOf(part)) }
+		send := func(part []float32) error { return c.near.send(frameData, bytesOf(part)) }
 		return walk(c, o, v, c.cfg.SegmentBytes/4, c.Rank(), c.WorldSize()-1, send, func(_ int, part []float32) error {
-			return c.receive(frameData, bytesOf(part))
+			return c.near.receive(frameData, bytesOf(part))
 		})
 	})
 }
@@ -230,7 +190,7 @@ func (c *Comm) begun(ctx context.Context, o operation, op func(operation) error)
 	return c.within(ctx, func() error {
 		o.seq = c.ops
 		c.ops++
-		if err := c.sendOperation(o); err != nil {
+		if err := c.near.sendOperation(o); err != nil {
 			return err
 		}
 		return op(o)
@@ -263,7 +223,7 @@ func walk[T any](c *Comm, o operation, v []T, segment, first, steps int, send fu
 	for s := range slices.Chunk(part(first), segment) {
 		queue <- s
 	}
-	err := c.expect(o)
+	err := c.near.expect(o)
 	for step := 0; step < steps && err == nil; step++ {
 		for s := range slices.Chunk(part(first-step-1), segment) {
 			if err = receive(step, s); err != nil {
@@ -290,7 +250,7 @@ func (c *Comm) Broadcast(ctx context.Context, root int, b []byte) (out []byte, e
 	}
 	out = b
 	err = c.begun(ctx, operation{code: opBroadcast, root: uint32(root)}, func(o operation) (err error) {
-		if err := c.expect(o); err != nil {
+		if err := c.near.expect(o); err != nil {
 			return err
 		}
 		if root == c.Rank() {
@@ -307,12 +267,12 @@ func (c *Comm) Broadcast(ctx context.Context, root int, b []byte) (out []byte, e
 
 // give sends all of b to the right.
 func (c *Comm) give(b []byte) error {
-	if err := c.sendOperation(operation{code: opLength, count: uint64(len(b))}); err != nil {
+	if err := c.near.sendOperation(operation{code: opLength, count: uint64(len(b))}); err != nil {
 		return err
 	}
 	for len(b) > 0 {
 		n := min(len(b), c.cfg.SegmentBytes)
-		if err := c.send(frameData, b[:n]); err != nil {
+		if err := c.near.send(frameData, b[:n]); err != nil {
 			return err
 		}
 		b = b[n:]
@@ -322,7 +282,7 @@ func (c *Comm) give(b []byte) error {
 
 // passOn receives what give has sent and passes it on, unless this is the last.
 func (c *Comm) passOn(last bool) ([]byte, error) {
-	o, err := c.receiveOperation()
+	o, err := c.near.receiveOperation()
 	if err != nil {
 		return nil, err
 	}
@@ -330,18 +290,18 @@ func (c *Comm) passOn(last bool) ([]byte, error) {
 		return nil, fault.New(fault.Internal, "ring: broadcast of %d bytes: %w: at most %d are sent", o.count, errDisagree, c.cfg.MaxBroadcastBytes)
 	}
 	if !last {
-		if err := c.sendOperation(o); err != nil {
+		if err := c.near.sendOperation(o); err != nil {
 			return nil, err
 		}
 	}
 	b := make([]byte, o.count)
 	for rest := b; len(rest) > 0; {
 		n := min(len(rest), c.cfg.SegmentBytes)
-		if err := c.receive(frameData, rest[:n]); err != nil {
+		if err := c.near.receive(frameData, rest[:n]); err != nil {
 			return nil, err
 		}
 		if !last {
-			if err := c.send(frameData, rest[:n]); err != nil {
+			if err := c.near.send(frameData, rest[:n]); err != nil {
 				return nil, err
 			}
 		}

@@ -1,12 +1,14 @@
 // Package ring is a gang's Comm over plain TCP: every rank sends to its right
 // neighbour and receives from its left one. It is the data plane: sums of many
-// megabytes, which never travel through mailboxes.
+// megabytes, which never travel through mailboxes. In gangs of four and more, ranks
+// have further links, to some at distances of 2 and more, over which what is small is
+// added in log2 n steps rather than n-1.
 //
 // A Listener per process accepts the links of many gangs, told apart by job,
 // task and generation. A rank that has been left behind in an old generation is
 // refused, strangers are closed. Nothing is durable and nothing is repaired:
-// whatever goes wrong with one link, its rank closes both of its links, so that
-// the news runs around the ring at once and every rank's call fails with
+// whatever goes wrong with one link, its rank closes all of its links, so that
+// the news runs through the gang at once and every rank's call fails with
 // ErrBroken. The ranks then form a new generation.
 //
 // A rank that computes says so once a second, so that a neighbour waits for it
@@ -52,9 +54,9 @@ type Config struct {
 	// SegmentBytes is what is sent at a time; a reduction passes segments on
 	// while the next ones arrive.
 	SegmentBytes int
-	// SmallBytes is how many bytes more per rank a sum may send to be done in half
-	// the steps: what a link carries in the time of one step. 0 sums in parts
-	// whatever is longer than nothing, unless there are but two ranks.
+	// SmallBytes is how many bytes more a rank may send for each step that a sum is
+	// done in less: what a link carries in the time of a step. 0 sums in parts whatever
+	// is longer than nothing, unless there are but two ranks.
 	SmallBytes int
 	// MaxWaiting is how many links may wait for their rank to join; when there
 	// are more, the oldest is closed, and its rank tries again.
@@ -71,7 +73,7 @@ type Config struct {
 // DefaultConfig gives a frozen rank up after four seconds.
 func DefaultConfig() Config {
 	return Config{
-		Timeout: 4 * time.Second, Alive: time.Second, FormTimeout: 15 * time.Minute, ReachTimeout: 10 * time.Second, SegmentBytes: 256 << 10, SmallBytes: 64 << 10, MaxWaiting: 64,
+		Timeout: 4 * time.Second, Alive: time.Second, FormTimeout: 15 * time.Minute, ReachTimeout: 10 * time.Second, SegmentBytes: 256 << 10, SmallBytes: 64 << 10, MaxWaiting: 256,
 		MaxBroadcastBytes: 4 << 30, Clock: clock.Real{},
 	}
 }

@@ -17,7 +17,7 @@ import (
 // each other.
 const (
 	magic    = 0x72745072
-	protocol = 4
+	protocol = 5
 )
 
 // key names a generation of a gang; task tells gangs of the same process apart.
@@ -26,14 +26,15 @@ type key struct {
 	generation uint64
 }
 
-// hello is what a rank says when it has dialled its right neighbour.
+// hello is what a rank says when it has dialled one to its right.
 type hello struct {
-	key   key
-	rank  uint32 // of the caller
-	world uint32
+	key      key
+	rank     uint32 // of the caller
+	world    uint32
+	distance uint32 // from the caller's rank to the one that is called: 1 for its neighbour
 }
 
-const helloBytes = 8 + 16 + 8 + 4 + 4
+const helloBytes = 8 + 16 + 8 + 4 + 4 + 4
 
 // What the acceptor answers, in one byte.
 const (
@@ -53,15 +54,16 @@ func (g Gang) key() key {
 	return k
 }
 
-func (g Gang) hello() hello {
-	return hello{g.key(), uint32(g.Rank), uint32(len(g.Peers))}
+// hello is what g says to the rank so far to its right.
+func (g Gang) hello(distance int) hello {
+	return hello{g.key(), uint32(g.Rank), uint32(len(g.Peers)), uint32(distance)}
 }
 
-// left is the hello that g expects of its left neighbour.
-func (g Gang) left() hello {
+// left is the hello that g expects of the rank so far to its left.
+func (g Gang) left(distance int) hello {
 	n := len(g.Peers)
-	g.Rank = (g.Rank - 1 + n) % n
-	return g.hello()
+	g.Rank = (g.Rank - distance + n) % n
+	return g.hello(distance)
 }
 
 func (h hello) bytes() []byte {
@@ -71,7 +73,8 @@ func (h hello) bytes() []byte {
 	b = append(b, h.key.task[:]...)
 	b = binary.NativeEndian.AppendUint64(b, h.key.generation)
 	b = binary.NativeEndian.AppendUint32(b, h.rank)
-	return binary.NativeEndian.AppendUint32(b, h.world)
+	b = binary.NativeEndian.AppendUint32(b, h.world)
+	return binary.NativeEndian.AppendUint32(b, h.distance)
 }
 
 // readHello reads the hello of a link within a time.
@@ -88,6 +91,7 @@ func readHello(c net.Conn, clk clock.Clock, within time.Duration) (hello, error)
 	h.key.generation = binary.NativeEndian.Uint64(b[24:])
 	h.rank = binary.NativeEndian.Uint32(b[32:])
 	h.world = binary.NativeEndian.Uint32(b[36:])
+	h.distance = binary.NativeEndian.Uint32(b[40:])
 	if !bytes.Equal(b, h.bytes()) {
 		return hello{}, fault.New(fault.Invalid, "ring: a stranger, or another version of the protocol than %d", protocol)
 	}

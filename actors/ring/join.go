@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -12,28 +13,25 @@ import (
 
 var errSlow = errors.New("the neighbours did not join in time")
 
-// Join forms a rank's place in a generation of its gang: it links up with both
-// neighbours, whichever comes first, and returns when both are there. A gang of
-// one has no links.
+// Join forms a rank's place in a generation of its gang: it links up with the
+// ranks at all distances, whichever come first, and returns when all are there. A
+// gang of one has no links.
 //
-// It fails with ErrBroken when FormTimeout is over or a neighbour is beyond
+// It fails with ErrBroken when FormTimeout is over or one of them is beyond
 // reach, with ErrStale when there is a newer generation, and with kind Canceled
 // when ctx ends.
 func (l *Listener) Join(ctx context.Context, g Gang) (*Comm, error) {
 	if err := g.Validate(); err != nil {
 		return nil, err
 	}
-	if len(g.Peers) == 1 {
-		return newComm(l.cfg, g, nil, nil), nil
-	}
 	within, cancel := context.WithTimeoutCause(ctx, l.cfg.FormTimeout, errSlow)
 	defer cancel()
-	in, out, err := l.links(within, g)
+	in, out, err := l.allLinks(within, g)
 	if err == nil {
 		return newComm(l.cfg, g, in, out), nil
 	}
-	for _, c := range []net.Conn{in, out} {
-		if c != nil {
+	for _, conns := range []map[int]net.Conn{in, out} {
+		for _, c := range conns {
 			c.Close()
 		}
 	}
@@ -43,10 +41,39 @@ func (l *Listener) Join(ctx context.Context, g Gang) (*Comm, error) {
 	return nil, fault.New(fault.Unavailable, "ring: rank %d of %d joins generation %d: %w: %w", g.Rank, len(g.Peers), g.Generation, ErrBroken, err)
 }
 
-// links waits for the left neighbour and dials the right one. With an error
-// either may be set.
-func (l *Listener) links(ctx context.Context, g Gang) (in, out net.Conn, err error) {
-	left := g.left()
+// allLinks makes those of all distances at once. With an error some may be there,
+// and it is that of the first which failed.
+func (l *Listener) allLinks(ctx context.Context, g Gang) (in, out map[int]net.Conn, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	in, out = map[int]net.Conn{}, map[int]net.Conn{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, d := range distances(len(g.Peers)) {
+		all.Go(func() {
+			i, o, e := l.links(ctx, g, d)
+			mu.Lock()
+			defer mu.Unlock()
+			if i != nil {
+				in[d] = i
+			}
+			if o != nil {
+				out[d] = o
+			}
+			if err == nil && e != nil {
+				err = e
+				cancel(e)
+			}
+		})
+	}
+	all.Wait()
+	return in, out, err
+}
+
+// links waits for the rank so far to the left and dials the one as far to the
+// right. With an error either may be set.
+func (l *Listener) links(ctx context.Context, g Gang, distance int) (in, out net.Conn, err error) {
+	left := g.left(distance)
 	arrived, err := l.expect(left)
 	if err != nil {
 		return nil, nil, err
@@ -57,7 +84,7 @@ func (l *Listener) links(ctx context.Context, g Gang) (in, out net.Conn, err err
 	dialled := make(chan error, 1)
 	go func() {
 		var err error
-		if out, err = l.dial(ctx, g); err != nil {
+		if out, err = l.dial(ctx, g, distance); err != nil {
 			cancel(err)
 		}
 		dialled <- err
@@ -77,13 +104,13 @@ func (l *Listener) links(ctx context.Context, g Gang) (in, out net.Conn, err err
 	return in, out, err
 }
 
-// dial links up with the right neighbour. While its process is there, it tries
-// until ctx ends, since who is in the gang is not for a rank to decide.
-func (l *Listener) dial(ctx context.Context, g Gang) (net.Conn, error) {
-	address := g.Peers[(g.Rank+1)%len(g.Peers)]
+// dial links up with the rank so far to the right. While its process is there, it
+// tries until ctx ends, since who is in the gang is not for a rank to decide.
+func (l *Listener) dial(ctx context.Context, g Gang, distance int) (net.Conn, error) {
+	address := g.Peers[(g.Rank+distance)%len(g.Peers)]
 	reached := l.cfg.Clock.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, l.cfg.ReachTimeout/20) {
-		c, err := l.call(ctx, address, g.hello())
+		c, err := l.call(ctx, address, g.hello(distance))
 		if err == nil {
 			reached = l.cfg.Clock.Now()
 			if err = l.accepted(ctx, c, g.Generation); err == nil || errors.Is(err, ErrStale) {
@@ -101,7 +128,7 @@ func (l *Listener) dial(ctx context.Context, g Gang) (net.Conn, error) {
 	}
 }
 
-// call reaches the process of a neighbour and says hello.
+// call reaches the process of another rank and says hello.
 func (l *Listener) call(ctx context.Context, address string, h hello) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReachTimeout)
 	defer cancel()
@@ -118,7 +145,7 @@ func (l *Listener) call(ctx context.Context, address string, h hello) (net.Conn,
 	})
 }
 
-// accepted waits until the neighbour has joined, too.
+// accepted waits until that rank has joined, too.
 func (l *Listener) accepted(ctx context.Context, c net.Conn, generation uint64) error {
 	return closing(ctx, c, func() error {
 		var what [1]byte

@@ -23,7 +23,7 @@ type Listener struct {
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex
-	joining map[hello]chan net.Conn // ranks that wait for their left neighbour
+	joining map[hello]chan net.Conn // links that a rank waits for
 	waiting []arrival               // links that wait for their rank, the oldest first
 	newest  map[[16]byte]uint64     // generation joined, by task
 	order   [][16]byte              // of newest, the oldest first
@@ -147,7 +147,7 @@ func (l *Listener) park(a arrival) {
 	l.waiting = append(l.waiting, a)
 }
 
-// expect registers a rank that waits for its left neighbour. It closes what
+// expect registers a link from the left that a rank waits for. It closes what
 // older generations of the gang have left behind, and returns ErrStale if this
 // one is older itself, or has joined before.
 func (l *Listener) expect(h hello) (<-chan net.Conn, error) {

@@ -45,7 +45,7 @@ func Run(t *testing.T, gang Gang) {
 	}
 }
 
-var sizes = []int{1, 2, 3, 5}
+var sizes = []int{1, 2, 3, 4, 5, 6, 9}
 
 // together runs f for every rank at once and returns their errors.
 func together(comms []collective.Comm, f func(collective.Comm) error) []error {

@@ -1,0 +1,106 @@
+package ring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-ml/troupe/internal/clock"
+)
+
+func BenchmarkAllReduce(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		numbers int
+		ranks   []int
+		delay   time.Duration
+	}{
+		{"5k", 5_000, []int{2, 3, 4, 5, 8}, 0},
+		{"5k behind a millisecond", 5_000, []int{2, 3, 4, 5, 8}, time.Millisecond},
+		{"1MB", 1e6 / 8, []int{2, 3, 4}, 0},
+		{"10MB", 1e7 / 8, []int{2, 3, 4}, 0},
+		{"40MB", 4e7 / 8, []int{2, 3, 4}, 0},
+	} {
+		for _, n := range c.ranks {
+			b.Run(fmt.Sprintf("%s/%dranks", c.name, n), func(b *testing.B) {
+				ls, addresses := listeners(b, n, DefaultConfig())
+				if c.delay > 0 {
+					for i, a := range addresses {
+						addresses[i] = behind(b, a, c.delay)
+					}
+				}
+				comms := form(b, ls, addresses, 1)
+				b.SetBytes(int64(8 * c.numbers))
+				b.ResetTimer()
+				errs := each(comms, func(comm *Comm) error {
+					v := make([]int64, c.numbers)
+					for range b.N {
+						if err := comm.AllReduce(context.Background(), v); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				require.NoError(b, errors.Join(errs...))
+			})
+		}
+	}
+}
+
+// behind returns an address at which that one is reached, by links on which all
+// that is sent takes so much longer.
+func behind(b *testing.B, address string, delay time.Duration) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	b.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", address)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			go pass(far, near, delay)
+			go pass(near, far, delay)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// pass writes what comes when its time has come.
+func pass(to, from net.Conn, delay time.Duration) {
+	type late struct {
+		b  []byte
+		at time.Time
+	}
+	queue := make(chan late, 1024)
+	go func() {
+		defer to.Close()
+		for x := range queue {
+			<-clock.Real{}.After(x.at.Sub(clock.Real{}.Now()))
+			if _, err := to.Write(x.b); err != nil {
+				_, _ = io.Copy(io.Discard, from)
+			}
+		}
+	}()
+	defer close(queue)
+	for {
+		b := make([]byte, 64<<10)
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		queue <- late{b[:n], clock.Real{}.Now().Add(delay)}
+	}
+}
