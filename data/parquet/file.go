@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/troupe-ml/troupe/data"
@@ -90,6 +91,20 @@ func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 	foot.elements = nil
 	return f, nil
 }
+
+// Over returns the file as another reader of the same bytes has it, without
+// reading its footer again. What columns have become in one, such as texts,
+// they are not in the other.
+// It must not be called for a file that Explode has returned.
+func (f *File) Over(r io.ReaderAt) *File {
+	return &File{
+		name: f.name, r: r, foot: f.foot, schema: data.Schema{Fields: slices.Clone(f.schema.Fields)}, leaves: slices.Clone(f.leaves),
+		unsupported: f.unsupported, byName: f.byName, nested: f.nested,
+	}
+}
+
+// FooterBytes is how long the footer is in the file.
+func (f *File) FooterBytes() int64 { return f.foot.bytes }
 
 // atDoor gives an error the name of the file and a kind. A panic is a bug here
 // or in a decompressor, set off by the file, and is reported as the file's.

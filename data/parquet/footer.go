@@ -73,6 +73,7 @@ type footer struct {
 	groups    []rowGroup
 	encrypted bool
 	end       int64  // of what lies before the footer
+	bytes     int64  // of the footer in the file
 	ordered   []bool // by chunk: min and max are in the order of the column's type
 }
 
@@ -110,7 +111,7 @@ func readFooter(r io.ReaderAt, size int64) (*footer, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.end = size - trailerBytes - n
+	f.end, f.bytes = size-trailerBytes-n, n
 	return f, f.validate(f.end)
 }
 

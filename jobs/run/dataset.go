@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -43,6 +42,7 @@ type Dataset struct {
 	ReadBytes  int64 `json:"-"`
 
 	files    *files.Files // opens the files
+	footers  *footers     // of files that other tasks have opened; nil: none
 	maxBytes int64        // memory that what is read at a time may take at most; 0: not said
 	looks    []look       // of the files, until it is known which columns are read
 	windows  *attached    // columns that are computed on the way; nil: none
@@ -156,8 +156,8 @@ func (d *Dataset) look(ctx context.Context, name string) (look, error) {
 
 // parquet opens a file, as the rows that the dataset is of. Unsigned numbers are
 // read as the survey has settled for all files together.
-func (d *Dataset) parquet(f io.ReaderAt, size int64, name string) (*parquet.File, error) {
-	pf, err := parquet.Open(f, size, name)
+func (d *Dataset) parquet(f files.File, name string) (*parquet.File, error) {
+	pf, err := d.footers.open(f, name, d.maxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +263,7 @@ func (d *Dataset) readRange(ctx context.Context, r split.Range, columns []string
 	if size != file.Bytes {
 		return 0, fault.New(fault.Conflict, "input %s: has %d bytes, had %d when the job began: it must not change while the job runs", file.Path, size, file.Bytes)
 	}
-	pf, err := d.parquet(f, size, file.Path)
+	pf, err := d.parquet(f, file.Path)
 	if err != nil {
 		return 0, err
 	}

@@ -44,10 +44,13 @@ type Env struct {
 
 	runBytes int // of the runs that rows are sorted in; 0: the usual
 	fitted   fittedPipeline
-	seats    seats // of gangs
+	footers  footers // of the inputs of tasks
+	seats    seats   // of gangs
 	mu       sync.Mutex
-	notes    map[string]*noted               // of jobs under way, by stage
-	bundles  map[store.Digest]*bundle.Bundle // the last few, since every shard of a job needs the same
+	notes    map[string]*noted      // of jobs under way, by stage
+	specs    recent[spec.Spec]      // by their canonical form
+	surveys  recent[*Survey]        // by digest
+	bundles  recent[*bundle.Bundle] // by digest
 }
 
 // work is one attempt at a task on its way.
@@ -65,7 +68,7 @@ type work struct {
 // Errors: Invalid and Corrupt name the file, column or field at fault; whatever
 // may pass is Unavailable or Exhausted.
 func (e *Env) Body(ctx context.Context, t Task, r Reporter) (result jobs.Result, err error) {
-	s, err := spec.Decode(t.Spec)
+	s, err := e.specs.of(string(t.Spec), func() (spec.Spec, error) { return spec.Decode(t.Spec) })
 	if err != nil {
 		return jobs.Result{}, err
 	}
@@ -148,14 +151,27 @@ func (w *work) input(stage string, into any) error {
 	if !ok {
 		return fault.New(fault.Internal, "task %s: stage %s has left nothing", w.task.ID, stage)
 	}
-	if err := w.get(digest, into); err != nil {
+	if s, ok := into.(*Survey); ok {
+		return w.surveyed(digest, s)
+	}
+	return w.get(digest, into)
+}
+
+// surveyed reads what the survey has found, as one task may change it.
+func (w *work) surveyed(digest string, into *Survey) error {
+	s, err := w.surveys.of(digest, func() (*Survey, error) {
+		s := &Survey{}
+		return s, w.get(digest, s)
+	})
+	if err != nil {
 		return err
 	}
-	if s, ok := into.(*Survey); ok {
-		for _, d := range []*Dataset{s.Input, s.Reference} {
-			if d != nil {
-				d.files, d.maxBytes = w.Files, w.Memory
-			}
+	*into = *s
+	for _, d := range []**Dataset{&into.Input, &into.Reference} {
+		if *d != nil {
+			one := **d
+			one.files, one.footers, one.maxBytes = w.Files, &w.footers, w.Memory
+			*d = &one
 		}
 	}
 	return nil
@@ -189,28 +205,18 @@ func meta(facts any) json.RawMessage {
 
 // load returns the bundle of a digest, checked.
 func (e *Env) load(ctx context.Context, digest store.Digest) (*bundle.Bundle, error) {
-	e.mu.Lock()
-	b := e.bundles[digest]
-	e.mu.Unlock()
-	if b != nil {
+	return e.bundles.of(string(digest), func() (*bundle.Bundle, error) {
+		raw, err := e.Store.Blobs.Get(ctx, digest)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", digest, err)
+		}
+		b, err := bundle.Decode(raw)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", digest, err)
+		}
+		if err := b.CheckGolden(); err != nil {
+			return nil, fmt.Errorf("model %s: %w", digest, err)
+		}
 		return b, nil
-	}
-	raw, err := e.Store.Blobs.Get(ctx, digest)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", digest, err)
-	}
-	if b, err = bundle.Decode(raw); err != nil {
-		return nil, fmt.Errorf("model %s: %w", digest, err)
-	}
-	if err := b.CheckGolden(); err != nil {
-		return nil, fmt.Errorf("model %s: %w", digest, err)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	const most = 4
-	if e.bundles == nil || len(e.bundles) >= most {
-		e.bundles = map[store.Digest]*bundle.Bundle{}
-	}
-	e.bundles[digest] = b
-	return b, nil
+	})
 }

@@ -218,13 +218,14 @@ func (o output) stage(ctx context.Context, shard int, write func(w io.Writer) er
 
 // stageFile writes a file that is durable when it returns.
 func (o output) stageFile(ctx context.Context, name string, write func(w io.Writer) error) (stagedPart, error) {
-	return o.stageAs(ctx, name, false, write)
+	return o.stageAs(ctx, name, nil, write)
 }
 
 // stageAs writes a file that is durable when it returns. One that is on its way to a
 // task that follows is left to the system, which often need not bring it to the disk
-// at all before it is removed; and its digest is not SHA-256, but XXH3.
-func (o output) stageAs(ctx context.Context, name string, passing bool, write func(w io.Writer) error) (stagedPart, error) {
+// at all before it is removed; and its digest is not SHA-256, but what write has
+// added to a hash of its own.
+func (o output) stageAs(ctx context.Context, name string, passing *xxh3.Hasher, write func(w io.Writer) error) (stagedPart, error) {
 	p := stagedPart{Part: Part{Name: name}}
 	if files.Remote(o.dir) {
 		b, err := o.bucket()
@@ -241,9 +242,10 @@ func (o output) stageAs(ctx context.Context, name string, passing bool, write fu
 		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // it is gone already when all went well
-	w, sync, digest := &meter{w: tmp, hash: sha256.New(), file: tmp}, tmp.Sync, "sha256:"
-	if passing {
-		w.file, w.hash, sync, digest = nil, xxh3.New(), func() error { return nil }, "xxh3:"
+	sum := sha256.New()
+	w, sync, digest := &meter{w: tmp, hash: sum, file: tmp}, tmp.Sync, "sha256:"
+	if passing != nil {
+		w, sum, sync, digest = &meter{w: tmp}, passing, func() error { return nil }, "xxh3:"
 	}
 	err = write(w)
 	if err == nil {
@@ -256,11 +258,11 @@ func (o output) stageAs(ctx context.Context, name string, passing bool, write fu
 	if err := errors.Join(err, tmp.Close()); err != nil {
 		return p, files.DiskFault(fmt.Errorf("output %s: %s: %w", o.dir, p.Name, err))
 	}
-	p.Bytes, p.Digest = w.n, digest+hex.EncodeToString(w.hash.Sum(nil))
+	p.Bytes, p.Digest = w.n, digest+hex.EncodeToString(sum.Sum(nil))
 	if err := os.Rename(tmp.Name(), o.staged(p.Part)); err != nil {
 		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
-	if passing {
+	if passing != nil {
 		return p, nil
 	}
 	return p, files.SyncDir(o.staging())
@@ -277,7 +279,7 @@ const beginBytes = 1 << 20
 // meter counts and hashes what passes through it.
 type meter struct {
 	w    io.Writer
-	hash hash.Hash
+	hash hash.Hash // nil: none
 	n    int64
 	// The file that will be synced, if it is one, and how much of it is on its way to
 	// the disk: what is waited for at the end is then little.
@@ -295,7 +297,9 @@ func (m *meter) begin(to int64) {
 
 func (m *meter) Write(b []byte) (int, error) {
 	n, err := m.w.Write(b)
-	m.hash.Write(b[:n])
+	if m.hash != nil {
+		m.hash.Write(b[:n])
+	}
 	m.n += int64(n)
 	if m.n-m.begun >= beginBytes {
 		m.begin(m.n / beginBytes * beginBytes) // a page that is on its way may have to be waited for

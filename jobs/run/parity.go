@@ -216,7 +216,7 @@ func (c *comparing) rowsOf(file DataFile) (rows int64, err error) {
 		return 0, err
 	}
 	defer f.Close() //nolint:errcheck // it is only read
-	pf, err := c.data.parquet(f, f.Size(), file.Path)
+	pf, err := c.data.parquet(f, file.Path)
 	if err != nil {
 		return 0, err
 	}

@@ -37,13 +37,15 @@ func (w *work) shelve(name string, fill func(keep keepBlocks) error) (shelf, err
 	if o.dir == "" || w.Store.Spill != nil {
 		return shelf{Job: o.job}, fill(w.keepBlobs)
 	}
-	p, err := o.stageAs(w.ctx, name, true, func(f io.Writer) error {
+	all := xxh3.New() // of where the blocks are and of their sums
+	p, err := o.stageAs(w.ctx, name, all, func(f io.Writer) error {
 		offset := int64(0)
 		return fill(func(blocks [][]byte) ([]ref, error) {
 			refs := make([]ref, len(blocks))
 			for i, b := range blocks {
 				refs[i] = ref(fmt.Sprintf("%d+%d:%016x", offset, len(b), xxh3.Hash(b)))
 				offset += int64(len(b))
+				_, _ = all.WriteString(string(refs[i]) + ",") //nolint:errcheck // a hash takes everything
 				if _, err := f.Write(b); err != nil {
 					return nil, err
 				}

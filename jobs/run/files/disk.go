@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -13,11 +15,13 @@ import (
 // disk is a File of a file system.
 type disk struct {
 	*os.File
-	size int64
+	size    int64
+	changed time.Time
 }
 
 func (d disk) Size() int64   { return d.size }
 func (disk) Version() string { return "" }
+func (d disk) Stamp() string { return strconv.FormatInt(d.changed.UnixNano(), 10) }
 
 func openDisk(path string) (File, error) {
 	f, err := os.Open(path)
@@ -28,7 +32,7 @@ func openDisk(path string) (File, error) {
 	if err != nil {
 		return nil, errors.Join(DiskFault(err), f.Close())
 	}
-	return disk{f, info.Size()}, nil
+	return disk{f, info.Size(), info.ModTime()}, nil
 }
 
 func readDisk(path string, limit int64) ([]byte, error) {

@@ -33,6 +33,9 @@ type File interface {
 	Size() int64
 	// Version changes when the file does; it is empty where that is not known.
 	Version() string
+	// Stamp changes when the file does, as far as whoever keeps it can tell: it is a
+	// disk's time of the last change too. It is empty where nobody knows.
+	Stamp() string
 }
 
 // Planner is a File that is quicker when it knows what will be read.
@@ -90,6 +93,7 @@ type object struct{ *s3.Object }
 
 func (o object) Size() int64     { return o.Info().Bytes }
 func (o object) Version() string { return o.Info().Version }
+func (o object) Stamp() string   { return o.Version() }
 
 // Read returns the bytes of a small file; one of more than limit is Invalid.
 func (f *Files) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
