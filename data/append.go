@@ -1,5 +1,7 @@
 package data
 
+import "slices"
+
 // Append joins rows of batches of one schema to one batch.
 type Append struct {
 	schema  Schema
@@ -65,6 +67,26 @@ func (a *Append) Bytes() int {
 		}
 	}
 	return n
+}
+
+// Grow makes room for so many more rows.
+func (a *Append) Grow(rows int) {
+	for _, c := range a.columns {
+		switch c.Type {
+		case Bool:
+			c.Bools = slices.Grow(c.Bools, rows)
+		case Int32, Date:
+			c.Int32s = slices.Grow(c.Int32s, rows)
+		case Int64, Timestamp:
+			c.Int64s = slices.Grow(c.Int64s, rows)
+		case Float32:
+			c.Float32s = slices.Grow(c.Float32s, rows)
+		case Float64:
+			c.Float64s = slices.Grow(c.Float64s, rows)
+		case String:
+			c.Codes = slices.Grow(c.Codes, rows)
+		}
+	}
 }
 
 // Add appends rows from..to of a piece.

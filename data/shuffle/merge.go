@@ -196,7 +196,7 @@ type span struct {
 
 // merge sorts spans of all runs, in the order of runs.
 func (m *merger) merge(spans []span, total int) error {
-	carried := m.gather(spans)
+	carried := m.gather(spans, total)
 	m.order = counting(m.order, total)
 	m.space.sort(m.keys, m.times, m.order)
 	m.back = room(m.back, total)
@@ -235,13 +235,14 @@ func (m *merger) merge(spans []span, total int) error {
 
 // gather puts the rows of spans one behind the other: their keys and times, and what
 // they carry, which is returned.
-func (m *merger) gather(spans []span) *data.Batch {
+func (m *merger) gather(spans []span, rows int) *data.Batch {
 	schema := spans[0].of.piece.Batch.Schema
 	if m.carried == nil {
 		m.carried = data.NewAppend(schema)
 	}
 	m.carried.Reset(schema)
-	m.keys.first, m.keys.ties, m.times = m.keys.first[:0], m.keys.ties[:0], m.times[:0]
+	m.carried.Grow(rows)
+	m.keys.first, m.keys.ties, m.times = slices.Grow(m.keys.first[:0], rows), m.keys.ties[:0], slices.Grow(m.times[:0], rows)
 	for _, s := range spans {
 		m.keys.first = append(m.keys.first, s.of.keys.first[s.from:s.to]...)
 		if s.of.keys.ties != nil {

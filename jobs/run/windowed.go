@@ -169,6 +169,9 @@ func (l *levelReader) take(numRows int) (*data.Batch, error) {
 			l.at = numRows
 			return l.b, nil
 		}
+		if out.NumRows() == 0 {
+			out.Grow(numRows)
+		}
 		if piece == nil {
 			piece = &data.Piece{Batch: l.b}
 		}
