@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-ml/troupe/jobs/spec"
 	"github.com/troupe-ml/troupe/ml/bundle"
 	"github.com/troupe-ml/troupe/ml/models/neural"
+	"github.com/troupe-ml/troupe/registry/runs"
 	"github.com/troupe-ml/troupe/store"
 )
 
@@ -167,5 +168,37 @@ func TestWeightsThatAreNoneAreNamedByColumnRowAndValue(t *testing.T) {
 			w := bench(t, folder)
 			require.Contains(t, w.fails("kind: train\nname: m\ninput: in\ntarget: label\ntask: binary\nmodel: {type: linear}\ncolumns: {exclude: [ts]}\nweight: "+c.weight+"\n"), c.want)
 		})
+	}
+}
+
+// The loss that class weights make of the validation rows is a curve of the run, the
+// same of any world size, and none of the metrics of the end.
+func TestTheWeightedLossOfValidationIsACurveOfTheRun(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(trainSpec, "metric: auc, patience: 2", "patience: 5", 1) + "class_weights: {1: 20}\nlabel_smoothing: 0.1\n"
+	var first string
+	for _, world := range []int{1, 3} {
+		folder := t.TempDir()
+		sales(t, filepath.Join(folder, "in"), 2, 3, 700, 0)
+		w := bench(t, folder)
+		w.body = gang(w, world)
+		s := w.succeed(text)
+		require.NotContains(t, s.Metrics["validation"], "loss")
+		run, err := w.env.Registry.Runs.Show(t.Context(), runs.IDOf(s.Job))
+		require.NoError(t, err)
+		require.Len(t, run.Metrics["validation.loss.epoch"], 3)
+		for i, p := range run.Metrics["validation.loss.epoch"] {
+			require.Greater(t, math.Abs(float64(run.Metrics["validation.log_loss.epoch"][i].Value-p.Value)), 0.01)
+		}
+		curve := make([]runs.Value, 3)
+		for i, p := range run.Metrics["validation.loss.epoch"] {
+			curve[i] = p.Value
+		}
+		b, err := json.Marshal([]any{s.Digest, curve})
+		require.NoError(t, err)
+		if first == "" {
+			first = string(b)
+		}
+		require.Equal(t, first, string(b), "%d ranks", world)
 	}
 }

@@ -18,6 +18,8 @@ type Evaluator struct {
 	full    *full      // nil: only what every epoch is measured by
 	weights *weighting // nil: rows have none
 	judged  judged     // of a loss with metrics of its own
+	// classLoss is nil unless the loss of training is not the log loss.
+	classLoss *classLoss
 }
 
 // NewEvaluator returns an evaluator that has seen no rows. numClasses is 2 for
@@ -115,6 +117,7 @@ func (e *Evaluator) ObserveClassTimes(label int, probabilities []float64, numRow
 func (e *Evaluator) addClass(label int, p []float64, numRows int64) {
 	e.classes.add(label, Argmax(p), numRows)
 	e.logLoss.addTimes(LogLoss(p[label]), numRows)
+	e.classLoss.add(label, p, numRows)
 	if e.task == Binary {
 		e.auc.add(p[1], label == 1, uint64(numRows))
 	}
@@ -173,6 +176,9 @@ func (e *Evaluator) Merge(o *Evaluator) error {
 	if e.judged.loss != o.judged.loss {
 		return fault.New(fault.Invalid, "metrics: merge of evaluators of a loss %q of %v and %q of %v", e.judged.loss.Kind, e.judged.loss.Parameter, o.judged.loss.Kind, o.judged.loss.Parameter)
 	}
+	if !e.classLoss.same(o.classLoss) {
+		return fault.New(fault.Invalid, "metrics: merge of evaluators of losses with other weights of classes or another smoothing")
+	}
 	if e.classes != nil {
 		if err := e.classes.Merge(o.classes); err != nil {
 			return err
@@ -187,6 +193,7 @@ func (e *Evaluator) Merge(o *Evaluator) error {
 	e.auc.Merge(&o.auc)
 	e.errors.Merge(&o.errors)
 	e.judged.merge(&o.judged)
+	e.classLoss.merge(o.classLoss)
 	if e.full != nil {
 		e.full.merge(o.full)
 	}
@@ -231,10 +238,14 @@ func (e *Evaluator) Report() (Report, error) {
 }
 
 func (e *Evaluator) names() []string {
+	names := e.task.Names()
 	if e.full != nil {
-		return append(e.task.AllNames(), e.judged.loss.names()...)
+		names = e.task.AllNames()
 	}
-	return append(e.task.Names(), e.judged.loss.names()...)
+	if e.classLoss != nil {
+		names = append(names, TrainingLoss)
+	}
+	return append(names, e.judged.loss.names()...)
 }
 
 func (e *Evaluator) value(name string) (float64, error) {
@@ -273,6 +284,8 @@ func (e *Evaluator) value(name string) (float64, error) {
 		return e.errors.R2()
 	case "pinball_loss", "coverage", "huber_loss":
 		return e.judged.value(name)
+	case TrainingLoss:
+		return e.classLoss.value()
 	}
 	return e.fullValue(name)
 }
@@ -285,6 +298,7 @@ const (
 	hasFull    = 1
 	hasWeights = 2
 	hasLoss    = 4
+	hasClasses = 8 // a loss of classes
 )
 
 // MarshalBinary writes the state: the same bytes for the same multiset of rows,
@@ -302,6 +316,9 @@ func (e *Evaluator) MarshalBinary() ([]byte, error) {
 	if e.judged.loss != (RowLoss{}) {
 		has |= hasLoss
 	}
+	if e.classLoss != nil {
+		has |= hasClasses
+	}
 	if b = e.appendCore(append(b, has)); e.full != nil {
 		b = e.full.append(b, e.task)
 	}
@@ -310,6 +327,9 @@ func (e *Evaluator) MarshalBinary() ([]byte, error) {
 	}
 	if has&hasLoss != 0 {
 		b = e.judged.append(b)
+	}
+	if e.classLoss != nil {
+		b = e.classLoss.append(b)
 	}
 	return b, nil
 }
@@ -335,7 +355,7 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 	r.Version(evaluatorVersion)
 	got := Evaluator{task: Task(r.Bytes(int(r.Byte())))}
 	has, classes := r.Byte(), 0
-	if has > hasFull|hasWeights|hasLoss {
+	if has > hasFull|hasWeights|hasLoss|hasClasses {
 		r.Fail("%d where bits say whether it is full, and has weights and a loss", has)
 	}
 	if got.task == Regression {
@@ -361,6 +381,13 @@ func (e *Evaluator) UnmarshalBinary(b []byte) error {
 	if has&hasLoss != 0 && r.Err() == nil {
 		got.judged = r.judged()
 	}
+	if has&hasClasses != 0 && r.Err() == nil {
+		if got.classes == nil {
+			r.Fail("a loss of classes of a regression")
+			return r.Err()
+		}
+		got.classLoss = r.classLoss(classes)
+	}
 	if err := r.End(); err != nil {
 		return err
 	}
@@ -377,6 +404,9 @@ func (e *Evaluator) agrees() bool {
 		return false
 	}
 	if e.full != nil && !e.full.agrees(e.task, e.units()) {
+		return false
+	}
+	if e.classLoss != nil && e.classLoss.mean.numRows != e.units() {
 		return false
 	}
 	if e.classes == nil {

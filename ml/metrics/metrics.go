@@ -63,7 +63,7 @@ func (t Task) AllNames() []string {
 }
 
 // errorNames are the metrics of which less is better.
-var errorNames = []string{"log_loss", "brier", "calibration_error", "rmse", "mae", "median_absolute_error", "pinball_loss", "huber_loss"}
+var errorNames = []string{"log_loss", "brier", "calibration_error", "rmse", "mae", "median_absolute_error", "pinball_loss", "huber_loss", TrainingLoss}
 
 // Maximize reports whether a larger value of the metric called name is better.
 // The error is of kind Invalid when no metric has that name.

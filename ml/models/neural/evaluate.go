@@ -96,6 +96,9 @@ func (f *fit) newEvaluator() (*metrics.Evaluator, error) {
 	if err == nil && f.network.row != (metrics.RowLoss{}) {
 		err = e.Judge(f.network.row)
 	}
+	if o := f.network.objective; err == nil && o.byClass() {
+		err = e.JudgeClasses(metrics.ClassLoss{Weights: o.weights, Smoothing: f.config.Loss.LabelSmoothing})
+	}
 	return e, err
 }
 

@@ -11,9 +11,10 @@ import (
 	"github.com/troupe-ml/troupe/ml/sketch"
 )
 
-// Loss is how the classes of a classification count while training, of which
-// validation metrics know nothing, and what a regression minimises. The zero value is
-// the plain cross entropy, and the squared error.
+// Loss is how the classes of a classification count while training, and in the loss
+// of validation rows that steers it, of which other metrics know nothing; and what a
+// regression minimises. The zero value is the plain cross entropy, and the squared
+// error.
 type Loss struct {
 	Balanced       bool      // classes weigh in inverse proportion to their training rows
 	ClassWeights   []float64 // of each class, by number, 0 to MaxClassWeight; nil: all alike

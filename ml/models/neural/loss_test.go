@@ -2,6 +2,7 @@ package neural
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"testing"
 
@@ -146,4 +147,58 @@ func TestClassesThatAllWeighNothingAreRefused(t *testing.T) {
 	_, err = e.Fit(t.Context(), collective.Solo{}, xor(1, 100), models.Table{}, models.Options{})
 	require.ErrorContains(t, err, "every class of the training rows weighs 0")
 	assert.Equal(t, fault.Invalid, fault.Of(err))
+}
+
+// What steers training, the best epoch and the learning rate, is the loss with its
+// weights of classes and smoothing, as PyTorch's users have one criterion for both.
+func TestTheLossOfValidationHasTheWeightsOfClasses(t *testing.T) {
+	t.Parallel()
+	problem := models.Problem{Task: metrics.Multiclass, NumClasses: 3}
+	train, validation := blobs(1, 600, 2, 3), blobs(2, 300, 2, 3)
+	for i := range train.Y { // some rows are what they do not look like
+		if i%7 == 0 {
+			train.Y[i] = float32(int(train.Y[i]+1) % 3)
+		}
+	}
+	c := DefaultConfig()
+	c.Hidden, c.Epochs, c.BatchSize, c.Optimizer.LearningRate = []int{32}, 20, 50, 0.03
+	c.Loss = Loss{ClassWeights: []float64{8, 0.5, 1}, LabelSmoothing: 0.1}
+	c.Scheduler = Scheduler{Type: ReduceOnPlateau, Factor: 0.5, Patience: 0}
+	fit := func(l Loss) (epochs []models.Epoch) {
+		c.Loss = l
+		fitSolo(t, c, problem, train, validation, models.Options{Epoch: func(e models.Epoch) { epochs = append(epochs, e) }})
+		return epochs
+	}
+	epochs := fit(c.Loss)
+	least, leastLog, rate, differ := math.Inf(1), math.Inf(1), c.Optimizer.LearningRate, false
+	for _, e := range epochs {
+		loss, err := e.Validation.Value("loss")
+		require.NoError(t, err)
+		logLoss, err := e.Validation.Value("log_loss")
+		require.NoError(t, err)
+		assert.InDelta(t, rate, e.LearningRate, 1e-12, "epoch %d", e.Number)
+		assert.Equal(t, loss < least, e.Best, "epoch %d", e.Number)
+		differ = differ || (loss < least) != (logLoss < leastLog)
+		if loss >= least {
+			rate /= 2
+		}
+		least, leastLog = min(least, loss), min(leastLog, logLoss)
+	}
+	require.True(t, differ, "both losses choose alike, so nothing is shown")
+
+	_, err := fit(Loss{})[0].Validation.Value("loss")
+	require.ErrorContains(t, err, `no "loss"`, "without weights of classes it is the log loss")
+}
+
+// Validation rows of classes that weigh nothing have no loss to steer by.
+func TestValidationRowsThatWeighNothingAreRefused(t *testing.T) {
+	t.Parallel()
+	c := DefaultConfig()
+	c.Epochs, c.Loss.ClassWeights = 1, []float64{0, 1}
+	validation := xor(2, 50)
+	clear(validation.Y)
+	err := refused(t, c, twoClasses, xor(1, 300), validation, models.Options{})
+	require.ErrorContains(t, err, "the validation rows have no loss")
+	require.ErrorContains(t, err, "every class of the rows weighs 0")
+	require.Equal(t, fault.Invalid, fault.Of(err))
 }

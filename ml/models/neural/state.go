@@ -51,6 +51,9 @@ func (e *Estimator) fingerprint(train, validation models.Table) (xxh3.Uint128, e
 	if train.Weighted {
 		b = append(b, " weighted"...)
 	}
+	if !c.Loss.plain() && validation.NumRows > 0 { // the best value so far was another loss's before
+		b = append(b, " judged by class"...)
+	}
 	return xxh3.Hash128(b), nil
 }
 

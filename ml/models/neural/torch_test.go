@@ -115,6 +115,25 @@ func (g *golden) run(t *testing.T, c Config) {
 	if g.Probabilities != nil {
 		assert.InDeltaSlice(t, g.Probabilities, predictions, 1e-5)
 	}
+	if g.Norm != BatchNorm { // which has other sums in training
+		g.assertValidated(t, f, table)
+	}
+}
+
+// assertValidated measures the rows as those of validation: by the loss of PyTorch,
+// which training minimises.
+func (g *golden) assertValidated(t *testing.T, f *fit, table models.Table) {
+	t.Helper()
+	var err error
+	if f.validation = table; table.Weighted {
+		f.unit, err = weightUnit(table)
+		require.NoError(t, err)
+	}
+	e, err := f.evaluate(t.Context())
+	require.NoError(t, err)
+	loss, _, err := measure(e, lossName)
+	require.NoError(t, err)
+	assert.InDelta(t, g.Loss, loss, 1e-5*max(1, g.Loss))
 }
 
 // gradientOf returns the mean gradient of the first step, behind which are no running

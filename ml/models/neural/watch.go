@@ -1,13 +1,16 @@
 package neural
 
 import (
+	"slices"
+
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/metrics"
 )
 
-// lossName is the metric that training minimises: log_loss, or of a regression the
-// mean squared error or another mean loss.
-const lossName = "loss"
+// lossName is what training minimises: log_loss, or with weights of classes or
+// smoothed labels the metric of this name, or of a regression the mean squared
+// error or another mean loss.
+const lossName = metrics.TrainingLoss
 
 // watchable returns the metrics of a task that early stopping may watch.
 func watchable(task metrics.Task, of metrics.RowLoss) []string {
@@ -31,7 +34,9 @@ func measure(e *metrics.Evaluator, name string) (v float64, maximize bool, err e
 	}
 	switch name {
 	case lossName:
-		v, err = loss(e.Task(), e.Loss(), report)
+		if v, err = loss(e.Task(), e.Loss(), report); err != nil {
+			err = fault.New(fault.Invalid, "neural: the validation rows have no loss: %w: give them rows of classes that weigh more", err)
+		}
 		return v, false, err
 	case "precision", "recall", "f1":
 		v, err = positive(e.Confusion(), name)
@@ -46,10 +51,13 @@ func measure(e *metrics.Evaluator, name string) (v float64, maximize bool, err e
 	return v, maximize, nil
 }
 
-// loss returns log_loss, or the mean of a regression's loss: that of squared errors
+// loss returns the loss of classes, or the mean of a regression's loss: that of squared errors
 // is the square of rmse.
 func loss(task metrics.Task, of metrics.RowLoss, report metrics.Report) (float64, error) {
 	if task != metrics.Regression {
+		if slices.ContainsFunc(report, func(v metrics.Value) bool { return v.Name == lossName }) {
+			return report.Value(lossName)
+		}
 		return report.Value("log_loss")
 	}
 	v, err := report.Value(of.Metric())
