@@ -88,8 +88,9 @@ func (c *compiler) checkRoles() {
 }
 
 func (c *compiler) checkKeep() {
+	roles := append([]string{c.cfg.Timestamp, c.cfg.Target}, c.cfg.Entity...) // of which it has been said
 	for i, name := range c.cfg.Keep {
-		if c.input.Index(name) < 0 {
+		if c.input.Index(name) < 0 && !slices.Contains(roles, name) {
 			c.fault("keep: there is no column %q%s", name, didYouMean(name, c.input.Names()))
 		}
 		if slices.Index(c.cfg.Keep, name) < i {

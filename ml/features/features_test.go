@@ -269,7 +269,7 @@ func TestCompileReportsAllFaultsAtOnce(t *testing.T) {
 			step("a", "log1", "amount"), step("b", "log1p", "amont"), with(step("c", "log1p", "amount"), "base", 2),
 			step("d", "log1p", "name"), step("e", "ratio", "amount"), step("f", "log1p", "y"), step("g", "log1p", "h"), step("h", "log1p", "amount"),
 		},
-		Target: "y", Keep: []string{"idd"},
+		Target: "y", Timestamp: "at", Keep: []string{"idd", "at"},
 	}, data.Schema{Fields: []data.Field{{Name: "amount", Type: data.Float64}, {Name: "name", Type: data.String}, {Name: "y", Type: data.Int64}}})
 	require.Equal(t, fault.Invalid, fault.Of(err))
 	for _, want := range []string{
@@ -284,4 +284,6 @@ func TestCompileReportsAllFaultsAtOnce(t *testing.T) {
 	} {
 		assert.ErrorContains(t, err, want)
 	}
+	assert.ErrorContains(t, err, `timestamp: there is no column "at"`)
+	assert.NotContains(t, err.Error(), `keep: there is no column "at"`, "once is enough")
 }
