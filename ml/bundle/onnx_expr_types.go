@@ -15,13 +15,7 @@ func comparison(op string) call {
 // compare compares two parts, as expr does: whole numbers with fractions exactly.
 func (x *expression) compare(op string, a, b part) (part, error) {
 	a, b = x.precise(a, b), x.precise(b, a)
-	if a.kind != b.kind {
-		for _, p := range []part{a, b} { // a text or a null beside it becomes what it is
-			if p.from == nil || !p.from.Literal() {
-				a, b = x.become(a, p.kind), x.become(b, p.kind)
-			}
-		}
-	}
+	a, b = x.besideTime(a, b.kind), x.besideTime(b, a.kind)
 	numbers := func(p part) bool { return p.kind == data.Int64 || p.kind == data.Float64 }
 	switch {
 	case a.kind == data.Bool:
@@ -38,6 +32,18 @@ func (x *expression) compare(op string, a, b part) (part, error) {
 		return not(out), nil
 	}
 	return out, nil
+}
+
+// besideTime makes a time of a text that stands beside one, and of a null what is
+// beside it; whole numbers beside fractions stay what they are.
+func (x *expression) besideTime(p part, kind data.Type) part {
+	if p.from == nil || !p.from.Literal() {
+		return p
+	}
+	if _, text := p.from.Value.(string); text || p.from.Value == nil {
+		return x.become(p, kind)
+	}
+	return p
 }
 
 // precise rounds a literal to the precision of the column beside it.
