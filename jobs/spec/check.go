@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,7 +116,7 @@ func (d *decoder) checkNames(names []string, path string, n *node) {
 
 func (d *decoder) checkTrain(t *Train, n *node) {
 	d.checkSplit(t, n)
-	d.checkNetwork(t.Model, n)
+	d.checkNetwork(t, n)
 	d.checkModelKind(t, n)
 	if t.EarlyStopping != nil {
 		d.checkMetric(t, n)
@@ -144,9 +145,10 @@ func (d *decoder) checkTrain(t *Train, n *node) {
 	d.checkRoles(t.Entity, t.Timestamp, t.Target, n)
 }
 
-// checkNetwork reports residual blocks where no layer can have one, and
-// embeddings given twice.
-func (d *decoder) checkNetwork(m Model, n *node) {
+// checkNetwork reports residual blocks where no layer can have one, and embeddings
+// given twice or of columns that the model does not learn from.
+func (d *decoder) checkNetwork(t *Train, n *node) {
+	m := t.Model
 	if m.Residual && len(slices.Compact(slices.Clone(m.Hidden))) == len(m.Hidden) {
 		d.fault(n.atField("model", "residual"), "model.residual", fmt.Sprintf("no hidden layer of %v is as wide as the one before it", m.Hidden),
 			"give two of them the same width, such as hidden: [64, 64], or remove it")
@@ -158,6 +160,21 @@ func (d *decoder) checkNetwork(m Model, n *node) {
 				d.fault(list.items[i].at, fmt.Sprintf("model.embeddings[%d]", i), fmt.Sprintf("%q is given twice", e.Column), "remove one")
 			}
 		}
+		d.checkEmbedding(t, e.Column, list.items[i].atField("column"), fmt.Sprintf("model.embeddings[%d].column", i))
+	}
+}
+
+// checkEmbedding reports an embedding of a column that the model cannot learn from.
+func (d *decoder) checkEmbedding(t *Train, column string, at place, path string) {
+	switch {
+	case t.Features == nil && column == t.Target:
+		d.fault(at, path, fmt.Sprintf("%q is the target", column), "name a column that the model learns from")
+	case column != "" && column == t.Weight:
+		d.fault(at, path, fmt.Sprintf("%q is the rows' weight", column), "name a column that the model learns from")
+	case contains(t.Columns.Exclude, column):
+		d.fault(at, path, fmt.Sprintf("%q is among columns.exclude", column), "remove it there, or the embedding")
+	case len(t.Columns.Include) > 0 && column != "" && !contains(t.Columns.Include, column):
+		d.fault(at, path, fmt.Sprintf("%q is not among columns.include", column), cmp.Or(suggestOnly(column, t.Columns.Include), "add it there"))
 	}
 }
 

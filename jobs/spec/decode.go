@@ -197,7 +197,11 @@ func (d *decoder) value(v reflect.Value, r *rule, n *node, path string) {
 func (d *decoder) text(v reflect.Value, r *rule, n *node, path string) {
 	if n.shape != shapeText {
 		hint := ""
-		if n.plain && n.shape != shapeNull {
+		switch scalar := n.plain && n.shape != shapeNull; {
+		case scalar && len(r.enum) > 0:
+			d.fault(n.at, path, fmt.Sprintf("expected one of %s, found %v", strings.Join(r.enum, ", "), n), "")
+			return
+		case scalar:
 			hint = "put quotes around it"
 		}
 		d.fault(n.at, path, fmt.Sprintf("expected text, found %v", n), hint)
@@ -310,7 +314,12 @@ func (r *rule) bounds() string {
 	}
 }
 
-func short(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+func short(x float64) string {
+	if math.Abs(x) > 1e15 {
+		return strconv.FormatFloat(x, 'g', 3, 64)
+	}
+	return strconv.FormatFloat(x, 'f', -1, 64)
+}
 
 func (d *decoder) list(v reflect.Value, r *rule, n *node, path string) {
 	if n.shape != shapeList {

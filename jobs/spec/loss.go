@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // The losses of a regression.
@@ -41,6 +42,21 @@ func (*Loss) schema() map[string]any {
 	return map[string]any{"anyOf": of}
 }
 
+// otherNames are what other programs call the losses.
+var otherNames = map[string]string{
+	"l1": mae, "l1loss": mae, "absolute_error": mae, "mean_absolute_error": mae, "regression_l1": mae,
+	"l2": mse, "mseloss": mse, "squared_error": mse, "mean_squared_error": mse,
+	"huberloss": huber, "smooth_l1": huber, "smoothl1loss": huber, "pinball": quantile,
+}
+
+// meant is a hint at the loss that a word is for.
+func meant(word string, known []string) string {
+	if name, ok := otherNames[strings.ToLower(word)]; ok {
+		return map[string]string{mse: "write mse", mae: "write mae", huber: "write {huber: 1}", quantile: "write {quantile: 0.9}"}[name]
+	}
+	return suggestOnly(word, known)
+}
+
 func (l *Loss) decode(d *decoder, n *node, path string) {
 	kinds := []string{mse, mae, huber, quantile}
 	switch {
@@ -52,12 +68,16 @@ func (l *Loss) decode(d *decoder, n *node, path string) {
 	case n.shape == shapeText && n.text == quantile:
 		d.fault(n.at, path, "quantile needs to know which", "write it as {quantile: 0.9}")
 	case n.shape == shapeText:
-		d.fault(n.at, path, fmt.Sprintf("%q is not one of mse, mae, huber, {huber: DELTA}, {quantile: Q}", clip(n.text)), suggestOnly(n.text, kinds))
+		d.fault(n.at, path, fmt.Sprintf("%q is not one of mse, mae, huber, {huber: DELTA}, {quantile: Q}", clip(n.text)), meant(n.text, kinds))
 	case n.shape == shapeMap && len(n.entries) == 1:
 		e := n.entries[0]
 		r := lossRules[e.key]
-		if r == nil {
-			d.fault(e.at, join(path, e.key), "unknown loss with a parameter; expected huber or quantile", suggestOnly(e.key, []string{huber, quantile}))
+		switch {
+		case e.key == mse || e.key == mae:
+			d.fault(e.at, join(path, e.key), "has no parameter", "write loss: "+e.key)
+			return
+		case r == nil:
+			d.fault(e.at, join(path, e.key), "unknown loss with a parameter; expected huber or quantile", meant(e.key, []string{huber, quantile}))
 			return
 		}
 		if v, ok := d.float(r, e.value, join(path, e.key)); ok {

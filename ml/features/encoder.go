@@ -2,12 +2,14 @@ package features
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/nearest"
 )
 
 const encoderVersion = 1
@@ -105,8 +107,11 @@ func NewEncoder(fields []data.Field, cfg EncoderConfig) (*Encoder, error) {
 	}
 	for _, name := range cfg.Coded {
 		if !slices.ContainsFunc(e.columns, func(c encoderColumn) bool { return c.Name == name }) {
-			c.fault("an embedding is of column %q, which is not among those that the model learns from: %s; mend its name, or the columns",
-				name, strings.Join(e.Inputs(), ", "))
+			hint := "mend its name, or the columns"
+			if best := nearest.Word(name, e.Inputs()); best != "" {
+				hint = fmt.Sprintf("did you mean %q?", best)
+			}
+			c.fault("an embedding is of column %q, which is not among those that the model learns from: %s; %s", name, strings.Join(e.Inputs(), ", "), hint)
 		}
 	}
 	return e, c.err()
