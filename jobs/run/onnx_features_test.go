@@ -94,7 +94,7 @@ var onnxExpressions = []string{
 	"if(flag, amount, n)", "if(n > 1, n, m)", "flag ? 1 : 2", "if(flag, 1, null)", "if(flag, born, date(ts))  = '2000-01-01'", "coalesce(amount, n, 5)", "coalesce(n, m)", "coalesce(m, n)", "coalesce(3, n)", "coalesce(flag, n > 0)", "coalesce(false, flag)",
 	"min(n, m)", "max(n, m)", "min(amount, n)", "max(amount, rate, m)", "clamp(n, -2, 2)", "clamp(amount, rate, 2)", "clamp(m, n, 3)", "max(amount / n, 1)", "max(exp(abs(m)) - exp(abs(m)), 1)",
 	"floor(amount)", "ceil(amount)", "round(amount)", "trunc(amount)", "round(amount * 0.9999999999999999)", "round(n)", "round(0.49999999999999994 + m * 0)",
-	"sqrt(amount)", "exp(amount)", "log(amount)", "log1p(amount)", "log1p(amount * 1e-3) * 1e3", "log2(amount)", "log10(amount)", "floor(log10(amount))", "floor(log2(abs(m) + 1))", "log10(amount) = 3", "sin(amount)", "cos(amount)", "tan(amount)", "cos(m)", "sin(m)",
+	"sqrt(amount)", "exp(amount)", "log(amount)", "log1p(amount)", "log1p(amount * 1e-18) * 1e18", "log2(amount)", "log10(amount)", "floor(log10(amount))", "floor(log2(abs(m) + 1))", "log10(amount) = 3", "sin(amount)", "cos(amount)", "tan(amount)", "cos(m)", "sin(m)",
 	"amount ** 2", "amount ** 0.5", "amount ** -1", "2 ** amount", "n ** m", "m ** n", "n ** 3", "(n / 2) ** n",
 	"int(amount)", "int(flag)", "int(amount * 1e30)", "int(1 / n)", "float(n)", "float(flag)", "bool(amount)", "bool(n)", "bool(flag)", "int(exp(n)) is null", "int(exp(abs(m))) is null",
 	"is_nan(exp(abs(m)) - exp(abs(m)))", "is_nan(n / m)",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/ml/drift"
 	"github.com/troupe-ml/troupe/ml/features"
 	"github.com/troupe-ml/troupe/ml/metrics"
 	"github.com/troupe-ml/troupe/ml/models/neural"
@@ -114,6 +115,42 @@ func TestExpressionsThatONNXLacks(t *testing.T) {
 		require.ErrorContains(t, err, `onnx: feature "f" (op expr): expr: `, text)
 		require.ErrorContains(t, err, want, text)
 		require.Equal(t, fault.Invalid, fault.Of(err))
+	}
+}
+
+// Where empty texts are known among the training rows of a column that may be null,
+// nothing that tells them apart from nulls is written.
+func TestEmptyTextsBesideNullsAreKnownFromTheProfile(t *testing.T) {
+	t.Parallel()
+	for _, empty := range []bool{false, true} {
+		rows := table(64)
+		if empty {
+			rows.Columns[2] = &data.Column{Type: data.String, Codes: make([]uint32, 64), Dict: []string{""}}
+		}
+		profile := drift.NewProfile(signature)
+		require.NoError(t, profile.Observe(rows, nil))
+		require.Equal(t, empty, profile.HasText("category", ""))
+		require.False(t, profile.HasText("amount", ""))
+		for _, c := range []struct {
+			step    features.Step
+			refused bool
+		}{
+			{features.Step{Op: "impute", Of: []string{"category"}, Params: map[string]any{"strategy": "constant", "value": "none"}}, empty},
+			{features.Step{Op: "impute", Of: []string{"category"}, Params: map[string]any{"strategy": "constant", "value": ""}}, false},
+			{features.Step{Op: "expr", Params: map[string]any{"expr": "category != 'food'"}}, empty},
+			{features.Step{Op: "expr", Params: map[string]any{"expr": "coalesce(category, '') != 'food'"}}, false},
+			{features.Step{Op: "expr", Params: map[string]any{"expr": "coalesce(category, '') != 'food' or category = 'toys'"}}, empty},
+		} {
+			c.step.Name = "f"
+			pipeline, err := features.Compile(features.Config{Steps: []features.Step{c.step}}, signature)
+			require.NoError(t, err)
+			err = (&exporter{bundle: &Bundle{Signature: signature, Pipeline: pipeline, Profile: profile}, values: map[string]value{}}).pipeline()
+			if c.refused {
+				require.ErrorContains(t, err, "there are empty texts in a column that may be null", c.step)
+			} else {
+				require.NoError(t, err, c.step)
+			}
+		}
 	}
 }
 

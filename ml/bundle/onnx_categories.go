@@ -167,4 +167,7 @@ func (e *exporter) labels(x, kind string, keys any, places []int64, other int64)
 		onnx.Attribute{Name: "default_int64", Value: other})
 }
 
+// errEmpty is for what would be told apart from nulls.
+var errEmpty = fault.New(fault.Invalid, "there are empty texts in a column that may be null, and ONNX has no nulls to tell them apart: export the model alone (--model-only)")
+
 var errNullAndEmpty = fault.New(fault.Invalid, "there are both nulls and empty texts, and ONNX has no nulls to tell them apart: export the model alone (--model-only)")

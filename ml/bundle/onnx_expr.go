@@ -64,7 +64,15 @@ func (x *expression) make(n *expr.Node) (part, error) {
 	case n.Literal():
 		return x.literal(n.Type, n.Value), nil
 	case n.Column != "":
-		return x.read(x.columns[n.Column]), nil
+		v := x.columns[n.Column]
+		if v.empty {
+			return part{}, errEmpty
+		}
+		return x.read(v), nil
+	case n.Call == "coalesce" && len(n.Of) == 2 && n.Of[0].Column != "" && n.Of[1].Value == any(""):
+		p := x.coalesce([]part{x.read(x.columns[n.Of[0].Column]), x.literal(data.String, "")})
+		p.merged = false // null becomes what "" is anyway
+		return p, nil
 	}
 	args := make([]part, len(n.Of))
 	for i, of := range n.Of {
@@ -78,10 +86,7 @@ func (x *expression) make(n *expr.Node) (part, error) {
 		return part{}, lacking(n.Call)
 	}
 	p, err := write(x, n, args)
-	for i, a := range args {
-		if i == 0 && n.Call == "coalesce" && len(args) == 2 && n.Of[1].Value == any("") {
-			a.merged = false // null becomes what "" is anyway
-		}
+	for _, a := range args {
 		p.blurred = p.blurred || a.blurred && p.kind == data.Float64
 		p.merged = p.merged || a.merged && p.kind == data.String
 	}

@@ -161,6 +161,9 @@ func (s *step) impute() ([]value, error) {
 		if err != nil {
 			return nil, err
 		}
+		if in.empty && text != "" {
+			return nil, errEmpty
+		}
 		with = s.text(text)
 		out = value{kind: data.String, merged: in.merged && text != ""} // else null becomes what "" is anyway
 	} else {

@@ -21,6 +21,7 @@ type value struct {
 	// the empty text or the least int64.
 	null   string
 	merged bool // of texts: a column's empty ones were taken for nulls
+	empty  bool // of them: some training rows are known to be empty
 }
 
 // noTime is the null of times: the one that NumPy calls NaT.
@@ -46,6 +47,9 @@ func (e *exporter) source(name string) (value, error) {
 	}
 	e.graph.Input(name, kind, 1)
 	v := value{name: name, kind: f.Type, nullable: f.Nullable, utc: f.UTC, merged: f.Nullable && f.Type == data.String}
+	if v.merged && e.bundle.Profile != nil {
+		v.empty = e.bundle.Profile.HasText(name, "")
+	}
 	if f.Type == data.Float32 { // to its precision, whatever a program has it as
 		v.name = e.cast(e.cast(name, onnx.Float), onnx.Double)
 	}

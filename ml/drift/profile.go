@@ -173,6 +173,13 @@ func (p *Profile) column(name string) *column {
 	return nil
 }
 
+// HasText reports whether a text is known to be among the rows of a column. Of a
+// column with so many texts that they are counted in groups nothing is known.
+func (p *Profile) HasText(column, text string) bool {
+	c := p.column(column)
+	return c != nil && c.kind == String && c.values.counts[text] > 0
+}
+
 // Rows returns the number of rows seen.
 func (p *Profile) Rows() int64 { return p.rows }
 
