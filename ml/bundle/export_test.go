@@ -163,6 +163,7 @@ func TestCategoriesThatONNXCannotLookUp(t *testing.T) {
 		all []string
 	}{
 		`category "x" is no number`:        {value{name: "c", kind: data.Float64, nullable: true}, []string{"x"}},
+		`category "0.10" is no number`:     {value{name: "c", kind: data.Float64, nullable: true}, []string{"0.1", "0.10"}},
 		`category "01" is no whole number`: {value{name: "c", kind: data.Int64, nullable: true}, []string{"01"}},
 		`category "May" is no date`:        {value{name: "c", kind: data.Date, nullable: true}, []string{"May"}},
 		"nulls and empty texts, and ONNX":  {value{name: "c", kind: data.String, merged: true}, []string{"a", ""}},

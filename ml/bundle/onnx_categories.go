@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-ml/troupe/data"
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/internal/onnx"
+	"github.com/troupe-ml/troupe/ml/features"
 )
 
 // asNumber reads a parameter, or what was learned.
@@ -118,8 +119,8 @@ func (e *exporter) numberCategories(v value, all []string, other int64) (string,
 	for i, text := range all {
 		size := map[data.Type]int{data.Float32: 32, data.Float64: 64}[v.kind]
 		number, err := strconv.ParseFloat(text, size)
-		if err != nil || number != number {
-			return "", fault.New(fault.Invalid, "category %q is no number", text)
+		if err != nil || number != number || features.FormatFloat(number, size) != text {
+			return "", fault.New(fault.Invalid, "category %q is no number as categories are written", text)
 		}
 		categories[i] = category{number, int64(i)}
 	}

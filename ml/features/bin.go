@@ -55,7 +55,7 @@ func edgeText(v float64) string {
 	case math.IsInf(v, -1):
 		return "-inf"
 	}
-	return formatFloat(v, 64)
+	return FormatFloat(v, 64)
 }
 
 func (o bin) outputs() []data.Field { return []data.Field{o.out} }

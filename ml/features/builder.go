@@ -204,7 +204,7 @@ func toText(v any) (string, bool) {
 		return strconv.FormatBool(x), true
 	}
 	if n, ok := toNumber(v); ok {
-		return formatFloat(n, 64), true
+		return FormatFloat(n, 64), true
 	}
 	return "", false
 }

@@ -81,14 +81,16 @@ func floatCodes(values []float64, valid data.Bitmap, size int) coded {
 		if !ok {
 			code = uint32(len(out.dict))
 			known[v] = code
-			out.dict = append(out.dict, formatFloat(v, size))
+			out.dict = append(out.dict, FormatFloat(v, size))
 		}
 		out.codes[i] = code
 	}
 	return out
 }
 
-func formatFloat(v float64, size int) string {
+// FormatFloat writes a number of so many bits as people do, and as categories of
+// numbers are called: in the fewest digits that make the same number again.
+func FormatFloat(v float64, size int) string {
 	if v == 0 {
 		return "0" // not -0
 	}
