@@ -111,30 +111,70 @@ func (c *Core) emit(t *tracked, e jobs.Event) {
 	t.effects = append(t.effects, effects...)
 }
 
-// settle writes what has been folded, carries out the effects, and places what
-// waits, until there is nothing left to do.
+// settle decides what follows, writes it, and carries it out, until there is
+// nothing left to do. A task that is done and the one that takes its slot are
+// written together: the next begins after one write, not two.
 func (c *Core) settle(ctx context.Context) error {
 	for {
-		again := false
-		for _, id := range slices.Clone(c.order) {
-			t := c.jobs[id]
-			if err := c.write(ctx, t); err != nil {
-				return err
-			}
-			effects := t.effects
-			t.effects = nil
-			for i, e := range effects {
-				if err := c.perform(ctx, t, e); err != nil {
-					t.effects = append(slices.Clone(effects[i:]), t.effects...) // the next call goes on here
-					return err
-				}
-			}
-			again = again || len(effects) > 0
+		c.decide()
+		acted, err := c.act(ctx)
+		if err != nil {
+			return err
 		}
-		if !again && !c.place() && !c.regroup() {
+		if !acted && !c.regroup() {
 			return nil
 		}
 	}
+}
+
+// decide plans and places what waits. All that follows is events, which are not
+// durable yet, and effects that others would see, which wait for that.
+func (c *Core) decide() {
+	for {
+		for _, id := range c.order {
+			t := c.jobs[id]
+			var later []jobs.Effect
+			for len(t.effects) > 0 {
+				e := t.effects[0]
+				t.effects = t.effects[1:]
+				switch e.Kind {
+				case jobs.Plan:
+					c.planNext(t)
+				case jobs.Place:
+					if e.Backoff > 0 {
+						t.notBefore[e.Task] = c.clock.Now().Add(jobs.Backoff(c.cfg.Backoff, e.Backoff, t.job.ID, e.Task))
+					}
+				default:
+					later = append(later, e)
+				}
+			}
+			t.effects = later
+		}
+		if !c.place() {
+			return
+		}
+	}
+}
+
+// act writes what has been folded and carries out the effects. It reports whether
+// there were any.
+func (c *Core) act(ctx context.Context) (acted bool, err error) {
+	for _, id := range slices.Clone(c.order) {
+		t := c.jobs[id]
+		if err := c.write(ctx, t); err != nil {
+			return acted, err
+		}
+		effects := t.effects
+		t.effects = nil
+		for i, e := range effects {
+			if err := c.perform(ctx, t, e); err != nil {
+				t.effects = append(slices.Clone(effects[i:]), t.effects...) // the next call goes on here
+				return acted, err
+			}
+		}
+		acted = acted || len(effects) > 0
+	}
+	return acted, nil
 }
 
 // write appends the job's folded events to its log. When somebody else has
@@ -174,14 +214,10 @@ func (c *Core) conflict(ctx context.Context, t *tracked, record []byte) error {
 	return fmt.Errorf("coordinator: write the log of %s: %w", t.job.ID, ErrReplaced)
 }
 
+// perform carries out an effect of events that are durable.
 func (c *Core) perform(ctx context.Context, t *tracked, e jobs.Effect) error {
 	switch e.Kind {
-	case jobs.Plan:
-		c.planNext(t)
-	case jobs.Place:
-		if e.Backoff > 0 {
-			t.notBefore[e.Task] = c.clock.Now().Add(jobs.Backoff(c.cfg.Backoff, e.Backoff, t.job.ID, e.Task))
-		}
+	case jobs.Plan, jobs.Place: // have been decided
 	case jobs.Start:
 		c.start(t, e.Task, e.Members)
 	case jobs.Stop:

@@ -49,6 +49,9 @@ func (c *Core) Hello(ctx context.Context, h jobs.Hello) error {
 	}
 	for _, id := range c.order {
 		t := c.jobs[id]
+		if len(t.pending) > 0 {
+			continue // what is not durable yet starts nobody
+		}
 		for _, task := range t.tasks.running {
 			ref := jobs.Ref{Job: id, Task: task.ID, Attempt: task.Attempt}
 			if slices.Contains(task.Members, h.Member) && !running[ref] && now.Sub(t.sent[task.ID]) >= c.cfg.ResendAfter {

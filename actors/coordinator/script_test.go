@@ -196,6 +196,10 @@ func (s *script) line(w []string) {
 		names, err := s.st.Refs.List(ctx, joblog.OpenPrefix)
 		s.check(err)
 		fmt.Fprintf(&s.trace, "open: %v\n", names)
+	case "records":
+		records, err := s.st.Logs.Read(ctx, joblog.Name(jobs.ID(w[1])), 0)
+		s.check(err)
+		fmt.Fprintf(&s.trace, "records of %s: %d\n", w[1], len(records))
 	case "gangs":
 		fmt.Fprintf(&s.trace, "gangs of %s: %d\n", w[1], len(s.core.jobs[jobs.ID(w[1])].gangs))
 	case "busy":

@@ -87,7 +87,7 @@ func simulate(seed uint64) (w *World, err error) {
 func TestSimulatedGangsShrinkAndGrow(t *testing.T) {
 	t.Parallel()
 	grown, shrunk := 0, 0
-	for seed := uint64(1); seed <= 40; seed++ {
+	for seed := uint64(1); seed <= 400 && (grown == 0 || shrunk == 0); seed++ {
 		w, err := simulate(seed)
 		require.NoError(t, err)
 		ranks := 0
