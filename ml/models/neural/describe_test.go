@@ -58,9 +58,10 @@ func TestForeignWeightsAreRefusedWithTheirNames(t *testing.T) {
 	t.Parallel()
 	m, _ := small(t)
 	for want, tensors := range map[string][]array{
-		`a tensor "net.0.weight"`:    {{name: "net.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
-		"layers.0.bias is missing":   {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
-		"layers.1.weight is missing": {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}, {name: "layers.0.bias", shape: []int{2}, values: make([]float32, 2)}, {name: "layers.1.bias", shape: []int{2}, values: make([]float32, 2)}},
+		`a tensor "net.0.weight"`:              {{name: "net.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
+		`nn.Sequential save {f"layers.{k}": v`: {{name: "0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
+		"layers.0.bias is missing":             {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}},
+		"layers.1.weight is missing":           {{name: "layers.0.weight", shape: []int{2, 2}, values: make([]float32, 4)}, {name: "layers.0.bias", shape: []int{2}, values: make([]float32, 2)}, {name: "layers.1.bias", shape: []int{2}, values: make([]float32, 2)}},
 		"layers.0.weight has shape [2 1], expected [2 2]: the model has 2 features": {{name: "layers.0.weight", shape: []int{2, 1}, values: make([]float32, 2)}, {name: "layers.0.bias", shape: []int{2}, values: make([]float32, 2)}},
 		"there is no layers.N.weight": nil,
 	} {

@@ -91,7 +91,11 @@ func sorted(arrays map[string]array) (*foreignFile, error) {
 			}
 		}
 		if n < 0 || !slices.Contains(append([]string{"weight", "bias"}, statistics...), parts[2]) {
-			return nil, foreign("there is a tensor %q, expected layers.N.weight and layers.N.bias, and norms.N and embeddings.N where the network has some", name)
+			hint := ""
+			if _, err := strconv.Atoi(parts[0]); err == nil {
+				hint = "; of an nn.Sequential save {f\"layers.{k}\": v for k, v in model.state_dict().items()}"
+			}
+			return nil, foreign("there is a tensor %q, expected layers.N.weight and layers.N.bias, and norms.N and embeddings.N where the network has some%s", name, hint)
 		}
 		key := parts[0] + "." + parts[1]
 		if all[key].parts == nil {

@@ -1,6 +1,7 @@
 package neural
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"math"
@@ -184,4 +185,15 @@ func TestWhatDoesNotFitIsRefusedWithTheTensor(t *testing.T) {
 	plain.Norm = NoNorm
 	_, err := plain.like(t).WithWeights(file(t, nil, sequential.tensors(nil)...))
 	require.ErrorContains(t, err, "there is a norm, layers.1, and the model they are put into has none")
+}
+
+// Doubles are refused with what to do, always by the same tensor.
+func TestDoublesAreRefused(t *testing.T) {
+	t.Parallel()
+	g := imported(t)[0]
+	b := bytes.ReplaceAll(file(t, nil, g.tensors(nil)...), []byte(`"F32"`), []byte(`"F64"`))
+	for range 20 {
+		_, err := g.like(t).WithWeights(b)
+		require.ErrorContains(t, err, `tensor "embeddings.0.weight" of shape [5 3] holds F64, expected F32: save model.float().state_dict()`)
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -91,7 +93,8 @@ func decodeTensors(b []byte) (metadata map[string]string, tensors map[string]arr
 	data := b[8+size:]
 	used := int64(0)
 	tensors = map[string]array{}
-	for name, raw := range header {
+	for _, name := range slices.Sorted(maps.Keys(header)) { // the same error each time
+		raw := header[name]
 		if name == metadataKey {
 			if err := decodeStrict(raw, &metadata); err != nil {
 				return nil, nil, damaged("metadata: %v", err)
@@ -117,7 +120,7 @@ func decodeTensor(name string, raw json.RawMessage, data []byte) (array, error) 
 		return array{}, damaged("tensor %q: %v", name, err)
 	}
 	if h.Dtype != "F32" && (h.Dtype != "I64" || len(h.Shape) > 0) {
-		return array{}, damaged("tensor %q of shape %v holds %s, expected F32", name, h.Shape, h.Dtype)
+		return array{}, damaged("tensor %q of shape %v holds %s, expected F32: save model.float().state_dict()", name, h.Shape, h.Dtype)
 	}
 	if len(h.Offsets) != 2 || h.Offsets[0] < 0 || h.Offsets[1] < h.Offsets[0] || h.Offsets[1] > int64(len(data)) {
 		return array{}, damaged("tensor %q is at %v of %d bytes", name, h.Offsets, len(data))
