@@ -20,11 +20,12 @@ import (
 type Registry struct {
 	Runs   *runs.Book
 	Models *models.Shelf
+	Logged *runs.LoggedModels
 }
 
 // Open returns the registry in a store.
 func Open(st store.Store) *Registry {
-	return &Registry{runs.Open(st), models.Open(st.Blobs, st.Refs)}
+	return &Registry{runs.Open(st), models.Open(st.Blobs, st.Refs), runs.OpenLoggedModels(st)}
 }
 
 // URI is the address of an artifact. Either Run and Path are set, or Model and

@@ -34,13 +34,13 @@ func (a *app) runsGC() *cobra.Command {
 // collected is what was given up, or would be.
 type collected sweep.Report
 
-// Sections is a table of the runs and experiments, and the sum in words.
+// Sections is a table of the runs, logged models and experiments, and the sum in words.
 func (c collected) Sections() []render.Section {
 	var out []render.Section
 	for _, list := range []struct {
 		what string
 		gone []sweep.Gone
-	}{{"run", c.Runs}, {"experiment", c.Experiments}} {
+	}{{"run", c.Runs}, {"logged model", c.Models}, {"experiment", c.Experiments}} {
 		if len(list.gone) == 0 {
 			continue
 		}

@@ -48,6 +48,11 @@ func (r runView) Sections() []render.Section {
 	}
 	add("data", render.Left("role", "name", "digest", "from"), rows)
 	rows = nil
+	for _, o := range r.Outputs {
+		rows = append(rows, []string{string(o.Model), strconv.FormatInt(o.Step, 10)})
+	}
+	add("logged models", []render.Column{{Title: "model"}, {Title: "step", Right: true}}, rows)
+	rows = nil
 	for _, path := range slices.Sorted(maps.Keys(r.Artifacts)) {
 		rows = append(rows, []string{path, bytesText(r.Artifacts[path].Bytes), shortDigest(string(r.Artifacts[path].Digest))})
 	}

@@ -51,3 +51,16 @@ func TestAComparisonDrawsTheCurvesTogether(t *testing.T) {
 	assert.Equal(t, []float64{2, 2}, seriesOf(b, "loss").Y, "the last of a step counts")
 	assert.Equal(t, []float64{4, 1}, seriesOf(a, "loss").Y, "steps ascend")
 }
+
+func TestARunShowsTheLoggedModelsThatItHasMade(t *testing.T) {
+	t.Parallel()
+	r := curved("a", nil)
+	r.Outputs = []runs.Output{{Model: "m-1", Step: 3}}
+	for _, s := range (runView{Run: r}).Sections() {
+		if s.Title == "logged models" {
+			assert.Equal(t, [][]string{{"m-1", "3"}}, s.Rows)
+			return
+		}
+	}
+	assert.Fail(t, "there is no table of logged models")
+}

@@ -86,37 +86,71 @@ func (s *Server) listArtifacts(ctx context.Context, in *struct {
 		}
 	}
 	r, err := s.grouped(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	files := folder(&r, at)
+	return listing(&r, at), err
+}
+
+// listing is what is directly in a folder, with its whole paths.
+func listing(r *runs.Run, at string) *listAnswer {
+	files := folder(r, at)
 	for i := range files {
 		files[i].Path = path.Join(at, files[i].Path)
 	}
-	return &listAnswer{Root: r.ArtifactURI(), Files: files}, nil
+	return &listAnswer{Root: r.ArtifactURI(), Files: files}
 }
 
-// place reads where an artifact is: EXPERIMENT/RUN/artifacts/PATH, as artifact
-// URIs have it. The path may be empty.
-func place(p string) (id runs.ID, at string, err error) {
-	parts := strings.SplitN(strings.Trim(p, "/"), "/", 4)
-	if len(parts) < 3 || parts[2] != "artifacts" {
-		return "", "", fault.New(fault.NotFound, "%.200q is no place of artifacts: they are under EXPERIMENT/RUN/artifacts", p)
+// holder is what has artifacts: a run or a logged model.
+type holder struct {
+	id     runs.ID
+	logged bool
+}
+
+// place reads where an artifact is, as artifact URIs have it:
+// EXPERIMENT/RUN/artifacts/PATH or EXPERIMENT/models/MODEL/artifacts/PATH. The path
+// may be empty.
+func place(p string) (of holder, at string, err error) {
+	parts := strings.Split(strings.Trim(p, "/"), "/")[1:]
+	if len(parts) > 0 && parts[0] == runs.ModelsFolder {
+		parts, of.logged = parts[1:], true
 	}
-	if len(parts) == 4 {
-		at = parts[3]
+	if len(parts) < 2 || parts[1] != "artifacts" {
+		return holder{}, "", fault.New(fault.NotFound, "%.200q is no place of artifacts: they are under EXPERIMENT/RUN/artifacts and EXPERIMENT/models/MODEL/artifacts", p)
+	}
+	of.id = runs.ID(parts[0])
+	if len(parts) > 2 {
+		at = strings.Join(parts[2:], "/")
 		err = runs.CheckPath(at)
 	}
-	return runs.ID(parts[1]), at, err
+	return of, at, err
+}
+
+// keeper records what artifacts something has.
+type keeper interface {
+	PutArtifact(ctx context.Context, id runs.ID, at string, a runs.Artifact) error
+	DropArtifacts(ctx context.Context, id runs.ID, at string) error
+}
+
+func (s *Server) keeper(of holder) keeper {
+	if of.logged {
+		return s.cfg.Registry.Logged
+	}
+	return s.cfg.Registry.Runs
+}
+
+// held loads what has artifacts.
+func (s *Server) held(ctx context.Context, of holder) (runs.Run, error) {
+	if of.logged {
+		return s.cfg.Registry.Logged.Show(ctx, of.id)
+	}
+	return s.run(ctx, of.id)
 }
 
 func (s *Server) listFolder(w http.ResponseWriter, r *http.Request) {
-	id, at, err := place(r.URL.Query().Get("path"))
+	of, at, err := place(r.URL.Query().Get("path"))
 	if err != nil {
 		answerError(w, err)
 		return
 	}
-	run, err := s.run(r.Context(), id)
+	run, err := s.held(r.Context(), of)
 	if err != nil {
 		answerError(w, err)
 		return
@@ -152,17 +186,17 @@ func (s *Server) hold(ctx context.Context, n int64) (release func(), err error) 
 
 // artifact returns the artifact of a request, in memory until it is released.
 func (s *Server) artifact(r *http.Request) (at string, b []byte, release func(), err error) {
-	id, at, err := place(r.PathValue("path"))
+	of, at, err := place(r.PathValue("path"))
 	if err != nil {
 		return "", nil, nil, err
 	}
-	run, err := s.run(r.Context(), id)
+	run, err := s.held(r.Context(), of)
 	if err != nil {
 		return "", nil, nil, err
 	}
 	a, ok := run.Artifacts[at]
 	if !ok {
-		return "", nil, nil, fault.New(fault.NotFound, "run %s has no artifact %q", id, at)
+		return "", nil, nil, fault.New(fault.NotFound, "%s has no artifact %q", of.id, at)
 	}
 	if a.Bytes > s.cfg.MaxArtifactBytes {
 		return "", nil, nil, fault.New(fault.Invalid, "artifact %q has %d bytes: at most %d are sent this way; `troupe models export` writes a model", at, a.Bytes, s.cfg.MaxArtifactBytes)
@@ -185,11 +219,11 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
-	id, at, err := place(r.PathValue("path"))
+	of, at, err := place(r.PathValue("path"))
 	if err != nil {
 		return err
 	}
-	if _, err := s.run(r.Context(), id); err != nil { // before the bytes come
+	if _, err := s.held(r.Context(), of); err != nil { // before the bytes come
 		return err
 	}
 	release, err := s.hold(r.Context(), r.ContentLength)
@@ -209,13 +243,13 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.cfg.Registry.Runs.PutArtifact(r.Context(), id, at, runs.Artifact{Digest: digest, Bytes: int64(len(body))})
+	return s.keeper(of).PutArtifact(r.Context(), of.id, at, runs.Artifact{Digest: digest, Bytes: int64(len(body))})
 }
 
 func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
-	id, at, err := place(r.PathValue("path"))
+	of, at, err := place(r.PathValue("path"))
 	if err == nil {
-		err = s.cfg.Registry.Runs.DropArtifacts(r.Context(), id, at)
+		err = s.keeper(of).DropArtifacts(r.Context(), of.id, at)
 	}
 	if err != nil {
 		answerError(w, err)

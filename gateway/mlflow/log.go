@@ -54,6 +54,7 @@ func (s *Server) logRoutes() {
 	})
 	on(s, "POST", "runs/log-batch", api.Submit, s.logBatch)
 	on(s, "POST", "runs/log-inputs", api.Submit, s.logInputs)
+	on(s, "POST", "runs/outputs", api.Submit, s.logOutputs)
 	on(s, "POST", "runs/log-model", api.Submit, s.logModel)
 	on(s, "GET", "metrics/get-history", api.Read, s.history)
 }
@@ -79,8 +80,14 @@ func (s *Server) log(ctx context.Context, in runID, metrics []metric, params, ta
 		return nil, err
 	}
 	var b runs.Batch
+	of := map[runs.ID][]runs.Measure{} // logged models
 	for _, m := range metrics {
-		b.Metrics = append(b.Metrics, runs.Measure{Metric: m.Key, Point: runs.Point{Step: int64(m.Step), Time: int64(m.Time), Value: m.Value}})
+		point := runs.Measure{Metric: m.Key, Point: runs.Point{Step: int64(m.Step), Time: int64(m.Time), Value: m.Value}}
+		b.Metrics = append(b.Metrics, point)
+		if m.Model != "" {
+			point.Run, point.Dataset, point.Digest = id, m.Dataset, m.Digest
+			of[m.Model] = append(of[m.Model], point)
+		}
 	}
 	for _, p := range params {
 		if len(p.Value) > maxParam {
@@ -94,12 +101,26 @@ func (s *Server) log(ctx context.Context, in runID, metrics []metric, params, ta
 		}
 		b.Tags = append(b.Tags, runs.Pair(t))
 	}
-	return &none{}, s.cfg.Registry.Runs.Log(ctx, id, b)
+	for model := range of { // before anything is logged
+		if err := s.cfg.Registry.Logged.Check(ctx, model); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.cfg.Registry.Runs.Log(ctx, id, b); err != nil {
+		return nil, err
+	}
+	for model, points := range of {
+		if err := s.cfg.Registry.Logged.Log(ctx, model, points); err != nil {
+			return nil, err
+		}
+	}
+	return &none{}, nil
 }
 
 type logInputs struct {
 	runID
 	Datasets []datasetInput `json:"datasets"`
+	Models   []modelInput   `json:"models"`
 }
 
 func (s *Server) logInputs(ctx context.Context, in *logInputs) (*none, error) {
@@ -118,7 +139,33 @@ func (s *Server) logInputs(ctx context.Context, in *logInputs) (*none, error) {
 			Schema: d.Dataset.Schema, Profile: d.Dataset.Profile, Tags: tags,
 		})
 	}
-	return &none{}, s.cfg.Registry.Runs.AddInputs(ctx, id, inputs)
+	models := make([]runs.ID, len(in.Models))
+	for i, m := range in.Models {
+		if models[i] = m.Model; m.Model == "" {
+			return nil, missing("model_id")
+		}
+	}
+	return &none{}, s.cfg.Registry.Runs.AddInputs(ctx, id, inputs, models)
+}
+
+// logOutputs adds logged models to those that a run has made.
+func (s *Server) logOutputs(ctx context.Context, in *struct {
+	runID
+	Models []modelOutput `json:"models"`
+},
+) (*none, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	outputs := make([]runs.Output, len(in.Models))
+	for i, m := range in.Models {
+		if m.Model == "" {
+			return nil, missing("model_id")
+		}
+		outputs[i] = runs.Output{Model: m.Model, Step: int64(m.Step)}
+	}
+	return &none{}, s.cfg.Registry.Runs.AddOutputs(ctx, id, outputs)
 }
 
 // logModel adds a model to the list in a tag of the run.

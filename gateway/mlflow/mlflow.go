@@ -25,7 +25,7 @@ import (
 )
 
 // Version is the version of MLflow whose API is served, as /version says it.
-const Version = "2.22.0"
+const Version = "3.0.0"
 
 // Config are the parts that a Server speaks for.
 type Config struct {
@@ -61,6 +61,7 @@ func New(cfg Config) *Server {
 	s.logRoutes()
 	s.artifactRoutes()
 	s.modelRoutes()
+	s.loggedModelRoutes()
 	s.handle("GET", "", "/version", api.Anyone, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, Version) //nolint:errcheck // the caller is gone
@@ -106,12 +107,18 @@ func (s *Server) handle(method, prefix, path string, need api.Role, h http.Handl
 // maxBody bounds the JSON of a request, as MLflow does for a batch.
 const maxBody = 1 << 20
 
+// pathed is a question of which some is in the path of the URL.
+type pathed interface{ fromPath(r *http.Request) }
+
 // on serves an endpoint whose question and answer are JSON. The question may
 // also come as the query of the URL.
 func on[In, Out any](s *Server, methods, path string, need api.Role, answer func(ctx context.Context, in *In) (*Out, error)) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		err := decode(w, r, &in)
+		if p, ok := any(&in).(pathed); ok {
+			p.fromPath(r)
+		}
 		var out *Out
 		if err == nil {
 			out, err = answer(r.Context(), &in)

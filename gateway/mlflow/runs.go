@@ -27,6 +27,10 @@ type metric struct {
 	Value runs.Value `json:"value"`
 	Time  integer    `json:"timestamp"`
 	Step  integer    `json:"step"`
+	// Of what it is, in questions and of logged models.
+	Model   runs.ID `json:"model_id,omitempty"`
+	Dataset string  `json:"dataset_name,omitempty"`
+	Digest  string  `json:"dataset_digest,omitempty"`
 }
 
 type runData struct {
@@ -49,14 +53,29 @@ type datasetInput struct {
 	Dataset dataset `json:"dataset"`
 }
 
+type modelInput struct {
+	Model runs.ID `json:"model_id"`
+}
+
+type modelOutput struct {
+	Model runs.ID `json:"model_id"`
+	Step  integer `json:"step"`
+}
+
 type runInputs struct {
 	Datasets []datasetInput `json:"dataset_inputs,omitempty"`
+	Models   []modelInput   `json:"model_inputs,omitempty"`
+}
+
+type runOutputs struct {
+	Models []modelOutput `json:"model_outputs,omitempty"`
 }
 
 type run struct {
-	Info   runInfo   `json:"info"`
-	Data   runData   `json:"data"`
-	Inputs runInputs `json:"inputs"`
+	Info    runInfo    `json:"info"`
+	Data    runData    `json:"data"`
+	Inputs  runInputs  `json:"inputs"`
+	Outputs runOutputs `json:"outputs"`
 }
 
 type runAnswer struct {
@@ -94,12 +113,18 @@ func runOf(r runs.Run) run {
 	for _, in := range r.AllInputs() {
 		out.Inputs.Datasets = append(out.Inputs.Datasets, datasetInput{pairsOf(in.Tags), dataset{in.Name, in.Digest, in.SourceType, in.Source, in.Schema, in.Profile}})
 	}
+	for _, m := range r.ModelInputs {
+		out.Inputs.Models = append(out.Inputs.Models, modelInput{m})
+	}
+	for _, m := range r.Outputs {
+		out.Outputs.Models = append(out.Outputs.Models, modelOutput{m.Model, integer(m.Step)})
+	}
 	return out
 }
 
 // metricOf is a point as clients see it.
 func metricOf(r *runs.Run, name string, p runs.Point) metric {
-	return metric{name, p.Value, integer(r.TimeOf(p)), integer(p.Step)}
+	return metric{Key: name, Value: p.Value, Time: integer(r.TimeOf(p)), Step: integer(p.Step)}
 }
 
 // Tags returns the tags of a run, and with them what clients look for in tags.

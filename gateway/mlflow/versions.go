@@ -1,6 +1,7 @@
 package mlflow
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type modelVersion struct {
 	Description string   `json:"description,omitempty"`
 	Source      string   `json:"source"`
 	Run         runs.ID  `json:"run_id,omitempty"`
+	Logged      runs.ID  `json:"model_id,omitempty"`
 	Status      string   `json:"status"`
 	Tags        []pair   `json:"tags,omitempty"`
 	RunLink     string   `json:"run_link,omitempty"`
@@ -55,7 +57,7 @@ func stageOf(v *models.Version) string {
 func versionOf(m *models.Model, v *models.Version) modelVersion {
 	out := modelVersion{
 		Name: m.Name, Version: strconv.Itoa(v.Number), Created: millis(v.Created), Changed: max(millis(v.Created), millis(v.Changed)), User: v.Owner,
-		Stage: stageOf(v), Description: v.Description, Source: sourceOf(v), Run: v.Run, Status: "READY", Tags: pairsOf(v.Tags), RunLink: v.RunLink,
+		Stage: stageOf(v), Description: v.Description, Source: sourceOf(v), Run: v.Run, Logged: v.Logged, Status: "READY", Tags: pairsOf(v.Tags), RunLink: v.RunLink,
 	}
 	for _, a := range m.Aliases {
 		if a.Version == v.Number {
@@ -153,6 +155,7 @@ type createVersion struct {
 	named
 	Source      string  `json:"source"`
 	Run         runs.ID `json:"run_id"`
+	Logged      runs.ID `json:"model_id"`
 	Tags        []pair  `json:"tags"`
 	RunLink     string  `json:"run_link"`
 	Description string  `json:"description"`
@@ -172,28 +175,48 @@ func (s *Server) createVersion(ctx context.Context, in *createVersion) (*version
 	if err != nil {
 		return nil, err
 	}
-	v := models.Version{Run: in.Run, Source: in.Source, RunLink: in.RunLink, Description: in.Description, Created: s.cfg.Clock.Now(), Tags: tags}
+	v := models.Version{Run: in.Run, Logged: in.Logged, Source: in.Source, RunLink: in.RunLink, Description: in.Description, Created: s.cfg.Clock.Now(), Tags: tags}
 	if err := s.resolve(ctx, &v); err != nil {
 		return nil, err
 	}
 	v, err = s.cfg.Registry.Models.AddVersion(ctx, in.Name, v)
+	if err == nil && v.Logged != "" {
+		err = s.cfg.Registry.Logged.Registered(ctx, v.Logged, in.Name, strconv.Itoa(v.Number))
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s.versionAnswer(ctx, in.Name, v.Number)
 }
 
-// resolve finds the bytes of a version whose source is a file of a run.
+// loggedSource is how clients write the address of a logged model.
+const loggedSource = "models:/m-"
+
+// resolve finds the bytes of a version whose source is a file of a run, and the
+// logged model that it is, whose run is the version's.
 func (s *Server) resolve(ctx context.Context, v *models.Version) error {
 	var id runs.ID
 	var at string
 	if rest, ok := strings.CutPrefix(v.Source, "mlflow-artifacts:/"); ok {
-		var err error
-		if id, at, err = place(rest); err != nil {
-			return nil //nolint:nilerr // it is somewhere else
+		of, path, err := place(rest)
+		switch {
+		case err != nil: // it is somewhere else
+		case of.logged:
+			v.Logged = cmp.Or(v.Logged, of.id)
+		default:
+			id, at = of.id, path
 		}
+	} else if rest, ok := strings.CutPrefix(v.Source, loggedSource); ok && !strings.ContainsAny(rest, "/@") {
+		v.Logged = cmp.Or(v.Logged, runs.ID("m-"+rest))
 	} else if u, err := registry.ParseURI(v.Source); err == nil && u.Run != "" {
 		id, at = u.Run, u.Path
+	}
+	if v.Logged != "" {
+		m, err := s.cfg.Registry.Logged.Show(ctx, v.Logged)
+		if err != nil {
+			return err
+		}
+		v.Run = cmp.Or(v.Run, m.Source)
 	}
 	if id == "" {
 		return nil
@@ -219,6 +242,13 @@ func (s *Server) downloadURI(ctx context.Context, in *versionName) (*struct {
 	out := &struct {
 		URI string `json:"artifact_uri"`
 	}{sourceOf(&v)}
+	if v.Logged != "" && strings.HasPrefix(out.URI, loggedSource) {
+		m, err := s.cfg.Registry.Logged.Show(ctx, v.Logged)
+		if err != nil {
+			return nil, err
+		}
+		out.URI = m.ArtifactURI()
+	}
 	if u, err := registry.ParseURI(out.URI); err == nil && u.Run != "" {
 		r, err := s.grouped(ctx, u.Run)
 		if err != nil {

@@ -44,6 +44,7 @@ type Version struct {
 	Description string    `json:"description,omitempty"`
 	Source      string    `json:"source,omitempty"`   // where a client says that it is
 	RunLink     string    `json:"run_link,omitempty"` // likewise
+	Logged      runs.ID   `json:"logged,omitempty"`   // the logged model that it is
 	Stage       string    `json:"stage,omitempty"`    // in MLflow's old words, such as Staging
 	Deleted     time.Time `json:"deleted,omitzero"`
 }

@@ -52,6 +52,13 @@ type Subject interface {
 	Texts(f Field) []string
 }
 
+// Several is a Subject of which a number may have several values, or none: a
+// comparison holds if it does of one.
+type Several interface {
+	Subject
+	Numbers(f Field) []float64
+}
+
 // Grammar says which fields there are.
 type Grammar struct {
 	Kinds   []Kind            // that may stand before a dot
@@ -125,6 +132,9 @@ func (f Filter) Match(s Subject) bool {
 
 func (t *term) match(s Subject) bool {
 	if t.isNum {
+		if several, ok := s.(Several); ok {
+			return slices.ContainsFunc(several.Numbers(t.field), t.compare)
+		}
 		v, ok := s.Number(t.field)
 		return ok && t.compare(v)
 	}

@@ -39,7 +39,7 @@ func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
 	case 1:
 		return b.Show(ctx, ID(found[0]))
 	case 0:
-		return Run{}, fault.New(fault.NotFound, "there is no run %q", id)
+		return Run{}, b.missing(id)
 	default:
 		return Run{}, fault.New(fault.Invalid, "%d runs begin with %q: %s and %s are two", len(found), id, found[0], found[1])
 	}
@@ -90,7 +90,7 @@ func gone(r *Run) error {
 	if r.Purged.IsZero() {
 		return nil
 	}
-	return fault.New(fault.NotFound, "run %s was deleted, and purged on %s", r.ID, r.Purged.Format(time.DateOnly))
+	return fault.New(fault.NotFound, "%s was deleted, and purged on %s", r.title(), r.Purged.Format(time.DateOnly))
 }
 
 // placed is a run and the experiment that it is in.

@@ -25,12 +25,9 @@ func NewID() ID {
 // is needed. Group is the id of its experiment. NotFound when there is no such
 // experiment, Invalid when it is deleted.
 func (b *Book) Create(ctx context.Context, run Run) (Run, error) {
-	group, err := b.Experiments.Show(ctx, run.Group)
+	group, err := b.openGroup(ctx, run.Group)
 	if err != nil {
 		return Run{}, err
-	}
-	if !group.Deleted.IsZero() {
-		return Run{}, fault.New(fault.Invalid, "experiment %s is deleted: restore it before runs are logged in it", run.Group)
 	}
 	for key := range run.Tags {
 		if err := CheckKey("tag", key); err != nil {
@@ -47,11 +44,33 @@ func (b *Book) Create(ctx context.Context, run Run) (Run, error) {
 	return b.Record(ctx, run)
 }
 
+// openGroup returns an experiment in which something may be logged.
+func (b *Book) openGroup(ctx context.Context, id string) (Experiment, error) {
+	group, err := b.Experiments.Show(ctx, id)
+	if err == nil && !group.Deleted.IsZero() {
+		err = fault.New(fault.Invalid, "experiment %s is deleted: restore it before anything is logged in it", id)
+	}
+	return group, err
+}
+
+// missing is the error that there is no run of an id.
+func (b *Book) missing(id ID) error {
+	return fault.New(fault.NotFound, "there is no %s %q", b.what, id)
+}
+
+// title names the run in messages.
+func (r *Run) title() string {
+	if r.Kind == LoggedModel {
+		return "logged model " + string(r.ID)
+	}
+	return "run " + string(r.ID)
+}
+
 // change changes a run that must exist.
 func (b *Book) change(ctx context.Context, id ID, change func(*Run) error) (Run, error) {
 	return b.runs.Update(ctx, string(id), func(run *Run, exists bool) error {
 		if !exists {
-			return fault.New(fault.NotFound, "there is no run %s", id)
+			return b.missing(id)
 		}
 		if err := gone(run); err != nil {
 			return err
@@ -61,10 +80,14 @@ func (b *Book) change(ctx context.Context, id ID, change func(*Run) error) (Run,
 }
 
 // active returns an error of kind Invalid for a deleted run, which is changed by
-// nothing but its restoration.
+// nothing but its restoration. A deleted logged model is not found: nobody can
+// restore it.
 func active(r *Run) error {
 	if r.Deleted.IsZero() {
 		return nil
+	}
+	if r.Kind == LoggedModel {
+		return fault.New(fault.NotFound, "the %s was deleted on %s", r.title(), r.Deleted.Format(time.DateOnly))
 	}
 	return fault.New(fault.Invalid, "run %s is deleted: restore it before it is changed", r.ID)
 }
@@ -92,7 +115,7 @@ func (b *Book) Log(ctx context.Context, id ID, batch Batch) error {
 	}
 	run, err := b.runs.Load(ctx, string(id))
 	if err != nil && fault.Of(err) == fault.NotFound {
-		return fault.New(fault.NotFound, "there is no run %s", id)
+		return b.missing(id)
 	}
 	if err != nil {
 		return err
@@ -123,19 +146,19 @@ func (r *Run) take(batch Batch) error {
 	}
 	for _, p := range batch.Params {
 		if old, ok := r.Params[p.Key]; ok && old != p.Value {
-			return fault.New(fault.Invalid, "params do not change: %q of run %s was logged as %q, and now as %q", p.Key, r.ID, old, p.Value)
+			return fault.New(fault.Invalid, "params do not change: %q of %s was logged as %q, and now as %q", p.Key, r.title(), old, p.Value)
 		}
 		put(&r.Params, p.Key, p.Value)
 	}
 	for _, t := range batch.Tags {
-		if t.Key == NameTag {
+		if t.Key == NameTag && r.Kind != LoggedModel {
 			r.Name = t.Value
 		}
 		put(&r.Tags, t.Key, t.Value)
 	}
 	for _, m := range batch.Metrics {
-		if old, ok := r.Latest[m.Metric]; !ok || m.newer(old) {
-			put(&r.Latest, m.Metric, m.Point)
+		if old, ok := r.Latest[m.key()]; !ok || m.newer(old) {
+			put(&r.Latest, m.key(), m.Point)
 		}
 	}
 	return nil
@@ -213,7 +236,7 @@ func (b *Book) Untag(ctx context.Context, id ID, key string) error {
 			return err
 		}
 		if _, ok := r.Tags[key]; !ok {
-			return fault.New(fault.NotFound, "run %s has no tag %q", id, key)
+			return fault.New(fault.NotFound, "%s has no tag %q", r.title(), key)
 		}
 		delete(r.Tags, key)
 		return active(r)
@@ -271,9 +294,9 @@ func (r *Run) AllInputs() []Input {
 	return append(all, r.Inputs...)
 }
 
-// AddInputs logs what a run has read. An input of the same name and digest as
-// one that is there adds its tags to it.
-func (b *Book) AddInputs(ctx context.Context, id ID, inputs []Input) error {
+// AddInputs logs what a run has read, and which logged models it has used. An input
+// of the same name and digest as one that is there adds its tags to it.
+func (b *Book) AddInputs(ctx context.Context, id ID, inputs []Input, models []ID) error {
 	for _, in := range inputs {
 		if in.Name == "" || in.Digest == "" {
 			return fault.New(fault.Invalid, "an input of run %s has no name or no digest", id)
@@ -291,6 +314,11 @@ func (b *Book) AddInputs(ctx context.Context, id ID, inputs []Input) error {
 				r.Inputs[i].Tags = merged(r.Inputs[i].Tags, in.Tags)
 			}
 		}
+		for _, m := range models {
+			if !slices.Contains(r.ModelInputs, m) {
+				r.ModelInputs = append(r.ModelInputs, m)
+			}
+		}
 		return nil
 	})
 	return err
@@ -298,6 +326,9 @@ func (b *Book) AddInputs(ctx context.Context, id ID, inputs []Input) error {
 
 // ArtifactURI is where clients of MLflow find the run's artifacts.
 func (r *Run) ArtifactURI() string {
+	if r.Kind == LoggedModel {
+		return "mlflow-artifacts:/" + r.groupID() + "/" + ModelsFolder + "/" + string(r.ID) + "/artifacts"
+	}
 	return "mlflow-artifacts:/" + r.groupID() + "/" + string(r.ID) + "/artifacts"
 }
 
@@ -323,7 +354,7 @@ func (b *Book) PutArtifact(ctx context.Context, id ID, at string, a Artifact) er
 		}
 		for other := range r.Artifacts {
 			if strings.HasPrefix(other, at+"/") || strings.HasPrefix(at, other+"/") {
-				return fault.New(fault.Conflict, "%q cannot be an artifact of run %s beside %q: one would be a file and a folder", at, id, other)
+				return fault.New(fault.Conflict, "%q cannot be an artifact of %s beside %q: one would be a file and a folder", at, r.title(), other)
 			}
 		}
 		put(&r.Artifacts, at, a)
@@ -343,7 +374,7 @@ func (b *Book) DropArtifacts(ctx context.Context, id ID, at string) error {
 		maps.DeleteFunc(r.Artifacts, func(p string, _ Artifact) bool { return at == "" || p == at || strings.HasPrefix(p, at+"/") })
 		switch {
 		case len(r.Artifacts) == before:
-			return fault.New(fault.NotFound, "run %s has no artifact %q", id, at)
+			return fault.New(fault.NotFound, "%s has no artifact %q", r.title(), at)
 		case r.Job != "":
 			return fault.New(fault.Conflict, "the artifacts of run %s were made by job %s, and stay: delete the run", id, r.Job)
 		}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/troupe-ml/troupe/internal/fault"
@@ -106,19 +107,44 @@ func (r *Run) Last() map[string]float64 {
 	return last
 }
 
-// Measure is a point of a metric by name.
+// Measure is a point of a metric by name. That of a logged model is of a run and a
+// data set, too, if its client has said.
 type Measure struct {
-	Metric string `json:"m"`
+	Metric  string `json:"m"`
+	Run     ID     `json:"r,omitempty"`
+	Dataset string `json:"d,omitempty"`
+	Digest  string `json:"g,omitempty"` // of the data set
 	Point
 }
 
+// ofMetric parts a metric's name from what it is of, in the keys of Latest.
+const ofMetric = "\x00"
+
+// key is under what the newest point is kept.
+func (m *Measure) key() string {
+	if m.Run == "" && m.Dataset == "" && m.Digest == "" {
+		return m.Metric
+	}
+	return strings.Join([]string{m.Metric, string(m.Run), m.Dataset, m.Digest}, ofMetric)
+}
+
+// measureOf is the newest point under a key.
+func measureOf(key string, p Point) Measure {
+	m := Measure{Metric: key, Point: p}
+	if parts := strings.Split(key, ofMetric); len(parts) == 4 {
+		m.Metric, m.Run, m.Dataset, m.Digest = parts[0], ID(parts[1]), parts[2], parts[3]
+	}
+	return m
+}
+
 // measures is one record of the log of what is logged from outside to a run: any
-// number of points and models. A document with them would have to be written
+// number of points, models and outputs. A document with them would have to be written
 // again for each.
 type measures struct {
 	Version int               `json:"version"`
 	Points  []Measure         `json:"points"`
 	Models  []json.RawMessage `json:"models,omitempty"` // see ModelsTag
+	Outputs []Output          `json:"outputs,omitempty"`
 }
 
 func logName(id ID) string { return "metrics." + string(id) }

@@ -56,11 +56,11 @@ func (b *Book) Purge(ctx context.Context, id ID, at time.Time) error {
 	_, err = b.runs.Update(ctx, string(id), func(r *Run, exists bool) error {
 		switch {
 		case !exists:
-			return fault.New(fault.NotFound, "there is no run %s", id)
+			return b.missing(id)
 		case !r.Purged.IsZero():
 			return document.Unchanged
 		case !c.place(*r).deleted():
-			return fault.New(fault.Conflict, "run %s is not deleted: delete it before it is purged", id)
+			return fault.New(fault.Conflict, "%s is not deleted: delete it before it is purged", r.title())
 		case r.Status == Running && r.Job != "":
 			return fault.New(fault.Conflict, "run %s is that of job %s, which still runs", id, r.Job)
 		}

@@ -70,12 +70,19 @@ type Run struct {
 	Slices     []SliceMetrics     `json:"slices,omitempty"`  // how good a model is on single values of columns
 	// BeatsBaseline is whether a model is better than the best of its baselines.
 	BeatsBaseline *bool               `json:"beats_baseline,omitempty"`
-	Artifacts     map[string]Artifact `json:"artifacts,omitempty"` // by path, such as model
-	Data          []Dataset           `json:"data,omitempty"`      // what was read
-	Inputs        []Input             `json:"inputs,omitempty"`    // what was read, as somebody outside has logged it
-	Code          string              `json:"code,omitempty"`      // version of the program
-	Deleted       time.Time           `json:"deleted,omitzero"`    // when somebody deleted it; it can be restored
-	Purged        time.Time           `json:"purged,omitzero"`     // when what it held was given up; only its id is left
+	Artifacts     map[string]Artifact `json:"artifacts,omitempty"`    // by path, such as model
+	Data          []Dataset           `json:"data,omitempty"`         // what was read
+	Inputs        []Input             `json:"inputs,omitempty"`       // what was read, as somebody outside has logged it
+	ModelInputs   []ID                `json:"model_inputs,omitempty"` // logged models that it has used; see LoggedModels
+	Outputs       []Output            `json:"outputs,omitempty"`      // logged models that it has made
+	Code          string              `json:"code,omitempty"`         // version of the program
+	Deleted       time.Time           `json:"deleted,omitzero"`       // when somebody deleted it; it can be restored
+	Purged        time.Time           `json:"purged,omitzero"`        // when what it held was given up; only its id is left
+
+	// Of a logged model alone.
+	Source    ID        `json:"source,omitempty"`     // the run that made it
+	ModelType string    `json:"model_type,omitempty"` // in its client's words
+	Changed   time.Time `json:"changed,omitzero"`     // its status
 }
 
 // Artifact is something a run has made, as bytes in the store.
@@ -104,10 +111,17 @@ type Dataset struct {
 	Rows    int64        `json:"rows,omitempty"`    // read
 }
 
+// Output is a logged model that a run has made, and at which step.
+type Output struct {
+	Model ID    `json:"model"`
+	Step  int64 `json:"step"`
+}
+
 // Book is all runs of a store. It is safe for concurrent use.
 type Book struct {
 	Experiments *Experiments
 
+	what string // is kept: runs, or logged models
 	runs *document.Mirror[Run]
 	logs store.Logs
 	refs store.Refs
@@ -125,11 +139,13 @@ type Book struct {
 }
 
 // Open returns the runs in a store.
-func Open(st store.Store) *Book {
+func Open(st store.Store) *Book { return open(st, "run", "run") }
+
+func open(st store.Store, what, prefix string) *Book {
 	return &Book{
-		Experiments: openExperiments(st),
+		Experiments: openExperiments(st), what: what,
 		runs: &document.Mirror[Run]{
-			Collection: document.Collection[Run]{Prefix: "run", Blobs: st.Blobs, Refs: st.Refs}, Trim: trim,
+			Collection: document.Collection[Run]{Prefix: prefix, Blobs: st.Blobs, Refs: st.Refs}, Trim: trim,
 		},
 		logs: st.Logs, refs: st.Refs, ends: map[ID]uint64{}, standings: map[ID]standing{}, known: map[ID]tailRef{}, histories: map[ID]*histories{},
 		tailEnds: map[ID]uint64{}, tails: map[ID]*tail{},
@@ -179,6 +195,7 @@ func (b *Book) Record(ctx context.Context, run Run) (Run, error) {
 		next := run
 		next.Tags, next.Params = merged(stored.Tags, run.Tags), merged(stored.Params, run.Params)
 		next.Latest, next.Folded, next.Inputs, next.Deleted = stored.Latest, stored.Folded, stored.Inputs, stored.Deleted
+		next.ModelInputs, next.Outputs = stored.ModelInputs, stored.Outputs
 		next.Artifacts = merged(stored.Artifacts, run.Artifacts)
 		if exists {
 			next.Name = stored.Name
@@ -263,7 +280,7 @@ func put[V any](m *map[string]V, key string, v V) {
 func (r Run) validate() error {
 	missing := ""
 	switch {
-	case r.Job == "" && r.Kind != Logged:
+	case r.Job == "" && r.Kind != Logged && r.Kind != LoggedModel:
 		missing = "job"
 	case r.Kind == "":
 		missing = "kind"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,8 @@ type tail struct {
 	end    uint64 // of the log
 	latest map[string]Point
 	models []json.RawMessage
+
+	outputs []Output
 }
 
 // readTail adds the records of a log from the end of t on.
@@ -48,11 +51,12 @@ func (b *Book) readTail(ctx context.Context, id ID, t *tail) error {
 			return err
 		}
 		for _, p := range m.Points {
-			if old, ok := t.latest[p.Metric]; !ok || p.newer(old) {
-				put(&t.latest, p.Metric, p.Point)
+			if old, ok := t.latest[p.key()]; !ok || p.newer(old) {
+				put(&t.latest, p.key(), p.Point)
 			}
 		}
 		t.models = append(t.models, m.Models...)
+		t.outputs = append(t.outputs, m.Outputs...)
 	}
 	t.end += uint64(len(records))
 	return nil
@@ -79,7 +83,24 @@ func (t *tail) into(r *Run) {
 			put(&r.Tags, ModelsTag, string(text))
 		}
 	}
+	r.Outputs = joined(r.Outputs, t.outputs)
 	r.Folded = max(r.Folded, t.end)
+}
+
+// joined returns both lists as one of its own, in which each is once.
+func joined(all, more []Output) []Output {
+	if len(more) == 0 {
+		return all
+	}
+	known := make(map[Output]bool, len(all)+len(more))
+	out := make([]Output, 0, len(all)+len(more))
+	for _, o := range slices.Concat(all, more) {
+		if !known[o] {
+			known[o] = true
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // fold adds the tail to a document that is being changed.
@@ -165,7 +186,7 @@ type standing struct {
 func (b *Book) standing(ctx context.Context, id ID) (standing, error) {
 	revision, err := b.runs.Revision(ctx, string(id))
 	if fault.Of(err) == fault.NotFound {
-		return standing{}, fault.New(fault.NotFound, "there is no run %s", id)
+		return standing{}, b.missing(id)
 	}
 	if err != nil {
 		return standing{}, err
@@ -180,7 +201,7 @@ func (b *Book) standing(ctx context.Context, id ID) (standing, error) {
 	if err != nil {
 		return standing{}, err
 	}
-	s = standing{revision: revision, folded: run.Folded, size: len(run.Latest) + len(run.Params) + len(run.Tags) + len(run.Tags[ModelsTag])/256}
+	s = standing{revision: revision, folded: run.Folded, size: len(run.Latest) + len(run.Params) + len(run.Tags) + len(run.Outputs) + len(run.Tags[ModelsTag])/256}
 	if s.err = gone(&run); s.err == nil {
 		s.err = active(&run)
 	}
@@ -219,6 +240,12 @@ func (b *Book) logAlone(ctx context.Context, id ID, m measures) error {
 // LogModel adds a model to those that a run has logged, under ModelsTag.
 func (b *Book) LogModel(ctx context.Context, id ID, model json.RawMessage) error {
 	return b.logAlone(ctx, id, measures{Version: 1, Models: []json.RawMessage{model}})
+}
+
+// AddOutputs adds logged models to those that a run has made. One that is there at
+// the same step is not added again.
+func (b *Book) AddOutputs(ctx context.Context, id ID, outputs []Output) error {
+	return b.logAlone(ctx, id, measures{Version: 1, Outputs: outputs})
 }
 
 // tailed returns the documents with their tails.

@@ -24,6 +24,7 @@ const (
 	digestPrefix = "digest."
 	modelPrefix  = "model."
 	runPrefix    = "run."
+	loggedPrefix = "logged."
 	jobPrefix    = "job."
 	pointsPrefix = "metrics."
 )
@@ -78,6 +79,7 @@ func (m *marker) refs(ctx context.Context, seen *uint64) (changed bool, err erro
 		switch {
 		case strings.HasPrefix(name, donePrefix), strings.HasPrefix(name, digestPrefix):
 		case strings.HasPrefix(name, runPrefix) && m.purged[runs.ID(strings.TrimPrefix(name, runPrefix))]:
+		case strings.HasPrefix(name, loggedPrefix) && m.purged[runs.ID(strings.TrimPrefix(name, loggedPrefix))]:
 		case strings.HasPrefix(name, modelPrefix):
 			if d := store.Digest(value); d.Check() == nil { // the document itself; models says what it keeps
 				if _, ok := m.there[d]; ok {

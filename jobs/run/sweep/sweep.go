@@ -1,8 +1,8 @@
-// Package sweep gives up what nobody wants any more: deleted runs and experiments
-// after a while, and blobs that nothing refers to (mark and sweep). It may run
+// Package sweep gives up what nobody wants any more: deleted runs, logged models and
+// experiments after a while, and blobs that nothing refers to (mark and sweep). It may run
 // beside jobs, clients and other sweeps.
 //
-// What a blob is kept by: a run that is not purged, a live version of a model, the
+// What a blob is kept by: a run or logged model that is not purged, a live version of a model, the
 // log of a job whose run is not purged (of checkpoints the last one), any other ref
 // or log of the store, or a blob of JSON that is kept itself. A reference is a digest
 // in the text, wherever it stands: what looks like one keeps a blob, so that no format
@@ -25,7 +25,8 @@ import (
 
 // Config is what may go.
 type Config struct {
-	// RunsAfter is how long a deleted run or experiment can be restored.
+	// RunsAfter is how long a deleted run or experiment can be restored, and how long
+	// a deleted logged model is there.
 	// Default 30 days.
 	RunsAfter time.Duration
 	// BlobsAfter is how long a blob stays that nothing refers to. It has to be longer
@@ -59,7 +60,7 @@ func (c Config) Validate() error {
 	return fault.New(fault.Invalid, "gc: %w", errors.Join(errs...))
 }
 
-// Gone is a run or an experiment that is given up.
+// Gone is a run, a logged model or an experiment that is given up.
 type Gone struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
@@ -70,6 +71,7 @@ type Gone struct {
 type Report struct {
 	Done        bool   `json:"done"`
 	Runs        []Gone `json:"runs"`
+	Models      []Gone `json:"logged_models"`
 	Experiments []Gone `json:"experiments"`
 	Blobs       int    `json:"blobs"` // that nothing refers to, and that are old enough
 	Bytes       int64  `json:"bytes"` // of those
@@ -89,9 +91,12 @@ func Run(ctx context.Context, st store.Store, reg *registry.Registry, cfg Config
 	if !ok {
 		return nil, fault.New(fault.Invalid, "gc: this store does not know what it keeps")
 	}
-	r := &Report{Done: cfg.Do, Runs: []Gone{}, Experiments: []Gone{}}
-	purged, err := retire(ctx, reg.Runs, cfg, now, r)
-	if err != nil {
+	r := &Report{Done: cfg.Do, Runs: []Gone{}, Models: []Gone{}, Experiments: []Gone{}}
+	purged := map[runs.ID]bool{}
+	if err := retireModels(ctx, reg.Logged, cfg, now, r, purged); err != nil { // before their experiments
+		return nil, err
+	}
+	if err := retire(ctx, reg.Runs, cfg, now, r, purged); err != nil {
 		return nil, err
 	}
 	m := newMarker(st, reg, purged)
@@ -107,43 +112,67 @@ func Run(ctx context.Context, st store.Store, reg *registry.Registry, cfg Config
 	return r, sweep(ctx, blobs, m, cfg, now, r)
 }
 
-// retire purges what was deleted long ago, and returns the runs that are purged
-// then, or would be.
-func retire(ctx context.Context, book *runs.Book, cfg Config, now time.Time, r *Report) (map[runs.ID]bool, error) {
-	doomed, err := book.Doomed(ctx, now.Add(-cfg.RunsAfter))
+// keeper is the runs or the logged models.
+type keeper interface {
+	Purged(ctx context.Context) ([]runs.ID, error)
+	Purge(ctx context.Context, id runs.ID, at time.Time) error
+}
+
+// purge purges what is doomed of a keeper, and says of all that is purged then, or
+// would be, that it is.
+func purge(ctx context.Context, k keeper, doomed []runs.Run, cfg Config, now time.Time, purged map[runs.ID]bool) (gone []Gone, err error) {
+	ids, err := k.Purged(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := book.Purged(ctx)
-	if err != nil {
-		return nil, err
-	}
-	purged := map[runs.ID]bool{}
 	for _, id := range ids {
 		purged[id] = true
 	}
-	for _, run := range doomed.Runs {
+	gone = []Gone{}
+	for _, run := range doomed {
 		if cfg.Do {
-			if err := book.Purge(ctx, run.ID, now); fault.Of(err) == fault.Conflict { // restored at this moment
+			if err := k.Purge(ctx, run.ID, now); fault.Of(err) == fault.Conflict { // restored at this moment
 				continue
 			} else if err != nil {
 				return nil, err
 			}
 		}
 		purged[run.ID] = true
-		r.Runs = append(r.Runs, Gone{string(run.ID), run.Name, run.Deleted})
+		gone = append(gone, Gone{string(run.ID), run.Name, run.Deleted})
+	}
+	return gone, nil
+}
+
+// retireModels purges the logged models that were deleted long ago.
+func retireModels(ctx context.Context, l *runs.LoggedModels, cfg Config, now time.Time, r *Report, purged map[runs.ID]bool) error {
+	doomed, err := l.Doomed(ctx, now.Add(-cfg.RunsAfter))
+	if err != nil {
+		return err
+	}
+	r.Models, err = purge(ctx, l, doomed, cfg, now, purged)
+	return err
+}
+
+// retire purges the runs and experiments that were deleted long ago.
+func retire(ctx context.Context, book *runs.Book, cfg Config, now time.Time, r *Report, purged map[runs.ID]bool) error {
+	doomed, err := book.Doomed(ctx, now.Add(-cfg.RunsAfter))
+	if err != nil {
+		return err
+	}
+	if r.Runs, err = purge(ctx, book, doomed.Runs, cfg, now, purged); err != nil {
+		return err
 	}
 	for _, e := range doomed.Experiments {
 		if cfg.Do {
 			if err := book.Experiments.Purge(ctx, e.ID); fault.Of(err) == fault.Conflict {
 				continue
 			} else if err != nil {
-				return nil, err
+				return err
 			}
 		}
 		r.Experiments = append(r.Experiments, Gone{e.ID, e.Name, e.Deleted})
 	}
-	return purged, nil
+	return nil
 }
 
 // sweep gives up the blobs that are not marked.
@@ -183,8 +212,8 @@ func (r *Report) Words() string {
 		verb = "gave up"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %d deleted runs, %d deleted experiments and %d blobs of %d bytes; %d blobs are in use, %d too young", verb, len(r.Runs), len(r.Experiments), r.Blobs, r.Bytes, r.Kept, r.Young)
-	if !r.Done && len(r.Runs)+len(r.Experiments)+r.Blobs > 0 {
+	fmt.Fprintf(&b, "%s %d deleted runs, %d logged models, %d experiments and %d blobs of %d bytes; %d blobs are in use, %d too young", verb, len(r.Runs), len(r.Models), len(r.Experiments), r.Blobs, r.Bytes, r.Kept, r.Young)
+	if !r.Done && len(r.Runs)+len(r.Models)+len(r.Experiments)+r.Blobs > 0 {
 		b.WriteString("; pass --yes to do it")
 	}
 	return b.String()

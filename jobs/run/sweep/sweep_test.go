@@ -232,6 +232,49 @@ func TestADeletedExperimentGoesWithItsRuns(t *testing.T) {
 	})
 }
 
+// A logged model outlives its run, and goes some time after it was itself deleted, or
+// with its experiment.
+func TestALoggedModelGoesWhenItWasDeleted(t *testing.T) {
+	t.Parallel()
+	houses(t, func(h *house) {
+		t, ctx := h.t, h.t.Context()
+		x, err := h.reg.Runs.Experiments.Create(ctx, runs.Experiment{Name: "old", Created: h.start})
+		require.NoError(t, err)
+		r, err := h.reg.Runs.Create(ctx, runs.Run{Group: runs.DefaultGroup, Name: "r", Status: runs.Running, Started: h.start})
+		require.NoError(t, err)
+		made, blobs := map[string]runs.ID{}, map[string]store.Digest{}
+		for name, group := range map[string]string{"lives": runs.DefaultGroup, "deleted": runs.DefaultGroup, "grouped": x.ID} {
+			m, err := h.reg.Logged.Create(ctx, runs.Run{Group: group, Name: name, Source: r.ID, Started: h.start})
+			require.NoError(t, err)
+			made[name], blobs[name] = m.ID, h.put(name)
+			require.NoError(t, h.reg.Logged.PutArtifact(ctx, m.ID, "MLmodel", runs.Artifact{Digest: blobs[name], Bytes: 1}))
+		}
+		require.NoError(t, h.reg.Logged.Delete(ctx, made["deleted"], h.start))
+		require.NoError(t, h.reg.Runs.Delete(ctx, r.ID, h.start))
+		require.NoError(t, h.reg.Runs.Experiments.Delete(ctx, x.ID, h.start))
+		cfg := sweep.Config{RunsAfter: day, BlobsAfter: time.Hour, Do: true}
+		early := h.gc(cfg, day-time.Minute)
+		require.Empty(t, early.Models)
+		require.Zero(t, early.Blobs)
+		look := cfg
+		look.Do = false
+		said := h.gc(look, day+time.Minute)
+		require.True(t, h.has(blobs["deleted"]))
+		got := h.gc(cfg, day+time.Minute)
+		require.Len(t, got.Models, 2)
+		require.Len(t, got.Runs, 1)
+		require.Len(t, got.Experiments, 1)
+		require.Equal(t, []int{2, 2}, []int{said.Blobs, got.Blobs})
+		for name, stays := range map[string]bool{"lives": true, "deleted": false, "grouped": false} {
+			require.Equal(t, stays, h.has(blobs[name]), name)
+			_, err := h.reg.Logged.Show(ctx, made[name])
+			require.Equal(t, stays, err == nil, name)
+		}
+		again := h.gc(cfg, day+2*time.Minute)
+		require.Zero(t, again.Blobs+len(again.Models))
+	})
+}
+
 // Whoever writes while a sweep is on its way keeps what it has written: it is young.
 func TestWritersKeepWhatTheyWriteDuringASweep(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ func main() {
 	w, err := databricks.NewWorkspaceClient(&databricks.Config{Host: os.Args[1], Token: os.Args[2], AuthType: "pat"})
 	must("open", err)
 	run := tracking(w.Experiments)
+	logged(w.Experiments, w.ModelRegistry, run)
 	registry(w.ModelRegistry, run)
 	_, err = w.Experiments.GetRun(ctx, ml.GetRunRequest{RunId: "nope"})
 	want("a run that is not there is an error", err != nil, true)
@@ -75,6 +76,55 @@ func tracking(e ml.ExperimentsInterface) (run string) {
 	must("log model", e.LogModel(ctx, ml.LogModel{RunId: run, ModelJson: `{"artifact_path":"model","flavors":{},"run_id":"` + run + `","utc_time_created":"2026-11-29 00:00:00"}`}))
 	must("log inputs", e.LogInputs(ctx, ml.LogInputs{RunId: run, Datasets: []ml.DatasetInput{{Dataset: ml.Dataset{Name: "d", Digest: "1", SourceType: "local", Source: "{}"}}}}))
 	return run
+}
+
+// logged does what today's clients do when they log a model.
+func logged(e ml.ExperimentsInterface, registry ml.ModelRegistryInterface, run string) {
+	r, err := e.GetRun(ctx, ml.GetRunRequest{RunId: run})
+	must("get run", err)
+	experiment := r.Run.Info.ExperimentId
+	made, err := e.CreateLoggedModel(ctx, ml.CreateLoggedModelRequest{
+		ExperimentId: experiment, Name: "fraud", ModelType: "Classifier", SourceRunId: run,
+		Params: []ml.LoggedModelParameter{{Key: "depth", Value: "3"}}, Tags: []ml.LoggedModelTag{{Key: "team", Value: "risk"}},
+	})
+	must("create logged model", err)
+	id := made.Model.Info.ModelId
+	want("status", made.Model.Info.Status, ml.LoggedModelStatusLoggedModelPending)
+	must("log outputs", e.LogOutputs(ctx, ml.LogOutputsRequest{RunId: run, Models: []ml.ModelOutput{{ModelId: id, Step: 4}}}))
+	must("log inputs", e.LogInputs(ctx, ml.LogInputs{RunId: run, Models: []ml.ModelInput{{ModelId: id}}}))
+	must("log params", e.LogLoggedModelParams(ctx, ml.LogLoggedModelParamsRequest{ModelId: id, Params: []ml.LoggedModelParameter{{Key: "lr", Value: "0.1"}}}))
+	must("set tags", e.SetLoggedModelTags(ctx, ml.SetLoggedModelTagsRequest{ModelId: id, Tags: []ml.LoggedModelTag{{Key: "a", Value: "b"}, {Key: "c", Value: "d"}}}))
+	must("delete tag", e.DeleteLoggedModelTag(ctx, ml.DeleteLoggedModelTagRequest{ModelId: id, TagKey: "a"}))
+	must("log metric", e.LogMetric(ctx, ml.LogMetric{RunId: run, Key: "auc", Value: .8, Timestamp: 1700000000000, ModelId: id, DatasetName: "test", DatasetDigest: "1"}))
+	must("log batch", e.LogBatch(ctx, ml.LogBatch{RunId: run, Metrics: []ml.Metric{{Key: "f1", Value: .7, Timestamp: 1700000000000, Step: 2, ModelId: id}}}))
+	_, err = e.FinalizeLoggedModel(ctx, ml.FinalizeLoggedModelRequest{ModelId: id, Status: ml.LoggedModelStatusLoggedModelReady})
+	must("finalize", err)
+	got, err := e.GetLoggedModel(ctx, ml.GetLoggedModelRequest{ModelId: id})
+	must("get logged model", err)
+	want("status", got.Model.Info.Status, ml.LoggedModelStatusLoggedModelReady)
+	want("run", got.Model.Info.SourceRunId, run)
+	want("params", len(got.Model.Data.Params), 2)
+	want("tags", len(got.Model.Info.Tags), 2)
+	want("metrics", len(got.Model.Data.Metrics), 2)
+	auc := got.Model.Data.Metrics[0]
+	want("a metric", fmt.Sprint(auc.Key, auc.Value, auc.Timestamp, auc.ModelId, auc.DatasetName, auc.DatasetDigest, auc.RunId), fmt.Sprint("auc", .8, 1700000000000, id, "test", "1", run))
+	found, err := e.SearchLoggedModels(ctx, ml.SearchLoggedModelsRequest{
+		ExperimentIds: []string{experiment}, Filter: "metrics.auc > 0.5 AND params.depth = '3'", Datasets: []ml.SearchLoggedModelsDataset{{DatasetName: "test"}},
+		OrderBy: []ml.SearchLoggedModelsOrderBy{{FieldName: "metrics.auc", DatasetName: "test"}}, MaxResults: 10,
+	})
+	must("search logged models", err)
+	want("logged models", len(found.Models), 1)
+	r, err = e.GetRun(ctx, ml.GetRunRequest{RunId: run})
+	must("get run", err)
+	want("model inputs", len(r.Run.Inputs.ModelInputs), 1)
+	_, err = registry.CreateModel(ctx, ml.CreateModelRequest{Name: "logged"})
+	must("create model", err)
+	_, err = registry.CreateModelVersion(ctx, ml.CreateModelVersionRequest{Name: "logged", Source: "models:/" + id})
+	must("register logged model", err)
+	must("delete model", registry.DeleteModel(ctx, ml.DeleteModelRequest{Name: "logged"}))
+	must("delete logged model", e.DeleteLoggedModel(ctx, ml.DeleteLoggedModelRequest{ModelId: id}))
+	_, err = e.GetLoggedModel(ctx, ml.GetLoggedModelRequest{ModelId: id})
+	want("a model that was deleted is an error", err != nil, true)
 }
 
 func registry(m ml.ModelRegistryInterface, run string) {
