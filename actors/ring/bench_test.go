@@ -29,28 +29,59 @@ func BenchmarkAllReduce(b *testing.B) {
 	} {
 		for _, n := range c.ranks {
 			b.Run(fmt.Sprintf("%s/%dranks", c.name, n), func(b *testing.B) {
-				ls, addresses := listeners(b, n, DefaultConfig())
-				if c.delay > 0 {
-					for i, a := range addresses {
-						addresses[i] = behind(b, a, c.delay)
-					}
-				}
-				comms := form(b, ls, addresses, 1)
 				b.SetBytes(int64(8 * c.numbers))
-				b.ResetTimer()
-				errs := each(comms, func(comm *Comm) error {
+				again(b, n, c.delay, func(comm *Comm) func() error {
 					v := make([]int64, c.numbers)
-					for range b.N {
-						if err := comm.AllReduce(context.Background(), v); err != nil {
-							return err
-						}
-					}
-					return nil
+					return func() error { return comm.AllReduce(context.Background(), v) }
 				})
-				require.NoError(b, errors.Join(errs...))
 			})
 		}
 	}
+}
+
+// BenchmarkGradient is what ranks say to each other in an update of a network of so
+// many parameters.
+func BenchmarkGradient(b *testing.B) {
+	for _, numbers := range []int{60_000, 700_000} {
+		for _, n := range []int{2, 4} {
+			for _, delay := range []time.Duration{0, time.Millisecond} {
+				b.Run(fmt.Sprintf("%d/%dranks/%v", numbers, n, delay), func(b *testing.B) {
+					again(b, n, delay, func(comm *Comm) func() error {
+						sums, rest, mean := make([]int64, numbers), make([]int64, 12), make([]float32, numbers)
+						return func() error {
+							if err := comm.ReduceScatter(context.Background(), sums, rest); err != nil {
+								return err
+							}
+							return comm.AllGather(context.Background(), mean)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// again has every rank of a gang of n do something again and again.
+func again(b *testing.B, n int, delay time.Duration, what func(*Comm) func() error) {
+	b.Helper()
+	ls, addresses := listeners(b, n, DefaultConfig())
+	if delay > 0 {
+		for i, a := range addresses {
+			addresses[i] = behind(b, a, delay)
+		}
+	}
+	comms := form(b, ls, addresses, 1)
+	b.ResetTimer()
+	errs := each(comms, func(comm *Comm) error {
+		do := what(comm)
+		for range b.N {
+			if err := do(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(b, errors.Join(errs...))
 }
 
 // behind returns an address at which that one is reached, by links on which all

@@ -24,6 +24,7 @@ type Comm struct {
 	ops     uint64         // operations begun
 	scratch []int64        // one segment
 	others  []int64        // of a small sum, what this rank has not brought
+	wholes  []int64        // of what is added whole beside parts, what the others have brought
 	half    []int32        // a segment that was received so
 	narrow  []int32        // one that is being sent so, behind room for its header
 	packed  []byte         // one that was received so
@@ -130,9 +131,12 @@ func (c *Comm) within(ctx context.Context, op func() error) error {
 func (c *Comm) reading(op func() error) error {
 	for _, l := range c.links {
 		l.reading.Lock()
-		defer l.reading.Unlock()
 	}
-	return op()
+	err := op()
+	for _, l := range c.links {
+		l.reading.Unlock()
+	}
+	return err
 }
 
 func (c *Comm) failed(err error) error {
@@ -148,7 +152,7 @@ func (c *Comm) failed(err error) error {
 func (c *Comm) AllReduce(ctx context.Context, v []int64) error {
 	o := operation{code: opAllReduce, count: uint64(len(v))}
 	if !c.small(len(v)) {
-		return c.begun(ctx, o, func(o operation) error { return c.allReduce(o, v) })
+		return c.walking(ctx, o, func(o operation) error { return c.allReduce(o, v) })
 	}
 	return c.within(ctx, func() error {
 		o.seq = c.ops
@@ -160,26 +164,39 @@ func (c *Comm) AllReduce(ctx context.Context, v []int64) error {
 // allReduce is reduceScatter and a gathering of the sums, in one walk.
 func (c *Comm) allReduce(o operation, v []int64) error {
 	n := c.WorldSize()
-	return walk(c, o, v, len(c.scratch), c.Rank(), 2*(n-1), c.sendSegment, func(step int, part []int64) error {
+	return walk(c, o, v, nil, len(c.scratch), c.Rank(), 2*(n-1), c.sendSegment, func(step int, part []int64) error {
 		return c.receiveSegment(part, step < n-1)
 	})
 }
 
 // ReduceScatter leaves the sums over all ranks in this rank's part of v: the first
-// half of AllReduce.
-func (c *Comm) ReduceScatter(ctx context.Context, v []int64) error {
-	return c.begun(ctx, operation{code: opReduceScatter, count: uint64(len(v))}, func(o operation) error {
-		return walk(c, o, v, len(c.scratch), c.Rank()-1, c.WorldSize()-1, c.sendSegment, func(_ int, part []int64) error {
+// half of AllReduce. What every rank has of whole goes around ahead of the parts.
+func (c *Comm) ReduceScatter(ctx context.Context, v, whole []int64) error {
+	o := operation{code: opReduceScatter, root: uint32(len(whole)), count: uint64(len(v))}
+	return c.walking(ctx, o, func(o operation) error {
+		n := c.WorldSize()
+		c.wholes = append(c.wholes[:0], make([]int64, (n-1)*len(whole))...)
+		ahead := [][]int64{whole}
+		for rank := range n - 1 {
+			ahead = append(ahead, c.wholes[rank*len(whole):(rank+1)*len(whole)])
+		}
+		err := walk(c, o, v, ahead, len(c.scratch), c.Rank()-1, n-1, c.sendSegment, func(_ int, part []int64) error {
 			return c.receiveSegment(part, true)
 		})
+		for _, theirs := range ahead[1:] {
+			for i, x := range theirs {
+				whole[i] += x
+			}
+		}
+		return err
 	})
 }
 
 // AllGather gives all ranks every rank's part of v.
 func (c *Comm) AllGather(ctx context.Context, v []float32) error {
-	return c.begun(ctx, operation{code: opAllGather, count: uint64(len(v))}, func(o operation) error {
-		send := func(part []float32) error { return c.near.send(frameData, bytesOf(part)) }
-		return walk(c, o, v, c.cfg.SegmentBytes/4, c.Rank(), c.WorldSize()-1, send, func(_ int, part []float32) error {
+	return c.walking(ctx, operation{code: opAllGather, count: uint64(len(v))}, func(o operation) error {
+		send := func(part []float32, _ bool) error { return c.near.send(frameData, bytesOf(part)) }
+		return walk(c, o, v, nil, c.cfg.SegmentBytes/4, c.Rank(), c.WorldSize()-1, send, func(_ int, part []float32) error {
 			return c.near.receive(frameData, bytesOf(part))
 		})
 	})
@@ -197,35 +214,63 @@ func (c *Comm) begun(ctx context.Context, o operation, op func(operation) error)
 	})
 }
 
+// walking runs an operation that walks: the neighbour is told of it with the first
+// segment.
+func (c *Comm) walking(ctx context.Context, o operation, op func(operation) error) error {
+	return c.within(ctx, func() error {
+		o.seq = c.ops
+		c.ops++
+		c.near.owe(o)
+		return op(o)
+	})
+}
+
 // walk sends the part of v of rank first to the right, and in each step receives
-// the one before it from the left and sends that on. It sends in a goroutine of its
-// own, so that all ranks may send at once. A segment is never changed before it was
-// sent: what comes to take its place is a sum that contains it.
-func walk[T any](c *Comm, o operation, v []T, segment, first, steps int, send func([]T) error, receive func(step int, part []T) error) error {
+// the one before it from the left and sends that on; ahead of the parts go ahead[0],
+// which this rank has, and what is received in each step, into the next of them. It
+// sends in a goroutine of its own, so that all ranks may send at once. A segment is
+// never changed before it was sent: what comes to take its place is a sum that
+// contains it.
+func walk[T any](
+	c *Comm, o operation, v []T, ahead [][]T, segment, first, steps int, send func(s []T, more bool) error, receive func(step int, part []T) error,
+) error {
 	n := c.WorldSize()
-	part := func(i int) []T {
-		from, to := collective.Part(len(v), (i%n+n)%n, n)
-		return v[from:to]
+	segments := func(step int) (all [][]T) { // that are received in step, or for -1 are this rank's own
+		if len(ahead) > 0 {
+			all = slices.AppendSeq(all, slices.Chunk(ahead[step+1], segment))
+		}
+		from, to := collective.Part(len(v), ((first-step-1)%n+n)%n, n)
+		return slices.AppendSeq(all, slices.Chunk(v[from:to], segment))
 	}
-	queue := make(chan []T, steps*((len(v)/n+1)/segment+1)) // holds all there will be: putting never waits
+	own := segments(-1)
+	if len(own) == 0 { // there is nothing that the operation could be sent with
+		if err := c.near.send(frameAlive, nil); err != nil {
+			return err
+		}
+	}
+	most := (len(v)/n+1)/segment + 1
+	if len(ahead) > 0 {
+		most += len(ahead[0])/segment + 1
+	}
+	queue := make(chan []T, max(steps*most, len(own))) // holds all there will be: putting never waits
+	for _, s := range own {
+		queue <- s
+	}
 	sent := make(chan error, 1)
 	go func() {
 		var err error
 		for s := range queue {
 			if err == nil {
-				if err = send(s); err != nil {
+				if err = send(s, len(queue) > 0); err != nil {
 					c.cut()
 				}
 			}
 		}
 		sent <- err
 	}()
-	for s := range slices.Chunk(part(first), segment) {
-		queue <- s
-	}
 	err := c.near.expect(o)
 	for step := 0; step < steps && err == nil; step++ {
-		for s := range slices.Chunk(part(first-step-1), segment) {
+		for _, s := range segments(step) {
 			if err = receive(step, s); err != nil {
 				break
 			}

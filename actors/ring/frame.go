@@ -22,7 +22,7 @@ const (
 // operation says what a rank is about to do.
 type operation struct {
 	code  uint32
-	root  uint32
+	root  uint32 // of a broadcast; of sums in parts, numbers that are added whole
 	seq   uint64 // operations before it
 	count uint64 // numbers, or bytes
 }

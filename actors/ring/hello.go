@@ -17,7 +17,7 @@ import (
 // each other.
 const (
 	magic    = 0x72745072
-	protocol = 5
+	protocol = 6
 )
 
 // key names a generation of a gang; task tells gangs of the same process apart.

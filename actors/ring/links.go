@@ -31,6 +31,7 @@ type links struct {
 
 	out   net.Conn
 	write sync.Mutex // one frame at a time
+	owed  []byte     // frames that go with the next one
 	frame []byte     // that is being sent
 	whole []int64    // or that, of a vector behind its operation
 	raw   *raw       // nil on links that must be written as the library does
@@ -39,6 +40,9 @@ type links struct {
 // readerBytes holds the whole of a small sum, which then takes one call of the
 // system to read; most of a large one passes the reader by.
 const readerBytes = 64 << 10
+
+// shortBytes is up to how long a frame may wait for the next one.
+const shortBytes = 4 << 10
 
 // drainEvery is after how many signs of life of its own a rank reads those that
 // have come while no operation did: a link has room for some thousands.
@@ -112,6 +116,14 @@ func (l *links) sendOperation(o operation) error {
 	return l.send(frameOperation, o.append(make([]byte, 0, operationBytes)))
 }
 
+// owe is sendOperation, together with the frame that is sent next: whoever waits is
+// not woken for either alone.
+func (l *links) owe(o operation) {
+	l.write.Lock()
+	l.owed = o.append(putHeader(l.owed, frameOperation, operationBytes))
+	l.write.Unlock()
+}
+
 func (l *links) receiveOperation() (operation, error) {
 	if err := l.receive(frameOperation, l.said[:]); err != nil {
 		return operation{}, err
@@ -130,15 +142,32 @@ func (l *links) send(kind uint32, payload []byte) error {
 
 // put is send for who holds write.
 func (l *links) put(kind uint32, payload []byte) error {
-	var header [headerBytes]byte
-	putHeader(header[:0], kind, len(payload))
+	l.owed = putHeader(l.owed, kind, len(payload))
 	if tcp, ok := l.out.(*net.TCPConn); ok {
-		vector := net.Buffers{header[:], payload}
+		vector := net.Buffers{l.owed, payload}
 		_, err := vector.WriteTo(tcp)
+		l.owed = l.owed[:0]
 		return err
 	}
-	l.frame = append(putHeader(l.frame[:0], kind, len(payload)), payload...)
+	l.frame = append(append(l.frame[:0], l.owed...), payload...)
+	l.owed = l.owed[:0]
 	_, err := l.out.Write(l.frame)
+	return err
+}
+
+// putFrame writes a frame that has its header, or owes it if it is a short one and
+// there are more.
+func (l *links) putFrame(frame []byte, more bool) (err error) {
+	switch {
+	case more && len(frame) <= shortBytes:
+		l.owed = append(l.owed, frame...)
+	case len(l.owed) > 0:
+		vector := net.Buffers{l.owed, frame}
+		_, err = vector.WriteTo(l.out)
+		l.owed = l.owed[:0]
+	default:
+		_, err = l.out.Write(frame)
+	}
 	return err
 }
 

@@ -165,6 +165,41 @@ func TestSegmentsOfAnotherLengthAreRefused(t *testing.T) {
 	}
 }
 
+// An operation and short segments wait for what is sent next, on links of both kinds,
+// and come before it.
+func TestWhatIsShortGoesWithTheNextFrame(t *testing.T) {
+	t.Parallel()
+	secure := patient()
+	secure.TLS = testTLS(t)
+	for _, cfg := range []Config{patient(), secure} {
+		for _, away := range []bool{false, true} {
+			ls, addresses := listeners(t, 2, cfg)
+			comms := form(t, ls, addresses, 1)
+			from, to := comms[0], comms[1]
+			from.away = away
+			from.near.owe(operation{code: opReduceScatter, count: 3})
+			require.NoError(t, from.sendSegment([]int64{1, 1 << 40}, true))
+			long := make([]int64, 8<<10)
+			for i := range long {
+				long[i] = int64(i) << 30
+			}
+			require.NotEmpty(t, from.near.owed)
+			require.NoError(t, from.sendSegment(long, true), "it is not short")
+			require.Empty(t, from.near.owed)
+			require.NoError(t, from.sendSegment([]int64{7}, true))
+			require.NoError(t, from.near.send(frameAlive, nil))
+			require.Empty(t, from.near.owed)
+
+			require.NoError(t, to.near.expect(operation{code: opReduceScatter, count: 3}))
+			for _, want := range [][]int64{{1, 1 << 40}, long, {7}} {
+				got := make([]int64, len(want))
+				require.NoError(t, to.receiveSegment(got, true))
+				require.Equal(t, want, got)
+			}
+		}
+	}
+}
+
 // The news of a dead rank runs around the ring: nobody waits for a deadline.
 func TestARankThatDiesInTheMiddleEndsItForAllAtOnce(t *testing.T) {
 	t.Parallel()

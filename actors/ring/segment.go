@@ -4,16 +4,16 @@ import "github.com/troupe-ml/troupe/ml/kernels"
 
 // sendSegment writes numbers to the right neighbour: packed if that is on another
 // machine. Within a machine to copy bytes takes less time than to leave some out, but
-// if all numbers have half of them.
-func (c *Comm) sendSegment(v []int64) error {
+// if all numbers have half of them. One that is short may wait for the next, if there
+// are more.
+func (c *Comm) sendSegment(v []int64, more bool) error {
 	l := c.near
 	l.write.Lock()
 	defer l.write.Unlock()
 	if half := c.narrow[:headerBytes/4+len(v)]; !c.away && kernels.Narrow(half[headerBytes/4:], v) {
 		frame := bytesOf(half)
 		putHeader(frame[:0], frameHalf, 4*len(v))
-		_, err := l.out.Write(frame)
-		return err
+		return l.putFrame(frame, more)
 	}
 	if c.away {
 		l.frame = pack(putHeader(l.frame[:0], framePacked, 0), v)
@@ -21,8 +21,7 @@ func (c *Comm) sendSegment(v []int64) error {
 	} else {
 		l.frame = append(putHeader(l.frame[:0], frameData, 8*len(v)), bytesOf(v)...)
 	}
-	_, err := l.out.Write(l.frame)
-	return err
+	return l.putFrame(l.frame, more)
 }
 
 // receiveSegment reads numbers from the left neighbour, and adds them to v or puts

@@ -47,8 +47,8 @@ func (r rank) AllReduce(ctx context.Context, v []int64) error {
 }
 
 // ReduceScatter adds v over all ranks, each of which has a part of the sums.
-func (r rank) ReduceScatter(ctx context.Context, v []int64) error {
-	return broken(r.Comm.ReduceScatter(ctx, v))
+func (r rank) ReduceScatter(ctx context.Context, v, whole []int64) error {
+	return broken(r.Comm.ReduceScatter(ctx, v, whole))
 }
 
 // AllGather puts every rank's part of v in its place.

@@ -141,7 +141,7 @@ func together(r request, comm collective.Comm, conn net.Conn) (float64, error) {
 	sums, v, mean := gradients(r.Numbers), make([]int64, r.Numbers), make([]float32, r.Numbers)
 	do := func() error { // as training does it
 		copy(v, sums) // or they would grow from round to round
-		if err := comm.ReduceScatter(context.Background(), v); err != nil {
+		if err := comm.ReduceScatter(context.Background(), v, nil); err != nil {
 			return err
 		}
 		first, end := collective.Part(len(v), comm.Rank(), comm.WorldSize())

@@ -21,8 +21,9 @@ type Comm interface {
 	// every rank holds the same sums. Overflow wraps; callers keep headroom.
 	AllReduce(ctx context.Context, v []int64) error
 	// ReduceScatter adds as AllReduce does, but leaves the sums in this rank's Part
-	// of v alone; what is in the rest of it afterwards is of no use.
-	ReduceScatter(ctx context.Context, v []int64) error
+	// of v alone; what is in the rest of it afterwards is of no use. Beside it whole,
+	// of a few numbers, is added as AllReduce does, in the same operation.
+	ReduceScatter(ctx context.Context, v, whole []int64) error
 	// AllGather puts every rank's Part of v in its place on all ranks.
 	AllGather(ctx context.Context, v []float32) error
 	// Broadcast returns root's bytes on every rank; other ranks' b is ignored.
@@ -49,8 +50,8 @@ func (Solo) Generation() uint64 { return 1 }
 // AllReduce leaves v as it is.
 func (Solo) AllReduce(context.Context, []int64) error { return nil }
 
-// ReduceScatter leaves v as it is.
-func (Solo) ReduceScatter(context.Context, []int64) error { return nil }
+// ReduceScatter leaves v and whole as they are.
+func (Solo) ReduceScatter(_ context.Context, _, _ []int64) error { return nil }
 
 // AllGather leaves v as it is.
 func (Solo) AllGather(context.Context, []float32) error { return nil }

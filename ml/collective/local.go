@@ -48,9 +48,10 @@ type turn struct {
 
 // operation is what all ranks must agree on.
 type operation struct {
-	name string
-	root int // of a broadcast
-	size int // of a sum, or of what is gathered
+	name  string
+	root  int // of a broadcast
+	size  int // of a sum, or of what is gathered
+	whole int // of what is added whole beside parts
 }
 
 type local struct {
@@ -71,31 +72,36 @@ func (l *local) Generation() uint64 { return 1 }
 // brought vectors of different lengths, Unavailable when another rank failed,
 // and Canceled when ctx has ended.
 func (l *local) AllReduce(ctx context.Context, v []int64) error {
-	sums, err := l.sum(ctx, "sum", v)
+	sums, err := l.sum(ctx, operation{name: "sum", size: len(v)}, v)
 	copy(v, sums)
 	return err
 }
 
-// ReduceScatter leaves the sums in this rank's part of v. Errors are as of
-// AllReduce.
-func (l *local) ReduceScatter(ctx context.Context, v []int64) error {
-	sums, err := l.sum(ctx, "sum of parts", v)
+// ReduceScatter leaves the sums in this rank's part of v, and in all of whole.
+// Errors are as of AllReduce.
+func (l *local) ReduceScatter(ctx context.Context, v, whole []int64) error {
+	sums, err := l.sum(ctx, operation{name: "sum of parts", size: len(v), whole: len(whole)}, v, whole)
 	if err != nil {
 		return err
 	}
 	first, end := Part(len(v), l.rank, l.gang.size)
 	copy(v[first:end], sums[first:end])
+	copy(whole, sums[len(v):])
 	return nil
 }
 
-func (l *local) sum(ctx context.Context, name string, v []int64) ([]int64, error) {
-	t, err := l.take(ctx, operation{name: name, size: len(v)}, func(t *turn) {
+// sum adds vectors, one behind the other.
+func (l *local) sum(ctx context.Context, what operation, vectors ...[]int64) ([]int64, error) {
+	t, err := l.take(ctx, what, func(t *turn) {
 		if t.arrived == 0 {
-			t.sums = append(t.sums[:0], v...)
-			return
+			t.sums = append(t.sums[:0], make([]int64, what.size+what.whole)...)
 		}
-		for i, x := range v {
-			t.sums[i] += x
+		at := 0
+		for _, v := range vectors {
+			for i, x := range v {
+				t.sums[at+i] += x
+			}
+			at += len(v)
 		}
 	})
 	if err != nil {

@@ -139,11 +139,12 @@ func sums(t *testing.T, gang Gang) {
 
 func checkScatter(c collective.Comm, round, size int) error {
 	v := numbers(c.Rank(), round, size)
-	if err := c.ReduceScatter(context.Background(), v); err != nil {
+	whole := numbers(c.Rank(), round+1, size%13) // none at times
+	if err := c.ReduceScatter(context.Background(), v, whole); err != nil {
 		return err
 	}
 	first, end := collective.Part(size, c.Rank(), c.WorldSize())
-	return areSums(c, v, round, first, end)
+	return errors.Join(areSums(c, v, round, first, end), areSums(c, whole, round+1, 0, len(whole)))
 }
 
 func scatters(t *testing.T, gang Gang) {
@@ -298,7 +299,10 @@ func disagree(t *testing.T, gang Gang) {
 			return c.AllReduce(ctx, make([]int64, 10+c.Rank()))
 		},
 		"lengths of parts": func(ctx context.Context, c collective.Comm) error {
-			return c.ReduceScatter(ctx, make([]int64, 10+c.Rank()))
+			return c.ReduceScatter(ctx, make([]int64, 10+c.Rank()), nil)
+		},
+		"lengths of what is whole beside parts": func(ctx context.Context, c collective.Comm) error {
+			return c.ReduceScatter(ctx, make([]int64, 10), make([]int64, 2+c.Rank()))
 		},
 		"lengths of what is gathered": func(ctx context.Context, c collective.Comm) error {
 			return c.AllGather(ctx, make([]float32, 10+c.Rank()))
@@ -307,11 +311,11 @@ func disagree(t *testing.T, gang Gang) {
 			if c.Rank() == 0 {
 				return c.AllReduce(ctx, make([]int64, 10))
 			}
-			return c.ReduceScatter(ctx, make([]int64, 10))
+			return c.ReduceScatter(ctx, make([]int64, 10), nil)
 		},
 		"sums or what is gathered": func(ctx context.Context, c collective.Comm) error {
 			if c.Rank() == 0 {
-				return c.ReduceScatter(ctx, make([]int64, 10))
+				return c.ReduceScatter(ctx, make([]int64, 10), nil)
 			}
 			return c.AllGather(ctx, make([]float32, 10))
 		},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/zeebo/xxh3"
 
@@ -276,7 +275,7 @@ func (f *fit) checkpoint(ctx context.Context) error {
 // endEpoch looks at the validation rows and decides what follows from them.
 func (f *fit) endEpoch(ctx context.Context) error {
 	for i, w := range f.weights {
-		if math.IsNaN(float64(w)) || math.IsInf(float64(w), 0) {
+		if !isNumber(w) {
 			return f.diverged(fmt.Sprintf("a weight of %s is %v", f.network.partOf(i), w))
 		}
 	}

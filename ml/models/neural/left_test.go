@@ -28,8 +28,8 @@ func (d *dying) AllReduce(ctx context.Context, v []int64) error {
 	return d.live(func() error { return d.Comm.AllReduce(ctx, v) })
 }
 
-func (d *dying) ReduceScatter(ctx context.Context, v []int64) error {
-	return d.live(func() error { return d.Comm.ReduceScatter(ctx, v) })
+func (d *dying) ReduceScatter(ctx context.Context, v, whole []int64) error {
+	return d.live(func() error { return d.Comm.ReduceScatter(ctx, v, whole) })
 }
 
 func (d *dying) AllGather(ctx context.Context, v []float32) error {
@@ -55,8 +55,8 @@ func (l *late) AllReduce(ctx context.Context, v []int64) error {
 	return live(l, v, func(v []int64) error { return l.Comm.AllReduce(ctx, v) })
 }
 
-func (l *late) ReduceScatter(ctx context.Context, v []int64) error {
-	return live(l, v, func(v []int64) error { return l.Comm.ReduceScatter(ctx, v) })
+func (l *late) ReduceScatter(ctx context.Context, v, whole []int64) error {
+	return live(l, v, func(v []int64) error { return l.Comm.ReduceScatter(ctx, v, whole) })
 }
 
 func (l *late) AllGather(ctx context.Context, v []float32) error {

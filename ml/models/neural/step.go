@@ -78,7 +78,7 @@ func (f *fit) gradient(ctx context.Context) error {
 }
 
 // leastApart is from how many parameters on each rank makes the mean of a part of
-// the sums: of fewer, one operation of the ranks takes less time than three.
+// the sums: of fewer, one operation of the ranks takes less time than two.
 const leastApart = 1 << 15
 
 // sum computes the sums of the batch over all shards of all ranks; apart, those of
@@ -89,11 +89,12 @@ func (f *fit) sum(ctx context.Context, apart bool) error {
 		return err
 	}
 	gradient, rest := sums[:f.network.numParams], sums[f.network.numParams:]
-	whole := sums
 	if apart {
-		whole = rest
+		err = f.comm.ReduceScatter(ctx, gradient, rest)
+	} else {
+		err = f.comm.AllReduce(ctx, sums)
 	}
-	if err := f.comm.AllReduce(ctx, whole); err != nil {
+	if err != nil {
 		return fmt.Errorf("neural: sums of a batch: %w", err)
 	}
 	if err := f.check(rest); err != nil {
@@ -108,16 +109,14 @@ func (f *fit) sum(ctx context.Context, apart bool) error {
 	return nil
 }
 
-// meanApart makes the mean gradient of this rank's part of the sums over all ranks,
-// and gives it to the others: that takes half as many bytes as sums have.
+// meanApart makes the mean gradient of this rank's part of the sums, which it has of
+// all ranks, and gives it to the others: that takes half as many bytes as sums have.
 func (f *fit) meanApart(ctx context.Context, sums []int64) error {
-	if err := f.comm.ReduceScatter(ctx, sums); err != nil {
-		return fmt.Errorf("neural: sum of the gradients: %w", err)
-	}
 	grad := f.crew.members[0].trainer.grad
 	first, end := collective.Part(len(sums), f.comm.Rank(), f.comm.WorldSize())
 	f.mean(grad[first:end], sums[first:end])
-	clear(sums) // of what the other parts have is of no use
+	clear(sums[:first]) // of what the other parts have is of no use
+	clear(sums[end:])
 	if err := f.comm.AllGather(ctx, grad); err != nil {
 		return fmt.Errorf("neural: gathering of the gradient: %w", err)
 	}
