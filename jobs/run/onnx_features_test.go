@@ -84,7 +84,7 @@ var onnxExpressions = []string{
 	"n + 9223372036854775805 is null", "n + -9223372036854775806 is null", "n - 9223372036854775806 is null", "n - -9223372036854775806 is null",
 	"-9223372036854775808 - n is null", "n * 4611686018427387904 is null", "n * -4611686018427387904 is null", "n * 3074457345618258603 is null", "n * n is null", "m * 4294967298 is null",
 	"n * -1", "m * n", "(n - 9223372036854775807) * m is null", "(-9223372036854775807 - 1) * m is null",
-	"n // m", "n % m", "m // n", "m % n", "n // -3", "n % -3", "n // 0 is null", "(-9223372036854775807 - 1 + n - n) // -1 is null", "(-9223372036854775807 - 1 + n - n) % -1",
+	"n // m", "n % m", "m // n", "m % n", "n // -3", "n % -3", "1 % n", "1 // n", "1 % m", "n // 0 is null", "(-9223372036854775807 - 1 + n - n) // -1 is null", "(-9223372036854775807 - 1 + n - n) % -1",
 	"-n", "-(n - 9223372036854775807 - 1) is null", "abs(n)", "abs(n - 9223372036854775807 - 1) is null", "abs(amount)", "sign(n)", "sign(amount)", "-amount",
 	"amount + n", "amount - rate", "amount * 3", "amount / n", "n / m", "amount / (n - 1)", "amount // 2", "amount // -2.5", "amount % 2", "amount % -0.7", "amount // n", "amount % n",
 	"amount = 2", "amount != 2", "amount > n", "n >= amount", "n < 0.5", "n = 2.0", "2 = n", "n != 1", "rate = 0.1", "rate < 0.3", "n in (1, 2, 5.5, 7.0)", "n in (1.5)", "amount in (2, 0.5)", "rate in (0.1, 2)", "rate not in (0.3)", "m between -1 and 2",

@@ -30,16 +30,11 @@ func arithmetic(ofWhole func(x *expression, a, b string) (out, bad string), oper
 			out = x.op("Floor", x.op("Div", a[0].x, by))
 		} else { // with the sign of the divisor
 			m := x.node("Mod", []string{a[0].x, by}, onnx.Attribute{Name: "fmod", Value: int64(1)})
-			out = x.op("Where", x.otherSign(m, by, x.double(0)), x.op("Add", m, by), m)
+			differ := x.op("Xor", x.op("Less", m, x.double(0)), x.op("Less", by, x.double(0)))
+			out = x.op("Where", x.op("And", x.op("Not", x.op("Equal", m, x.double(0))), differ), x.op("Add", m, by), m)
 		}
 		return part{kind: data.Float64, x: out, null: x.or(null, zero)}, nil
 	}
-}
-
-// otherSign is where a rest is not 0 and has not the sign of the divisor.
-func (x *expression) otherSign(rest, by, zero string) string {
-	differ := x.op("Xor", x.op("Less", rest, zero), x.op("Less", by, zero))
-	return x.op("And", x.op("Not", x.op("Equal", rest, zero)), differ)
 }
 
 func (x *expression) add(n *expr.Node, a []part) (part, error) {
@@ -105,16 +100,17 @@ func (x *expression) divideWhole(a, b string) (out, bad string) {
 	least := x.op("And", x.op("Equal", b, x.integer(-1)), x.op("Equal", a, x.integer(math.MinInt64)))
 	bad = x.op("Or", x.op("Equal", b, x.integer(0)), least)
 	by := x.otherwise(bad, 1, b)
-	q := x.op("Div", a, by)
-	rest := x.op("Sub", a, x.op("Mul", q, by))
-	return x.op("Sub", q, x.cast(x.otherSign(rest, by, x.integer(0)), onnx.Int64)), bad
+	rest := x.op("Not", x.op("Equal", x.op("Mod", a, by), x.integer(0)))
+	differ := x.op("Xor", x.op("Less", a, x.integer(0)), x.op("Less", by, x.integer(0)))
+	return x.op("Sub", x.op("Div", a, by), x.cast(x.op("And", rest, differ), onnx.Int64)), bad
 }
 
+// moduloWhole is Mod, which has the sign of the divisor. (Of a quotient and a product
+// ONNX Runtime makes one quotient where it divides 1, as if there were no rests.)
 func (x *expression) moduloWhole(a, b string) (out, bad string) {
 	bad = x.op("Equal", b, x.integer(0))
 	by := x.otherwise(x.op("Or", bad, x.op("Equal", b, x.integer(-1))), 1, b) // of both the rest is 0
-	rest := x.op("Sub", a, x.op("Mul", x.op("Div", a, by), by))
-	return x.op("Where", x.otherSign(rest, by, x.integer(0)), x.op("Add", rest, by), rest), bad
+	return x.op("Mod", a, by), bad
 }
 
 func (x *expression) ratio(a, b part) part {
