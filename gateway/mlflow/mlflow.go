@@ -84,7 +84,9 @@ func (s *Server) Door() api.Door {
 	for _, p := range prefixes {
 		d.Paths = append(d.Paths, p+"/mlflow/", p+"/mlflow-artifacts/")
 	}
-	d.Paths = append(d.Paths, "/version")
+	// Of what is newer, clients are told in their own words that it is not here: some
+	// of them ask for the older then.
+	d.Paths = append(d.Paths, "/api/3.0/mlflow/", "/ajax-api/3.0/mlflow/", "/version")
 	return d
 }
 

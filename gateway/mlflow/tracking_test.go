@@ -308,4 +308,9 @@ func TestATokenMayDoWhatItsRoleSays(t *testing.T) {
 	c.token = "s"
 	c.run(object{})
 	c.refused(404, "ENDPOINT_NOT_FOUND", "runs/fly", "POST", "runs/fly", object{})
+	for _, path := range []string{"/api/3.0/mlflow/traces", "/ajax-api/3.0/mlflow/traces"} {
+		status, b := c.send("POST", path, nil)
+		assert.Equal(t, http.StatusNotFound, status)
+		assert.Contains(t, string(b), "ENDPOINT_NOT_FOUND", "clients of MLflow 3 go on without")
+	}
 }
