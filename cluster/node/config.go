@@ -52,6 +52,10 @@ type Config struct {
 	// machine. Nodes of one machine may share it: then a table is there once.
 	// Default: cache in DataDir.
 	Cache string
+	// Scratch is a folder that all nodes share, under the same path: the rows of
+	// windows of train jobs are there on their way, which else pass through the store.
+	// Default: none.
+	Scratch string
 	// Name is what people call the node: letters, digits, "-", "_" and ".". It
 	// is kept across restarts and must be the node's alone. Default: the host.
 	Name string
@@ -138,6 +142,9 @@ func (c Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("node: "+format, args...)) }
 	if c.DataDir == "" {
 		bad("data is missing: name a folder")
+	}
+	if files.Remote(c.Scratch) {
+		bad("scratch is %q: want a folder of a file system that all nodes share", c.Scratch)
 	}
 	if !validName(c.Name) {
 		bad("name is %q: want 1 to 63 of [A-Za-z0-9._-]", c.Name)

@@ -17,12 +17,12 @@ func TestTheDefaultIsValid(t *testing.T) {
 func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()
-	c.Name, c.Bind, c.Servers, c.Slots, c.HTTPPort, c.Join, c.NATSURL = "a b", "0.0.0.0", 2, 0, 70000, []string{"nowhere"}, "http://x"
+	c.Name, c.Bind, c.Servers, c.Slots, c.HTTPPort, c.Join, c.NATSURL, c.Scratch = "a b", "0.0.0.0", 2, 0, 70000, []string{"nowhere"}, "http://x", "s3://bucket/scratch"
 	err := c.Validate()
 	if fault.Of(err) != fault.Invalid {
 		t.Fatalf("got %v (%v), want kind invalid", err, fault.Of(err))
 	}
-	for _, want := range []string{"name is", "openssl rand -hex 32", "servers is 2", "slots is 0", "http port is 70000", `join is "nowhere"`, `nats is "http://x"`} {
+	for _, want := range []string{"name is", "openssl rand -hex 32", "servers is 2", "slots is 0", "http port is 70000", `join is "nowhere"`, `nats is "http://x"`, `scratch is "s3://bucket/scratch"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %q", err, want)
 		}

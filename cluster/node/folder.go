@@ -54,6 +54,21 @@ func openFolder(cfg Config) (*folder, error) {
 	return f, nil
 }
 
+// openScratch makes the scratch folder and returns its whole path, "" for none.
+func openScratch(cfg Config) (string, error) {
+	if cfg.Scratch == "" {
+		return "", nil
+	}
+	dir, err := filepath.Abs(cfg.Scratch)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return "", fault.New(fault.Invalid, "node: scratch folder: %w", err)
+	}
+	return dir, nil
+}
+
 func (f *folder) read(cfg Config) error {
 	b, err := os.ReadFile(filepath.Join(f.dir, folderFile))
 	if errors.Is(err, fs.ErrNotExist) {

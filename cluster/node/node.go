@@ -200,6 +200,9 @@ func (n *Node) tidy(ctx context.Context) {
 			return
 		case <-t.C():
 			n.env.Tidy()
+			if err := n.env.SweepScratch(ctx); err != nil {
+				n.cfg.Log.Warn("the scratch folder could not be tidied", slog.Any("err", err))
+			}
 		}
 	}
 }

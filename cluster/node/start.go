@@ -114,6 +114,9 @@ func (n *Node) openSelf(context.Context) error {
 		return err
 	}
 	n.onClose(n.folder.close)
+	if n.cfg.Scratch, err = openScratch(n.cfg); err != nil {
+		return err
+	}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return nil
 }
@@ -159,7 +162,7 @@ func (n *Node) openDoors(context.Context) (err error) {
 func (n *Node) openActors(context.Context) (err error) {
 	n.env = &run.Env{
 		Store: n.store, Registry: n.registry, Files: n.cfg.Files, Clock: n.cfg.Clock, Code: n.cfg.Version,
-		Threads: runtime.GOMAXPROCS(0), Memory: n.cfg.MemoryBytes, Comm: trainer.New(n.ring).Comm, Cache: cmp.Or(n.cfg.Cache, filepath.Join(n.cfg.DataDir, "cache")),
+		Threads: runtime.GOMAXPROCS(0), Memory: n.cfg.MemoryBytes, Comm: trainer.New(n.ring).Comm, Cache: cmp.Or(n.cfg.Cache, filepath.Join(n.cfg.DataDir, "cache")), Scratch: n.cfg.Scratch,
 	}
 	self := worker.Self{Member: jobs.MemberID(n.id), DataAddr: net.JoinHostPort(n.host, strconv.Itoa(portOf(n.ring.Address())))}
 	if n.cfg.has(Worker) {

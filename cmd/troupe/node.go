@@ -34,6 +34,7 @@ func (n *nodeFlags) flags(f *pflag.FlagSet) {
 	c := &n.cfg
 	f.StringVar(&c.DataDir, "data", c.DataDir, "the folder of the node's durable state")
 	f.StringVar(&c.Cache, "cache", "", "the folder of prepared tables, which the nodes of one machine may share (default: cache in --data)")
+	f.StringVar(&c.Scratch, "scratch", "", "a folder that all nodes share, under one path, for rows of windows on their way to training (default: none, they pass through the store)")
 	f.StringVar(&c.Name, "name", c.Name, "what the node is called; the node's alone")
 	f.StringSliceVar(&c.Join, "join", nil, "HOST:PORT of the gossip of any member; may be repeated")
 	f.StringVar(&c.Bind, "bind", c.Bind, "the IP address to listen on; outside loopback a secret is needed")

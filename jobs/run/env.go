@@ -38,6 +38,9 @@ type Env struct {
 	// Cache is the folder of tables that ranks of one machine share, in one or in
 	// several processes; with none each rank has its own in memory.
 	Cache string
+	// Scratch is a folder that all workers share, for the rows of windows of jobs
+	// that write none; with none these are blobs.
+	Scratch string
 	// Comm connects a rank of a gang to the others; the function that it returns
 	// closes the links. nil serves gangs of one only.
 	Comm func(ctx context.Context, t Task) (collective.Comm, func() error, error)

@@ -19,6 +19,7 @@ import (
 func (w *work) forget() {
 	if j, err := joblog.Load(w.ctx, w.Store, w.task.Job); err == nil {
 		forget(w.ctx, w.Store, j)
+		_ = dropScratch(surveyOf(w.ctx, w.Store.Blobs, j)) //nolint:errcheck // a later sweep tries again
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -131,6 +130,8 @@ type output struct {
 	// replaces is the digest of the manifest that was there when the job began, as
 	// prepare returns it; "" for none.
 	replaces string
+	// apart is the folder to stage in, if that is not one below dir.
+	apart string
 }
 
 // stagedPart is a part on its way, as its task leaves it to the one that
@@ -155,7 +156,12 @@ func (o output) time() clock.Clock {
 
 func (o output) stagingRoot() string { return filepath.Join(o.dir, stagingName) }
 
-func (o output) staging() string { return filepath.Join(o.stagingRoot(), o.job) }
+func (o output) staging() string {
+	if o.apart != "" {
+		return o.apart
+	}
+	return filepath.Join(o.stagingRoot(), o.job)
+}
 
 func partName(shard int) string { return fmt.Sprintf("part-%05d.parquet", shard) }
 
@@ -234,6 +240,9 @@ func (o output) stageAs(ctx context.Context, name string, passing *xxh3.Hasher, 
 		}
 		return b.stageFile(ctx, name, write)
 	}
+	if ctx.Err() != nil { // what is staged may have been removed with the job's end
+		return p, context.Cause(ctx)
+	}
 	if err := os.MkdirAll(o.staging(), 0o755); err != nil {
 		return p, files.DiskFault(fmt.Errorf("output %s: %w", o.dir, err))
 	}
@@ -271,40 +280,6 @@ func (o output) stageAs(ctx context.Context, name string, passing *xxh3.Hasher, 
 func (o output) staged(p Part) string {
 	_, digest, _ := strings.Cut(p.Digest, ":")
 	return filepath.Join(o.staging(), digest[:16]+"-"+p.Name)
-}
-
-// beginBytes is how much of a file is sent to the disk at a time.
-const beginBytes = 1 << 20
-
-// meter counts and hashes what passes through it.
-type meter struct {
-	w    io.Writer
-	hash hash.Hash // nil: none
-	n    int64
-	// The file that will be synced, if it is one, and how much of it is on its way to
-	// the disk: what is waited for at the end is then little.
-	file  *os.File
-	begun int64
-}
-
-// begin sends what comes before a place to the disk.
-func (m *meter) begin(to int64) {
-	if m.file != nil && to > m.begun {
-		files.Begin(m.file, m.begun, to-m.begun)
-		m.begun = to
-	}
-}
-
-func (m *meter) Write(b []byte) (int, error) {
-	n, err := m.w.Write(b)
-	if m.hash != nil {
-		m.hash.Write(b[:n])
-	}
-	m.n += int64(n)
-	if m.n-m.begun >= beginBytes {
-		m.begin(m.n / beginBytes * beginBytes) // a page that is on its way may have to be waited for
-	}
-	return n, err
 }
 
 // publish makes the parts visible: the old manifest goes, the parts move to

@@ -18,13 +18,13 @@ import (
 )
 
 // ErrStaged is that parts which nobody will publish could not be removed.
-var ErrStaged = errors.New("parts stay in the output's folder")
+var ErrStaged = errors.New("parts stay in the output's or the scratch folder")
 
 // RecordEnd makes a job that has failed or was cancelled a run of the registry,
 // with the reason; one that has succeeded has recorded itself. code is the
 // version of the program. What is recorded already stands, so it may be called
 // again, and by others. What only the job's own tasks had a use for is removed:
-// blobs, and what they have staged in the output's folder. The latter may not
+// blobs, and what they have staged in the output's folder or a scratch folder. The latter may not
 // succeed ever, so the error is ErrStaged then: all the rest is done.
 func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, fs *files.Files, code string, j *jobs.Job) error {
 	status := map[jobs.Phase]runs.Status{jobs.Failed: runs.Failed, jobs.Cancelled: runs.Cancelled}[j.Phase]
@@ -42,17 +42,19 @@ func RecordEnd(ctx context.Context, book *runs.Book, st store.Store, fs *files.F
 	if s, err := spec.Decode(j.Spec); err == nil {
 		run.Experiment, dir = experimentOf(s), outputOf(s)
 	}
-	if s := surveyOf(ctx, st.Blobs, j); s != nil {
-		run.Data = datasets(s)
+	survey := surveyOf(ctx, st.Blobs, j)
+	if survey != nil {
+		run.Data = datasets(survey)
 	}
 	forget(ctx, st, j)
 	if _, err := book.Record(ctx, run); err != nil {
 		return fmt.Errorf("record the end of job %s: %w", j.ID, err)
 	}
-	if dir == "" {
-		return nil
+	err := dropScratch(survey)
+	if dir != "" {
+		err = (output{dir: dir, job: string(j.ID), files: fs}).unstage(ctx)
 	}
-	if err := (output{dir: dir, job: string(j.ID), files: fs}).unstage(ctx); err != nil {
+	if err != nil {
 		return fmt.Errorf("%w: of job %s: %w", ErrStaged, j.ID, err)
 	}
 	return nil

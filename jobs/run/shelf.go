@@ -17,8 +17,8 @@ import (
 )
 
 // shelf is where a task has left blocks for others: blobs, or a file beside the
-// staged parts of the job's output, which all workers see and which is gone with
-// them. What a block is found by (a ref) has a meaning with its shelf alone.
+// staged parts of the job's output or in its scratch folder, which all workers see
+// and which is gone with them. What a block is found by (a ref) has a meaning with its shelf alone.
 type shelf struct {
 	Job     string `json:"job"`            // whose it is: else equal notes of two jobs would be one blob, which the first to end removes
 	File    string `json:"file,omitempty"` // "": blobs
@@ -33,8 +33,11 @@ type keepBlocks func(blocks [][]byte) ([]ref, error)
 
 // shelve has fill leave blocks on a shelf of the task's.
 func (w *work) shelve(name string, fill func(keep keepBlocks) error) (shelf, error) {
-	o := w.output()
-	if o.dir == "" || w.Store.Spill != nil {
+	o, err := w.onTheWay()
+	if err != nil {
+		return shelf{}, err
+	}
+	if o.dir == "" {
 		return shelf{Job: o.job}, fill(w.keepBlobs)
 	}
 	all := xxh3.New() // of where the blocks are and of their sums
@@ -88,7 +91,7 @@ func (w *work) block(s shelf, r ref) (b []byte, err error) {
 	}
 	f, err := w.Files.Open(w.ctx, s.File, s.Version)
 	if err != nil {
-		return nil, err
+		return nil, lacking(s.File, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if offset+length > f.Size() {

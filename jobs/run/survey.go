@@ -27,6 +27,9 @@ type Survey struct {
 	Key       string    `json:"key"` // names what is computed: digest of spec, inputs, model and program
 	// Replaces is the digest of the manifest that the job's output replaces, "" for none.
 	Replaces string `json:"replaces,omitempty"`
+	// Scratch is the folder of the job's rows on their way; "" where they are blobs, or
+	// beside the job's output.
+	Scratch string `json:"scratch,omitempty"`
 }
 
 // ModelRef is a model as an address stood for it when the job began.
@@ -43,6 +46,7 @@ func (w *work) survey() (jobs.Result, error) {
 		return jobs.Result{}, err
 	}
 	if facts.Finished = w.finished(s); facts.Finished == nil {
+		s.Scratch = w.scratch(facts)
 		if out := w.output(); out.dir != "" {
 			if s.Replaces, err = out.prepare(w.ctx); err != nil {
 				return jobs.Result{}, err

@@ -151,7 +151,7 @@ func (c *Cluster) spawn(i int, ready chan<- Record) error {
 	if i >= cfg.Servers {
 		role = "worker"
 	}
-	args := []string{"node", "-o", "json", "--name", name, "--data", filepath.Join(cfg.Dir, name), "--cache", filepath.Join(cfg.Dir, "cache"), "--role", role,
+	args := []string{"node", "-o", "json", "--name", name, "--data", filepath.Join(cfg.Dir, name), "--cache", filepath.Join(cfg.Dir, "cache"), "--scratch", filepath.Join(cfg.Dir, "scratch"), "--role", role,
 		"--servers", strconv.Itoa(cfg.Servers), "--http-port", strconv.Itoa(p.http), "--actor-port", strconv.Itoa(p.actor),
 		"--gossip-port", strconv.Itoa(p.gossip), "--nats-port", strconv.Itoa(p.nats), "--route-port", strconv.Itoa(p.route)}
 	for j := range max(1, cfg.Servers) {
