@@ -195,9 +195,8 @@ func (c *Comm) ReduceScatter(ctx context.Context, v, whole []int64) error {
 // AllGather gives all ranks every rank's part of v.
 func (c *Comm) AllGather(ctx context.Context, v []float32) error {
 	return c.walking(ctx, operation{code: opAllGather, count: uint64(len(v))}, func(o operation) error {
-		send := func(part []float32, _ bool) error { return c.near.send(frameData, bytesOf(part)) }
-		return walk(c, o, v, nil, c.cfg.SegmentBytes/4, c.Rank(), c.WorldSize()-1, send, func(_ int, part []float32) error {
-			return c.near.receive(frameData, bytesOf(part))
+		return walk(c, o, v, nil, c.cfg.SegmentBytes/4, c.Rank(), c.WorldSize()-1, c.sendFloats, func(_ int, part []float32) error {
+			return c.receiveFloats(part)
 		})
 	})
 }

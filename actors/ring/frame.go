@@ -16,6 +16,7 @@ const (
 	frameWhole     = 4 // an operation and the whole vector
 	framePacked    = 5 // a segment of numbers
 	frameHalf      = 6 // a segment of numbers of 32 bits each
+	frameBrief     = 7 // a segment of floats, of which each is its first 16 bits
 	headerBytes    = 8
 )
 

@@ -17,7 +17,7 @@ import (
 // each other.
 const (
 	magic    = 0x72745072
-	protocol = 6
+	protocol = 7
 )
 
 // key names a generation of a gang; task tells gangs of the same process apart.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"sync"
@@ -162,6 +163,82 @@ func TestSegmentsOfAnotherLengthAreRefused(t *testing.T) {
 			require.ErrorIs(t, comms[1].receiveSegment(v, true), errDisagree, "kind %d of %d bytes", kind, n)
 			require.Equal(t, []int64{7, 8, 9}, v)
 		}
+	}
+	for kind, lengths := range map[uint32][]int{frameData: {8, 16, 10}, frameBrief: {4, 5, 8, 12}, frameHalf: {12}} {
+		for _, n := range lengths {
+			ls, addresses := listeners(t, 2, patient())
+			comms := form(t, ls, addresses, 1)
+			require.NoError(t, comms[0].near.send(kind, make([]byte, n)))
+			require.ErrorIs(t, comms[1].receiveFloats(make([]float32, 3)), errDisagree, "kind %d of %d bytes", kind, n)
+		}
+	}
+}
+
+// Floats come as they are, also those that are sent by half of their bits.
+func TestFloatsAreGatheredAsTheyAre(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg := patient()
+		cfg.SegmentBytes = 8 * rapid.IntRange(1, 40).Draw(rt, "segment")
+		n, length := rapid.IntRange(1, 5).Draw(rt, "ranks"), rapid.IntRange(0, 300).Draw(rt, "length")
+		want := make([]uint32, length)
+		for i := range want {
+			want[i] = rapid.Uint32().Draw(rt, "bits")
+			if i >= rapid.IntRange(0, 300).Draw(rt, "first that is not brief") {
+				continue
+			}
+			want[i] &^= 1<<16 - 1
+		}
+		ls, addresses := listeners(t, n, cfg)
+		comms := form(t, ls, addresses, 1)
+		for _, c := range comms {
+			c.away = rapid.Bool().Draw(rt, "away")
+		}
+		errs := each(comms, func(c *Comm) error {
+			v := make([]float32, length)
+			first, end := collective.Part(length, c.Rank(), n)
+			for i := first; i < end; i++ {
+				v[i] = math.Float32frombits(want[i])
+			}
+			if err := c.AllGather(context.Background(), v); err != nil {
+				return err
+			}
+			for i, x := range v {
+				if math.Float32bits(x) != want[i] {
+					return fmt.Errorf("rank %d, place %d: %#x, want %#x", c.Rank(), i, math.Float32bits(x), want[i])
+				}
+			}
+			return nil
+		})
+		for i := range comms {
+			comms[i].Close()
+			ls[i].Close()
+		}
+		if err := errors.Join(errs...); err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
+
+// Between machines, floats whose last bits are all zero take two bytes.
+func TestBriefFloatsTakeHalfOfTheBytes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		away bool
+		last float32
+		kind uint32
+		n    int
+	}{{true, -3, frameBrief, 2}, {true, 1.001, frameData, 4}, {false, -3, frameData, 4}} {
+		ls, addresses := listeners(t, 2, patient())
+		comms := form(t, ls, addresses, 1)
+		comms[0].away = c.away
+		v := make([]float32, 1000)
+		v[999] = c.last
+		require.NoError(t, comms[0].sendFloats(v, false))
+		kind, n, err := comms[1].near.next()
+		require.NoError(t, err)
+		require.Equal(t, c.kind, kind)
+		require.Equal(t, 1000*c.n, n)
 	}
 }
 

@@ -1,6 +1,11 @@
 package ring
 
-import "github.com/troupe-ml/troupe/ml/kernels"
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/troupe-ml/troupe/ml/kernels"
+)
 
 // sendSegment writes numbers to the right neighbour: packed if that is on another
 // machine. Within a machine to copy bytes takes less time than to leave some out, but
@@ -69,5 +74,71 @@ func (c *Comm) takeHalf(v []int64, add bool) error {
 		clear(v)
 	}
 	kernels.AddNarrow(v, got)
+	return nil
+}
+
+// sendFloats writes floats to the right neighbour; to another machine their first 16
+// bits if the others are all zero, as those of bfloat16 are.
+func (c *Comm) sendFloats(v []float32, more bool) error {
+	if !c.away || !areBrief(v) {
+		return c.near.send(frameData, bytesOf(v))
+	}
+	c.near.write.Lock()
+	defer c.near.write.Unlock()
+	frame := putHeader(c.near.frame[:0], frameBrief, 2*len(v))
+	frame = frame[:headerBytes+2*len(v)]
+	shorten(frame[headerBytes:], v)
+	return c.near.putFrame(frame, more)
+}
+
+// shorten writes the first 16 bits of each float to b, little endian.
+func shorten(b []byte, v []float32) {
+	for len(v) >= 2 && len(b) >= 4 { // two at a time
+		x, y := math.Float32bits(v[0]), math.Float32bits(v[1])
+		binary.LittleEndian.PutUint32(b, x>>16|y&^(1<<16-1))
+		v, b = v[2:], b[4:]
+	}
+	if len(v) > 0 {
+		binary.LittleEndian.PutUint16(b, uint16(math.Float32bits(v[0])>>16))
+	}
+}
+
+// lengthen reads what shorten has written.
+func lengthen(v []float32, b []byte) {
+	for len(v) >= 2 && len(b) >= 4 {
+		x := binary.LittleEndian.Uint32(b)
+		v[0], v[1] = math.Float32frombits(x<<16), math.Float32frombits(x&^(1<<16-1))
+		v, b = v[2:], b[4:]
+	}
+	if len(v) > 0 {
+		v[0] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16)
+	}
+}
+
+func areBrief(v []float32) bool {
+	for _, x := range v {
+		if math.Float32bits(x)&(1<<16-1) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// receiveFloats reads what sendFloats has written.
+func (c *Comm) receiveFloats(v []float32) error {
+	kind, n, err := c.near.next()
+	switch {
+	case err != nil:
+		return err
+	case kind == frameData && n == 4*len(v):
+		return c.near.read(bytesOf(v))
+	case kind != frameBrief || n != 2*len(v):
+		return c.near.surprised(frameData, 4*len(v), kind, n)
+	}
+	b := c.packed[:n]
+	if err := c.near.read(b); err != nil {
+		return err
+	}
+	lengthen(v, b)
 	return nil
 }

@@ -262,7 +262,7 @@ func optimizerOf(o spec.Optimizer) neural.Optimizer {
 	return neural.Optimizer{
 		Type: neural.OptimizerType(o.Type), LearningRate: o.LearningRate, WeightDecay: o.WeightDecay,
 		Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Momentum: o.Momentum, Nesterov: o.Nesterov,
-		ClipNorm: o.ClipNorm, ClipValue: o.ClipValue,
+		ClipNorm: o.ClipNorm, ClipValue: o.ClipValue, Gradient: neural.GradientFormat(o.Gradient),
 	}
 }
 

@@ -139,6 +139,7 @@ type Optimizer struct {
 	Nesterov     bool    `json:"nesterov" default:"false" doc:"of sgd with momentum, whether it is Nesterov's"`
 	ClipNorm     float64 `json:"clip_norm" spec:"min=0,max=1000000" default:"0" doc:"shrink gradients whose norm over all weights is larger; 0 means never"`
 	ClipValue    float64 `json:"clip_value" spec:"min=0,max=1000000" default:"0" doc:"bring each element of the gradient to within so far of 0; 0 means as it is"`
+	Gradient     string  `json:"gradient,omitempty" spec:"enum=bf16" doc:"bf16 rounds the mean gradient to bfloat16, which workers on other machines are then sent in half of the bytes; by default it is float32"`
 }
 
 // Scheduler is how the learning rate changes.

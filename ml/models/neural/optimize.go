@@ -35,6 +35,10 @@ type Optimizer struct {
 	// Of what moves the weights: the batch's mean gradient, before weight decay.
 	ClipNorm  float64 // the most that its Euclidean norm over all layers may be; 0: as it is
 	ClipValue float64 // the most that an element's magnitude may be; 0: as it is
+
+	// Gradient is what the mean gradient is rounded to, before it is clipped; by default
+	// it is float32.
+	Gradient GradientFormat `json:",omitempty"` // checkpoints from before it stay valid
 }
 
 func (o Optimizer) validate(must func(bool, string, ...any)) {
@@ -54,6 +58,7 @@ func (o Optimizer) validate(must func(bool, string, ...any)) {
 	must(o.ClipNorm >= 0 && !math.IsInf(o.ClipNorm, 0), "clipping of norms above %v, expected at least 0", o.ClipNorm)
 	must(o.ClipValue >= 0 && !math.IsInf(o.ClipValue, 0), "clipping of values above %v, expected at least 0", o.ClipValue)
 	must(o.ClipNorm == 0 || o.ClipValue == 0, "clipping by norm and by value, expected one of them")
+	must(o.Gradient == "" || o.Gradient == BF16, "unknown format %q of gradients, expected bf16 or none", o.Gradient)
 }
 
 // twoMoments reports whether it remembers squared gradients beside gradients.
@@ -151,5 +156,6 @@ func (f *fit) mean(grad []float32, sums []int64) {
 		scale = 1 / (f.network.gradScale() * f.current.weight)
 	}
 	kernels.FromFixed(grad, sums, scale)
+	f.rounded(grad)
 	clear(sums)
 }

@@ -42,6 +42,7 @@ func TestOptimizersAndSchedulersNameTheirFaults(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*Config){
 		`optimizer "lamb"`:          func(c *Config) { c.Optimizer.Type = "lamb" },
+		`format "fp16" of`:          func(c *Config) { c.Optimizer.Gradient = "fp16" },
 		"momentum 1,":               func(c *Config) { c.Optimizer.Type, c.Optimizer.Momentum = SGD, 1 },
 		"nesterov without momentum": func(c *Config) { c.Optimizer.Type, c.Optimizer.Nesterov = SGD, true },
 		"norms above -1":            func(c *Config) { c.Optimizer.ClipNorm = -1 },

@@ -57,6 +57,10 @@ func trials() []trial {
 	bounded.Optimizer.ClipValue = 0.001
 	clipped := wide
 	clipped.Optimizer.ClipNorm = 0.1
+	brief := clipped
+	brief.Optimizer.Gradient, brief.Optimizer.ClipNorm = BF16, 0
+	single16, few16 := single, dropout
+	single16.Optimizer.Gradient, few16.Optimizer.Gradient = BF16, BF16
 	weighed := base
 	weighed.BatchSize, weighed.Loss = 600, Loss{ClassWeights: []float64{1, 0.3, 7}, LabelSmoothing: 0.1}
 	balanced := single
@@ -75,6 +79,9 @@ func trials() []trial {
 		{"adam with steps and clipping", adam, twoClasses, xor(1, 900), xor(2, 300)},
 		{"wide, clipped by value", bounded, three, blobs(1, 500, 5, 3), models.Table{}},
 		{"wide, clipped by norm", clipped, three, blobs(1, 500, 5, 3), models.Table{}},
+		{"wide, with gradients in bf16", brief, three, blobs(1, 500, 5, 3), models.Table{}},
+		{"one shard, with gradients in bf16", single16, twoClasses, xor(1, 900), xor(2, 300)},
+		{"gradients in bf16", few16, twoClasses, xor(1, 2000), xor(2, 700)},
 		{"linear without validation", flat, regression, linear(3, 1100), models.Table{}},
 		pinballTrial(base), weightedTrial(dropout, twoClasses, xor(1, 2000), xor(2, 700)), weightedTrial(sigmoid, regression, linear(1, 1500), linear(2, 800)),
 	}, richTrials(base)...)

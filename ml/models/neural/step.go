@@ -140,6 +140,7 @@ func (f *fit) alone(e *executor) error {
 	if !ok {
 		return f.lossDiverged()
 	}
+	f.rounded(e.trainer.grad)
 	f.current.weight, f.current.normed = e.trainer.head.weight, e.trainer.rows
 	f.loss, f.weight = f.loss+loss, f.weight+fixedWeight(f.current.weight)
 	return nil
