@@ -26,7 +26,7 @@ type Comm struct {
 	others  []int64        // of a small sum, what this rank has not brought
 	wholes  []int64        // of what is added whole beside parts, what the others have brought
 	half    []int32        // a segment that was received so
-	narrow  []int32        // one that is being sent so, behind room for its header
+	narrow  []int32        // one that is being sent so, behind room for what goes before
 	packed  []byte         // one that was received so
 	away    bool           // the right neighbour is on another machine
 
@@ -49,9 +49,9 @@ func newComm(cfg Config, g Gang, in, out map[int]net.Conn) *Comm {
 	}
 	c.scratch = make([]int64, cfg.SegmentBytes/8)
 	c.others = make([]int64, len(c.scratch))
-	c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, headerBytes/4+len(c.scratch))
+	c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, (roomBytes+headerBytes)/4+len(c.scratch))
 	c.packed = make([]byte, packedLen(len(c.scratch))+slack)
-	c.near.frame = make([]byte, 0, headerBytes+len(c.packed))
+	c.near.frame = make([]byte, 0, roomBytes+headerBytes+len(c.packed))
 	c.away = hostOf(c.near.out.LocalAddr()) != hostOf(c.near.out.RemoteAddr())
 	for _, l := range c.links {
 		c.wg.Go(l.live)

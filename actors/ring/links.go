@@ -41,8 +41,12 @@ type links struct {
 // system to read; most of a large one passes the reader by.
 const readerBytes = 64 << 10
 
-// shortBytes is up to how long a frame may wait for the next one.
-const shortBytes = 4 << 10
+// shortBytes is up to how long a frame may wait for the next one, roomBytes how much
+// room for all that wait is in front of it.
+const (
+	shortBytes = 4 << 10
+	roomBytes  = 8 << 10
+)
 
 // drainEvery is after how many signs of life of its own a rank reads those that
 // have come while no operation did: a link has room for some thousands.
@@ -155,19 +159,17 @@ func (l *links) put(kind uint32, payload []byte) error {
 	return err
 }
 
-// putFrame writes a frame that has its header, or owes it if it is a short one and
-// there are more.
-func (l *links) putFrame(frame []byte, more bool) (err error) {
-	switch {
-	case more && len(frame) <= shortBytes:
+// putFrame writes the frame that is in b behind roomBytes, or owes it if it is a short
+// one and there are more. What is owed is written in front of it, in one call.
+func (l *links) putFrame(b []byte, more bool) error {
+	if frame := b[roomBytes:]; more && len(frame) <= shortBytes && len(l.owed)+len(frame) <= roomBytes {
 		l.owed = append(l.owed, frame...)
-	case len(l.owed) > 0:
-		vector := net.Buffers{l.owed, frame}
-		_, err = vector.WriteTo(l.out)
-		l.owed = l.owed[:0]
-	default:
-		_, err = l.out.Write(frame)
+		return nil
 	}
+	b = b[roomBytes-len(l.owed):]
+	copy(b, l.owed)
+	l.owed = l.owed[:0]
+	_, err := l.out.Write(b)
 	return err
 }
 

@@ -15,16 +15,17 @@ func (c *Comm) sendSegment(v []int64, more bool) error {
 	l := c.near
 	l.write.Lock()
 	defer l.write.Unlock()
-	if half := c.narrow[:headerBytes/4+len(v)]; !c.away && kernels.Narrow(half[headerBytes/4:], v) {
+	const before = roomBytes + headerBytes
+	if half := c.narrow[:before/4+len(v)]; !c.away && kernels.Narrow(half[before/4:], v) {
 		frame := bytesOf(half)
-		putHeader(frame[:0], frameHalf, 4*len(v))
+		putHeader(frame[:roomBytes], frameHalf, 4*len(v))
 		return l.putFrame(frame, more)
 	}
 	if c.away {
-		l.frame = pack(putHeader(l.frame[:0], framePacked, 0), v)
-		putHeader(l.frame[:0], framePacked, len(l.frame)-headerBytes)
+		l.frame = pack(putHeader(l.frame[:roomBytes], framePacked, 0), v)
+		putHeader(l.frame[:roomBytes], framePacked, len(l.frame)-before)
 	} else {
-		l.frame = append(putHeader(l.frame[:0], frameData, 8*len(v)), bytesOf(v)...)
+		l.frame = append(putHeader(l.frame[:roomBytes], frameData, 8*len(v)), bytesOf(v)...)
 	}
 	return l.putFrame(l.frame, more)
 }
@@ -85,9 +86,9 @@ func (c *Comm) sendFloats(v []float32, more bool) error {
 	}
 	c.near.write.Lock()
 	defer c.near.write.Unlock()
-	frame := putHeader(c.near.frame[:0], frameBrief, 2*len(v))
-	frame = frame[:headerBytes+2*len(v)]
-	shorten(frame[headerBytes:], v)
+	frame := putHeader(c.near.frame[:roomBytes], frameBrief, 2*len(v))
+	frame = frame[:len(frame)+2*len(v)]
+	shorten(frame[roomBytes+headerBytes:], v)
 	return c.near.putFrame(frame, more)
 }
 
