@@ -103,6 +103,11 @@ func (b *scaling) measure(nodes int) (rate float64, err error) {
 	return float64(b.rows) / seconds, nil
 }
 
+// settle is how long a cluster is left alone once it has started. Nodes introduce
+// themselves to the coordinator within a heartbeat of half a second: a job that is
+// submitted sooner has not all of them yet, which is no cost of distribution.
+const settle = time.Second
+
 // up starts a cluster and returns where it is and what ends it.
 func (b *scaling) up(dir string, nodes int) (address string, stop func() error, err error) {
 	slots := max(1, runtime.NumCPU()/nodes)
@@ -125,5 +130,6 @@ func (b *scaling) up(dir string, nodes int) (address string, stop func() error, 
 	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&started); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("troupe up: %w", err), stop())
 	}
+	time.Sleep(settle)
 	return started.Address, stop, nil
 }
