@@ -71,7 +71,7 @@ func main() {
 	out := flag.String("out", "", "file to write the rows to, as a JSON array")
 	flag.IntVar(&c.Runs, "runs", 5, "turns of every contender; the median counts")
 	flag.BoolVar(&c.Quick, "quick", false, "fewer cases and shorter turns: to see that it works, not to measure")
-	flag.StringVar(&c.Against, "against", "", "only this peer, duckdb, polars or pandas (read, write and features)")
+	flag.StringVar(&c.Against, "against", "", "only this peer, duckdb, polars, pandas (read, write and features) or playbook (features)")
 	flag.StringVar(&c.Peers, "peers", "cmd/bench/peers", "folder of the peers' programs")
 	flag.StringVar(&c.Node, "node", "bin/bench", "folder whose node_modules hold DuckDB and Polars")
 	flag.StringVar(&c.Program, "program", "bin/troupe", "the troupe that runs jobs (features, scaling)")
