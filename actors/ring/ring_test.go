@@ -326,6 +326,17 @@ type never struct{}
 func (never) C() <-chan time.Time { return nil }
 func (never) Stop()               {}
 
+// withFrozen has another Listener for rank 1, which is frozen. Those that there are
+// cannot be changed: they are at work.
+func withFrozen(t *testing.T, ls []*Listener, addresses []string, cfg Config) ([]*Listener, []string) {
+	t.Helper()
+	cfg.Clock = frozen{}
+	one, address := listeners(t, 1, cfg)
+	ls, addresses = slices.Clone(ls), slices.Clone(addresses)
+	ls[1], addresses[1] = one[0], address[0]
+	return ls, addresses
+}
+
 func TestAFrozenRankIsGivenUpAndABusyOneIsNot(t *testing.T) {
 	t.Parallel()
 	cfg := patient()
@@ -340,7 +351,7 @@ func TestAFrozenRankIsGivenUpAndABusyOneIsNot(t *testing.T) {
 	})
 	require.NoError(t, errors.Join(errs...))
 
-	ls[1].cfg.Clock = frozen{}
+	ls, addresses = withFrozen(t, ls, addresses, cfg)
 	comms = form(t, ls, addresses, 2)
 	errs = each([]*Comm{comms[0], comms[2]}, func(c *Comm) error { return c.AllReduce(context.Background(), make([]int64, 10)) })
 	for _, err := range errs {

@@ -123,7 +123,7 @@ func TestFrozenRanksOfASmallSumAreGivenUpAndBusyOnesAreNot(t *testing.T) {
 	})
 	require.NoError(t, errors.Join(errs...))
 
-	ls[1].cfg.Clock = frozen{}
+	ls, addresses = withFrozen(t, ls, addresses, cfg)
 	comms := form(t, ls, addresses, 2)
 	errs = each(comms, func(c *Comm) error {
 		v := make([]int64, 10)
