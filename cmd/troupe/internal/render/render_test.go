@@ -74,7 +74,7 @@ type withSections struct{}
 
 func (withSections) Sections() []render.Section {
 	return []render.Section{
-		{Title: "first", Facts: []render.Fact{{Name: "a", Value: "1"}, {Name: "long", Value: "2"}}},
+		{Title: "first", Facts: []render.Fact{{Name: "a", Value: "1"}, {Name: "long", Value: "2 +\n  ^\x1b"}}},
 		{Columns: []render.Column{{Title: "n", Right: true}, {Title: "text"}}, Rows: [][]string{{"5", "x"}, {"10"}}},
 		{Text: "as it is\n"},
 	}
@@ -82,7 +82,7 @@ func (withSections) Sections() []render.Section {
 
 func TestAResultMaySayHowItIsSeen(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "first\na:     1\nlong:  2\n\n N  TEXT\n 5  x\n10\n\nas it is\n", write(t, render.Table, withSections{}))
+	assert.Equal(t, "first\na:     1\nlong:  2 +\n         ^\\x1b\n\n N  TEXT\n 5  x\n10\n\nas it is\n", write(t, render.Table, withSections{}))
 }
 
 func TestJSONIsExactlyOneDocument(t *testing.T) {

@@ -25,6 +25,8 @@ func writeSections(b *bytes.Buffer, sections []Section) {
 	}
 }
 
+// writeFacts writes names and values. Further lines of a value, such as those of an
+// error that points at its place, are below the first.
 func writeFacts(b *bytes.Buffer, facts []Fact) {
 	width := 0
 	for _, f := range facts {
@@ -32,7 +34,11 @@ func writeFacts(b *bytes.Buffer, facts []Fact) {
 	}
 	for _, f := range facts {
 		name := Clean(f.Name)
-		fmt.Fprintf(b, "%s:%s  %s\n", name, strings.Repeat(" ", width-utf8.RuneCountInString(name)), Clean(f.Value))
+		head := name + ":" + strings.Repeat(" ", width-utf8.RuneCountInString(name))
+		for line := range strings.SplitSeq(f.Value, "\n") {
+			b.WriteString(head + "  " + Clean(line) + "\n")
+			head = strings.Repeat(" ", width+1)
+		}
 	}
 }
 
