@@ -141,14 +141,19 @@ func TestSumsAreThoseOfALoop(t *testing.T) {
 			}
 			return nil
 		})
-		for i := range comms {
-			comms[i].Close()
-			ls[i].Close()
-		}
-		if err := errors.Join(errs...); err != nil {
-			rt.Fatal(err)
-		}
+		over(rt, ls, comms, errs)
 	})
+}
+
+// over ends a gang of a law, and demands that there was no error.
+func over(t *rapid.T, ls []*Listener, comms []*Comm, errs []error) {
+	for i := range comms {
+		comms[i].Close()
+		ls[i].Close()
+	}
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A segment of another length is refused by its header, whatever it is packed as.
@@ -210,13 +215,7 @@ func TestFloatsAreGatheredAsTheyAre(t *testing.T) {
 			}
 			return nil
 		})
-		for i := range comms {
-			comms[i].Close()
-			ls[i].Close()
-		}
-		if err := errors.Join(errs...); err != nil {
-			rt.Fatal(err)
-		}
+		over(rt, ls, comms, errs)
 	})
 }
 

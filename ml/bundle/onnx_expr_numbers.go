@@ -68,19 +68,21 @@ func (x *expression) otherwise(bad string, n int64, a string) string {
 }
 
 func (x *expression) addWhole(a, b string) (out, bad string) {
-	zero := x.integer(0)
-	above := x.op("Greater", a, x.op("Sub", x.integer(math.MaxInt64), x.op("Where", x.op("Greater", b, zero), b, zero)))
-	below := x.op("Less", a, x.op("Sub", x.integer(math.MinInt64), x.op("Where", x.op("Less", b, zero), b, zero)))
-	bad = x.op("Or", above, below)
-	return x.op("Add", a, x.otherwise(bad, 0, b)), bad
+	return x.shifted("Add", "Sub", "Greater", "Less", a, b)
 }
 
 func (x *expression) subtractWhole(a, b string) (out, bad string) {
+	return x.shifted("Sub", "Add", "Less", "Greater", a, b)
+}
+
+// shifted compares a with the bounds moved back by b, so far as b brings a towards
+// them: a b that rises takes it to the upper one.
+func (x *expression) shifted(op, back, rises, falls, a, b string) (out, bad string) {
 	zero := x.integer(0)
-	above := x.op("Greater", a, x.op("Add", x.integer(math.MaxInt64), x.op("Where", x.op("Less", b, zero), b, zero)))
-	below := x.op("Less", a, x.op("Add", x.integer(math.MinInt64), x.op("Where", x.op("Greater", b, zero), b, zero)))
+	above := x.op("Greater", a, x.op(back, x.integer(math.MaxInt64), x.op("Where", x.op(rises, b, zero), b, zero)))
+	below := x.op("Less", a, x.op(back, x.integer(math.MinInt64), x.op("Where", x.op(falls, b, zero), b, zero)))
 	bad = x.op("Or", above, below)
-	return x.op("Sub", a, x.otherwise(bad, 0, b)), bad
+	return x.op(op, a, x.otherwise(bad, 0, b)), bad
 }
 
 // multiplyWhole compares a with the bounds over b: a positive b keeps their order,
