@@ -321,7 +321,7 @@ func (o output) publishLocked(ctx context.Context, m *Manifest, text []byte) err
 		return err
 	}
 	if same {
-		return files.DiskFault(os.RemoveAll(o.stagingRoot()))
+		return o.clear()
 	}
 	if err := o.writeManifest(lease{Job: o.job, Attempt: o.attempt}.text()); err != nil { // the old output is gone
 		return err
@@ -335,7 +335,18 @@ func (o output) publishLocked(ctx context.Context, m *Manifest, text []byte) err
 	if err := o.writeManifest(text); err != nil {
 		return err
 	}
-	return files.DiskFault(os.RemoveAll(o.stagingRoot()))
+	return o.clear()
+}
+
+// clear removes what is staged, by this job and by those that it has overtaken.
+// One of them may come for the lock in the middle of it: the folder is that
+// one's to remove then.
+func (o output) clear() error {
+	err := os.RemoveAll(o.stagingRoot())
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) { // both are in POSIX
+		return nil
+	}
+	return files.DiskFault(err)
 }
 
 func (o output) writeManifest(text []byte) error {

@@ -72,7 +72,7 @@ func (s *Server) pass() http.Handler {
 			r.SetURL(&url.URL{Scheme: "http", Host: "server"})
 			r.Out.Host = r.In.Host // which the client has signed
 		},
-		Transport:    s.transport(),
+		Transport:    s.back,
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 }

@@ -38,6 +38,7 @@ type Server struct {
 	Root string // the folder that holds the bucket's objects as files
 
 	socket string
+	back   *atomic
 	front  *httptest.Server
 	mu     sync.Mutex
 	fault  Fault
@@ -63,6 +64,7 @@ func Start(t testing.TB) *Server {
 			t.Fatal(err)
 		}
 	}
+	s.back = &atomic{RoundTripper: s.transport()}
 	s.launch(t, path, dir)
 	s.front = httptest.NewServer(s.proxy())
 	t.Cleanup(s.front.Close)
