@@ -26,7 +26,13 @@ func (a *app) mirror(ctx context.Context, b backend.Backend, end run.Summary) {
 		a.say("the run was not copied: %v", err)
 		return
 	}
-	r, err := a.recorded(ctx, b, string(runs.IDOf(end.Job)))
+	id := string(runs.IDOf(end.Job))
+	if end.Unchanged { // what had been done before has no run of its own
+		if id = end.Run; id == "" {
+			return
+		}
+	}
+	r, err := a.recorded(ctx, b, id)
 	if err != nil {
 		a.say("the run was not copied to %s: %v", cfg.URI, err)
 		return

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -35,7 +36,7 @@ func (w *work) mayResume(id string, input *Dataset) error {
 	}
 	if fields := differing(before.Train, w.spec.Train); len(fields) > 0 {
 		return fault.New(fault.Invalid, "resume: run %s had another %s: give what it had; only epochs, experiment, slices, workers and threads may be new",
-			id, strings.Join(fields, ", "))
+			id, strings.Join(fields, ", another "))
 	}
 	for _, d := range r.Data {
 		if d.Role == "input" && string(d.Digest) != input.Digest {
@@ -45,17 +46,32 @@ func (w *work) mayResume(id string, input *Dataset) error {
 	return nil
 }
 
-// differing names the fields of two specs that are not equal and should be.
+// differing names the fields of two specs that are not equal and should be, with
+// what each has.
 func differing(a, b *spec.Train) []string {
 	var out []string
 	x, y := reflect.ValueOf(*a), reflect.ValueOf(*b)
 	for i := range x.NumField() {
 		name, _, _ := strings.Cut(x.Type().Field(i).Tag.Get("json"), ",")
-		if !slices.Contains(mayDiffer, name) && !reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
-			out = append(out, name)
+		there, here := x.Field(i).Interface(), y.Field(i).Interface()
+		if !slices.Contains(mayDiffer, name) && !reflect.DeepEqual(there, here) {
+			out = append(out, fmt.Sprintf("%s: %s there, %s here", name, inJSON(there), inJSON(here)))
 		}
 	}
 	return out
+}
+
+// inJSON is a field of a spec on a line of its own; what is long is cut.
+func inJSON(field any) string {
+	const most = 200
+	b, err := json.Marshal(field)
+	switch {
+	case err != nil || string(b) == "null":
+		return "none"
+	case len(b) > most:
+		return string(b[:most]) + "..."
+	}
+	return string(b)
 }
 
 // resumed returns the last state that another run has left, nil if it has left none:

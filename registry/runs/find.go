@@ -11,9 +11,11 @@ import (
 	"github.com/troupe-ml/troupe/registry/query"
 )
 
-// Show returns the run of an id or of the only id that begins so. NotFound when
-// there is none, Invalid when there are several.
+// Show returns the run of an id or of the only id that begins so, also as the
+// address runs:/ID, of whatever in it. NotFound when there is none, Invalid when
+// there are several.
 func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
+	id = named(id)
 	run, err := b.runs.Load(ctx, string(id))
 	if err == nil {
 		err = gone(&run)
@@ -43,6 +45,16 @@ func (b *Book) Show(ctx context.Context, id ID) (Run, error) {
 	default:
 		return Run{}, fault.New(fault.Invalid, "%d runs begin with %q: %s and %s are two", len(found), id, found[0], found[1])
 	}
+}
+
+// named takes the id out of an address: people copy them from where they are shown.
+func named(id ID) ID {
+	rest, isAddress := strings.CutPrefix(string(id), "runs:/")
+	if !isAddress {
+		return id
+	}
+	rest, _, _ = strings.Cut(strings.TrimLeft(rest, "/"), "/")
+	return ID(rest)
 }
 
 // Whole returns a run as Show does, with the present name of its experiment and

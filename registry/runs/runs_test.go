@@ -36,6 +36,21 @@ func metric(name string, step, at int64, v float64) runs.Measure {
 	return runs.Measure{Metric: name, Point: runs.Point{Step: step, Time: at, Value: runs.Value(v)}}
 }
 
+func TestARunIsFoundByTheBeginningOfItsIDAndByItsAddress(t *testing.T) {
+	t.Parallel()
+	b := runs.Open(memory.New())
+	r := created(t, b, runs.Run{})
+	for _, name := range []runs.ID{r.ID, r.ID[:6], "runs:/" + r.ID, "runs:/" + r.ID + "/model", "runs://" + r.ID[:6] + "/a/b"} {
+		got, err := b.Show(t.Context(), name)
+		require.NoError(t, err, name)
+		assert.Equal(t, r.ID, got.ID, name)
+	}
+	for _, name := range []runs.ID{"runs:/", "runs:/nope/model", "models:/" + r.ID, r.ID + "/model"} {
+		_, err := b.Show(t.Context(), name)
+		assert.Error(t, err, name)
+	}
+}
+
 func TestTheNewestPointIsThatOfTheHighestStepThenTimeThenValue(t *testing.T) {
 	t.Parallel()
 	b := runs.Open(memory.New())

@@ -168,6 +168,10 @@ func (f *fit) begin() error {
 		return fault.New(fault.Invalid,
 			"neural: the checkpoint is of another fit: model, settings, seed, features and numbers of rows must be the same: train anew, or mend them")
 	}
+	if s.epoch > f.config.Epochs || s.epoch == f.config.Epochs && s.batch > 0 {
+		return fault.New(fault.Invalid, "neural: epochs: the checkpoint is of epoch %d, behind the last of %d: what was learned does not go back, so give more epochs, or train anew",
+			s.epoch+min(s.batch, 1), f.config.Epochs)
+	}
 	f.options.Resume = nil // it is no longer needed
 	if f.state = s; s.batch > 0 {
 		f.order.begin(f.config.Seed, s.epoch+1)
