@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+const patience = time.Minute // only a failing test waits so long
+
 func testConfig(boot string) Config {
 	c := DefaultConfig()
 	c.Boot, c.Messages = boot, []string{"google.protobuf"}
@@ -131,7 +133,7 @@ func within[T any](t *testing.T, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-clock.Real{}.After(20 * time.Second):
+	case <-clock.Real{}.After(patience):
 		t.Fatal("nothing came")
 		panic("unreachable")
 	}

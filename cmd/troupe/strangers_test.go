@@ -35,7 +35,7 @@ func (c *testCluster) unharmed(p *place, flags ...string) {
 		for _, n := range nodes {
 			assert.Equal(t, "ready", n.(map[string]any)["state"])
 		}
-	}, 20*time.Second, 200*time.Millisecond)
+	}, patience, 200*time.Millisecond)
 }
 
 func TestWhoHasAnotherSecretOrNoTokenIsTurnedAway(t *testing.T) {

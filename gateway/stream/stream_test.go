@@ -14,13 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const patience = time.Minute // only a failing test waits so long
+
 // connect returns a connection to a NATS server of the test's own.
 func connect(t *testing.T) *nats.Conn {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true})
 	require.NoError(t, err)
 	s.Start()
-	require.True(t, s.ReadyForConnections(10*time.Second))
+	require.True(t, s.ReadyForConnections(patience))
 	nc, err := nats.Connect("", nats.InProcessServer(s))
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -55,15 +57,15 @@ func TestAPredictionIsAskedForByTheModelsSubject(t *testing.T) {
 	t.Parallel()
 	nc := connect(t)
 	s := serve(t, nc, echo{})
-	m, err := nc.Request("troupe.predict.fraud@staging", []byte("x"), 5*time.Second)
+	m, err := nc.Request("troupe.predict.fraud@staging", []byte("x"), patience)
 	require.NoError(t, err)
 	require.Equal(t, "fraud@staging:x", string(m.Data))
-	m, err = nc.Request("troupe.predict.nobody", nil, 5*time.Second)
+	m, err = nc.Request("troupe.predict.nobody", nil, patience)
 	require.NoError(t, err)
 	require.Equal(t, "503", m.Header.Get("Nats-Service-Error-Code"))
 	require.Contains(t, string(m.Data), "no model is called nobody")
 	require.NoError(t, s.Stop())
-	_, err = nc.Request("troupe.predict.fraud", nil, 5*time.Second)
+	_, err = nc.Request("troupe.predict.fraud", nil, patience)
 	require.ErrorIs(t, err, nats.ErrNoResponders)
 }
 
@@ -71,7 +73,7 @@ func TestTheServiceIsFoundByPing(t *testing.T) {
 	t.Parallel()
 	nc := connect(t)
 	s := serve(t, nc, echo{})
-	m, err := nc.Request("$SRV.INFO.troupe-predict", nil, 5*time.Second)
+	m, err := nc.Request("$SRV.INFO.troupe-predict", nil, patience)
 	require.NoError(t, err)
 	require.Contains(t, string(m.Data), `"subject":"troupe.predict.*"`)
 	require.NoError(t, s.Stop())
@@ -89,13 +91,13 @@ func TestStopWaitsForRequestsThatAreBeingWorkedOn(t *testing.T) {
 		require.NoError(t, nc.PublishRequest("troupe.predict.m", replies.Subject, []byte("x")))
 	}
 	require.NoError(t, nc.Flush())
-	require.Eventually(t, func() bool { return len(s.slots) == n }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.slots) == n }, patience, time.Millisecond)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Stop() }) //nolint:errcheck // the answers are what is looked at
 	close(gate)
 	wg.Wait()
 	for range n {
-		m, err := replies.NextMsg(5 * time.Second)
+		m, err := replies.NextMsg(patience)
 		require.NoError(t, err)
 		require.True(t, strings.HasPrefix(string(m.Data), "m:"))
 	}
