@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -327,9 +328,13 @@ func TestMalformedNamesAreRefused(t *testing.T) {
 		assert.Equal(t, fault.Invalid, fault.Of(err), "%q", name)
 	}
 	register(t, r, "grün & gut", "a")
-	for _, alias := range []string{"", "3", "a/b"} {
+	for _, alias := range []string{"", "3", "a/b", "a b", "a.b", "v2", "V10", "latest", "Latest", strings.Repeat("a", 201)} {
 		_, err := r.Models.MoveAlias(t.Context(), "grün & gut", alias, models.Move{Version: 1, Time: noon}, 0)
 		assert.Equal(t, fault.Invalid, fault.Of(err), "%q", alias)
+	}
+	for _, alias := range []string{"v", "vier", "eu-west_1", "größe"} {
+		_, err := r.Models.MoveAlias(t.Context(), "grün & gut", alias, models.Move{Version: 1, Time: noon}, 0)
+		assert.NoError(t, err, "%q", alias)
 	}
 	all, err := r.Models.List(t.Context())
 	require.NoError(t, err)

@@ -57,6 +57,7 @@ func (s *Server) logRoutes() {
 	on(s, "POST", "runs/outputs", api.Submit, s.logOutputs)
 	on(s, "POST", "runs/log-model", api.Submit, s.logModel)
 	on(s, "GET", "metrics/get-history", api.Read, s.history)
+	on(s, "GET", "metrics/get-history-bulk-interval", api.Read, s.histories)
 }
 
 type logBatch struct {

@@ -177,6 +177,45 @@ func TestABatchHasItsBounds(t *testing.T) {
 	c.refused(400, invalid, "metric_key", "GET", "metrics/get-history?run_id="+id, nil)
 }
 
+func TestHistoriesOfSeveralRunsAreTakenAtTheSameSteps(t *testing.T) {
+	t.Parallel()
+	c := open(t, nil)
+	c.must("POST", "experiments/create", object{"name": "e"})
+	var ids []string
+	for _, every := range []int{1, 3} {
+		id := c.run(object{"experiment_id": "1"})
+		var points []object
+		for step := every; step <= 100; step += every {
+			points = append(points, object{"key": "m", "value": step * every, "timestamp": 1, "step": step})
+		}
+		c.must("POST", "runs/log-batch", object{"run_id": id, "metrics": points})
+		ids = append(ids, id)
+	}
+	ask := func(more string) map[string][]string {
+		out := map[string][]string{}
+		path := "metrics/get-history-bulk-interval?metric_key=m&run_ids=" + ids[0] + "&run_ids=" + ids[1] + more
+		list, _ := c.must("GET", path, nil)["metrics"].([]any)
+		for _, m := range list {
+			id := at(t, m, "run_id").(string)
+			out[id] = append(out[id], fmt.Sprint(at(t, m, "step"), "=", at(t, m, "value")))
+		}
+		return out
+	}
+	all := ask("")
+	assert.Equal(t, []any{100, 33}, []any{len(all[ids[0]]), len(all[ids[1]])})
+	assert.Equal(t, map[string][]string{ids[0]: {"4=4", "5=5", "6=6"}, ids[1]: {"6=18"}}, ask("&start_step=4&end_step=6"))
+	assert.Equal(t, map[string][]string{ids[0]: {"1=1", "3=3", "26=26", "51=51", "76=76", "99=99", "100=100"}, ids[1]: {"3=9", "51=153", "99=297"}}, ask("&max_results=4"),
+		"four, and the first and last of each")
+	one := c.must("GET", "metrics/get-history-bulk-interval?metric_key=m&max_results=1&run_ids="+ids[1], nil)["metrics"]
+	assert.Len(t, one, 2, "a single id is a list, too")
+
+	for _, wrong := range []string{"metric_key=m", "run_ids=" + ids[0], "metric_key=m&start_step=1&run_ids=" + ids[0], "metric_key=m&start_step=2&end_step=1&run_ids=" + ids[0],
+		"metric_key=m&max_results=2501&run_ids=" + ids[0], "metric_key=m" + strings.Repeat("&run_ids="+ids[0], 101)} {
+		c.refused(400, invalid, "", "GET", "metrics/get-history-bulk-interval?"+wrong, nil)
+	}
+	c.refused(404, "RESOURCE_DOES_NOT_EXIST", "nope", "GET", "metrics/get-history-bulk-interval?metric_key=m&run_ids=nope", nil)
+}
+
 func TestRunsAreSearched(t *testing.T) {
 	t.Parallel()
 	c := open(t, nil)

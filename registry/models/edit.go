@@ -20,7 +20,7 @@ func (m *Model) revive(name string, at time.Time) {
 
 // Create makes a model without versions. Conflict when there is one of its name.
 func (s *Shelf) Create(ctx context.Context, want Model) (Model, error) {
-	if err := checkWord("model", want.Name); err != nil {
+	if err := checkName(want.Name); err != nil {
 		return Model{}, err
 	}
 	return s.models.Update(ctx, want.Name, func(m *Model, exists bool) error {
@@ -144,7 +144,7 @@ func (m *Model) bury(at time.Time) {
 // a model with versions, whose addresses would mean others. What is cut off in
 // between has both names, and is finished by renaming again.
 func (s *Shelf) Rename(ctx context.Context, name, to string, at time.Time) (Model, error) {
-	if err := checkWord("model", to); err != nil {
+	if err := checkName(to); err != nil {
 		return Model{}, err
 	}
 	from, err := s.Show(ctx, name)

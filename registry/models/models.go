@@ -116,7 +116,7 @@ func Open(blobs store.Blobs, refs store.Refs) *Shelf {
 //
 // Invalid for a malformed name or a version without digest or time.
 func (s *Shelf) Register(ctx context.Context, name string, v Version) (Version, error) {
-	if err := checkWord("model", name); err != nil {
+	if err := checkName(name); err != nil {
 		return Version{}, err
 	}
 	if v.Digest == "" || v.Created.IsZero() {
@@ -145,8 +145,10 @@ func (s *Shelf) Register(ctx context.Context, name string, v Version) (Version, 
 // NotFound when there is no such model or version; Conflict when the alias does
 // not name what is expected.
 func (s *Shelf) MoveAlias(ctx context.Context, name, alias string, move Move, expect int) (Model, error) {
-	if err := CheckAlias(alias); err != nil {
-		return Model{}, err
+	if move.Version != 0 {
+		if err := CheckAlias(alias); err != nil {
+			return Model{}, err
+		}
 	}
 	return s.update(ctx, name, func(m *Model) error {
 		if move.Version != 0 {

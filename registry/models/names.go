@@ -3,6 +3,7 @@ package models
 import (
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -21,21 +22,27 @@ func listed(names []string) string {
 }
 
 // CheckAlias returns an error of kind Invalid unless alias can be the name of one.
+// What MLflow's clients cannot use, or take for a version, is none.
 func CheckAlias(alias string) error {
-	if err := checkWord("alias", alias); err != nil {
-		return err
+	letters := strings.IndexFunc(alias, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-' }) < 0
+	if alias == "" || len(alias) > maxWord || !letters {
+		return fault.New(fault.Invalid, "%q cannot be the name of an alias: use up to %d letters, digits, _ and -", alias, maxWord)
 	}
-	if _, err := strconv.Atoi(alias); err == nil {
-		return fault.New(fault.Invalid, "the alias %q is a number, as versions are; choose a word", alias)
+	number := strings.TrimPrefix(strings.ToLower(alias), "v")
+	if _, err := strconv.Atoi(number); err == nil || strings.EqualFold(alias, "latest") {
+		return fault.New(fault.Invalid, "the alias %q reads as a version; choose another word", alias)
 	}
 	return nil
 }
 
-// checkWord judges the name of a model or alias. Slashes and at signs would
-// make addresses ambiguous.
-func checkWord(what, word string) error {
-	if word == "" || len(word) > 200 || strings.ContainsAny(word, "/@:%\x00\n\r\t") || strings.TrimSpace(word) != word {
-		return fault.New(fault.Invalid, "%q cannot be the name of a %s: use up to 200 characters without / @ : %% and outer spaces", word, what)
+// maxWord is the most bytes of the name of a model or alias.
+const maxWord = 200
+
+// checkName judges the name of a model. Slashes and at signs would make addresses
+// ambiguous.
+func checkName(word string) error {
+	if word == "" || len(word) > maxWord || strings.ContainsAny(word, "/@:%\x00\n\r\t") || strings.TrimSpace(word) != word {
+		return fault.New(fault.Invalid, "%q cannot be the name of a model: use up to %d characters without / @ : %% and outer spaces", word, maxWord)
 	}
 	return nil
 }
