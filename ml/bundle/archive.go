@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"hash/crc32"
@@ -111,6 +112,9 @@ func store(z *zip.Writer, name string, content []byte) error {
 // for. The parts share memory with b.
 func unpack(b []byte) (manifest, parts, error) {
 	if err := refuseForeign(b); err != nil {
+		return manifest{}, nil, err
+	}
+	if err := refuseExports(b); err != nil {
 		return manifest{}, nil, err
 	}
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
@@ -222,6 +226,32 @@ func refuseForeign(b []byte) error {
 		return corrupt("the file is empty")
 	}
 	return nil
+}
+
+// refuseExports knows files that were written for other programs, or by them.
+func refuseExports(b []byte) error {
+	const header = 8 // bytes that say how long what follows is
+	switch {
+	case len(b) > header && b[header] == '{' && binary.LittleEndian.Uint64(b) <= uint64(len(b)-header):
+		return fault.New(fault.Invalid, "bundle: this is a safetensors file, which has weights alone: put them into a model's bundle with "+
+			"`troupe models import FILE --like MODEL-URI --out FILE.bundle`, and use that")
+	case len(b) > 3 && b[0] == 0x08 && b[1] < 0x20 && b[2] == 0x12: // the version of the format, then who wrote it
+		return fault.New(fault.Invalid, "bundle: this looks like ONNX, which troupe writes and does not read: name the model that it was written from, as runs:/ID/model or its bundle")
+	}
+	return nil
+}
+
+// refuseArchives knows what torch.save writes, where weights are expected.
+func refuseArchives(b []byte) error {
+	if !bytes.HasPrefix(b, []byte("PK\x03\x04")) {
+		return nil
+	}
+	if z, err := zip.NewReader(bytes.NewReader(b), int64(len(b))); err == nil {
+		if err := refusePickles(z); err != nil {
+			return err
+		}
+	}
+	return fault.New(fault.Invalid, "bundle: weights: this is a zip archive, such as a bundle is, and no safetensors file: `troupe models export MODEL --format safetensors` writes one")
 }
 
 // refusePickles finds the pickle inside of what torch.save writes.

@@ -246,8 +246,9 @@ func TestOfEqualProbabilitiesTheFirstClassIsPredicted(t *testing.T) {
 	assert.Equal(t, []int32{4, -3}, p.Classes.Int32s)
 }
 
-func TestAPickleIsNeverRead(t *testing.T) {
-	t.Parallel()
+// torchFile is a file as torch.save writes them.
+func torchFile(t *testing.T) []byte {
+	t.Helper()
 	var torch bytes.Buffer
 	z := zip.NewWriter(&torch)
 	w, err := z.Create("archive/data.pkl")
@@ -255,12 +256,17 @@ func TestAPickleIsNeverRead(t *testing.T) {
 	_, err = w.Write([]byte("\x80\x02}q\x00."))
 	require.NoError(t, err)
 	require.NoError(t, z.Close())
-	for _, file := range [][]byte{[]byte("\x80\x04\x95\x0b\x00."), torch.Bytes()} {
+	return torch.Bytes()
+}
+
+func TestAPickleIsNeverRead(t *testing.T) {
+	t.Parallel()
+	for _, file := range [][]byte{[]byte("\x80\x04\x95\x0b\x00."), torchFile(t)} {
 		_, err := Decode(file)
 		require.ErrorContains(t, err, "safetensors.torch.save_file")
 		require.Equal(t, fault.Invalid, fault.Of(err))
 	}
-	_, err = Decode([]byte("\x89HDF\r\n\x1a\n......"))
+	_, err := Decode([]byte("\x89HDF\r\n\x1a\n......"))
 	require.ErrorContains(t, err, "HDF5")
 	for _, file := range []string{"", "PK", "not a model", `{"a": 1}`} {
 		_, err := Decode([]byte(file))

@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"cmp"
+
 	"github.com/troupe-ml/troupe/internal/fault"
 	"github.com/troupe-ml/troupe/ml/models/neural"
 )
@@ -19,7 +21,7 @@ func (b *Bundle) Weights() ([]byte, error) {
 // in the place of its own, and golden rows predicted anew. Its metrics are gone,
 // since nobody has measured it. Errors are as of neural.Model.WithWeights.
 func (b *Bundle) WithWeights(file []byte) (*Bundle, error) {
-	if err := refuseForeign(file); err != nil {
+	if err := cmp.Or(refuseForeign(file), refuseArchives(file)); err != nil {
 		return nil, err
 	}
 	m, ok := b.Model.(*neural.Model)

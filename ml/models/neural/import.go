@@ -79,6 +79,28 @@ type foreignFile struct{ layers, norms, embeddings []module }
 // statistics are the parts that only a batch norm has.
 var statistics = []string{"running_mean", "running_var", "num_batches_tracked"}
 
+// renaming says how the keys of a wrapper's or a bare Sequential's tensors become
+// those that are expected: "" of others.
+func renaming(name string) string {
+	for _, known := range []string{"layers.", "norms.", "embeddings."} {
+		if before, _, ok := strings.Cut("."+name, "."+known); ok && before != "" {
+			return fmt.Sprintf("; save {k.removeprefix(%q): v for k, v in model.state_dict().items()}", before[1:]+".")
+		}
+	}
+	parts := strings.Split(name, ".")
+	if len(parts) < 2 {
+		return ""
+	}
+	if _, err := strconv.Atoi(parts[len(parts)-2]); err != nil {
+		return ""
+	}
+	key := "k"
+	if before := strings.Join(parts[:len(parts)-2], "."); before != "" {
+		key = fmt.Sprintf("k.removeprefix('%s.')", before)
+	}
+	return fmt.Sprintf("; of an nn.Sequential save {f\"layers.{%s}\": v for k, v in model.state_dict().items()}", key)
+}
+
 // sorted finds the modules of a file.
 func sorted(arrays map[string]array) (*foreignFile, error) {
 	all := map[string]module{}
@@ -91,11 +113,7 @@ func sorted(arrays map[string]array) (*foreignFile, error) {
 			}
 		}
 		if n < 0 || !slices.Contains(append([]string{"weight", "bias"}, statistics...), parts[2]) {
-			hint := ""
-			if _, err := strconv.Atoi(parts[0]); err == nil {
-				hint = "; of an nn.Sequential save {f\"layers.{k}\": v for k, v in model.state_dict().items()}"
-			}
-			return nil, foreign("there is a tensor %q, expected layers.N.weight and layers.N.bias, and norms.N and embeddings.N where the network has some%s", name, hint)
+			return nil, foreign("there is a tensor %q, expected layers.N.weight and layers.N.bias, and norms.N and embeddings.N where the network has some%s", name, renaming(name))
 		}
 		key := parts[0] + "." + parts[1]
 		if all[key].parts == nil {

@@ -176,6 +176,10 @@ func TestWhatDoesNotFitIsRefusedWithTheTensor(t *testing.T) {
 		"layers.1.running_mean is missing":                                 {sequential, layerNorm, nil},
 		"layers.12.bias is missing":                                        {layerNorm, layerNorm, without("layers.12.bias")},
 		`there is a tensor "layers.00.bias"`:                               {sequential, sequential, moved("layers.1", "layers.00")},
+		`save {k.removeprefix("module."): v for`:                           {sequential, sequential, moved("layers.1", "module.layers.1")},
+		`save {k.removeprefix("net.model."): v for`:                        {sequential, sequential, moved("layers.1", "net.model.layers.1")},
+		`save {f"layers.{k}": v for`:                                       {sequential, sequential, moved("layers.1", "1")},
+		`save {f"layers.{k.removeprefix('net.')}": v for`:                  {sequential, sequential, moved("layers.1", "net.1")},
 	} {
 		_, err := c.into.like(t).WithWeights(file(t, nil, c.from.tensors(c.change)...))
 		require.ErrorContains(t, err, want)
