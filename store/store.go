@@ -130,7 +130,9 @@ type Blobs interface {
 	// Get returns the bytes, ErrNotFound, or ErrCorrupt when they do not match.
 	Get(ctx context.Context, d Digest) ([]byte, error)
 	Has(ctx context.Context, d Digest) (bool, error)
-	// Delete forgets the bytes; forgetting what is not there is no error.
+	// Delete forgets the bytes; forgetting what is not there is no error. Where
+	// several servers keep copies, Get may find them a moment longer: they are the
+	// right ones whenever they are found.
 	Delete(ctx context.Context, d Digest) error
 }
 

@@ -213,16 +213,30 @@ func (s *blobs) Get(ctx context.Context, d store.Digest) ([]byte, error) {
 	if err != nil {
 		return nil, named("blob", string(d), err)
 	}
-	b := m.data
+	b, err := s.bytesOf(ctx, d, m)
+	return b, named("blob", string(d), err)
+}
+
+// bytesOf returns the bytes of a blob of which a message was found. A replica that
+// lags may have one that is no more: what is wrong with it is so only if it is the
+// leader's, too.
+func (s *blobs) bytesOf(ctx context.Context, d store.Digest, m *stored) ([]byte, error) {
 	if m.header.Get(headerKind) == kindChunks {
-		if b, err = s.assemble(ctx, d, m.data); err != nil {
-			return nil, named("blob", string(d), err)
-		}
+		return s.assemble(ctx, d, m)
 	}
-	if err := d.Verify(b); err != nil {
+	corrupt := d.Verify(m.data)
+	if corrupt == nil {
+		return m.data, nil
+	}
+	switch now, err := s.lastPatiently(ctx, s.subjectOf(d)); {
+	case errors.Is(err, errNone):
+		return nil, store.ErrNotFound
+	case err != nil:
 		return nil, err
+	case now.seq != m.seq:
+		return s.bytesOf(ctx, d, now)
 	}
-	return b, nil
+	return nil, corrupt
 }
 
 // find returns the message of a blob: from any replica that has it, as its
@@ -238,27 +252,45 @@ func (s *blobs) find(ctx context.Context, d store.Digest) (m *stored, err error)
 	return m, err
 }
 
-// assemble returns the bytes of an upload that a blob lists.
-func (s *blobs) assemble(ctx context.Context, d store.Digest, list []byte) ([]byte, error) {
-	l, err := decodeLarge(list)
+// assemble returns the bytes of the upload that a blob lists. Where chunks are
+// missing, either the leader knows a later list, or a replica lags and is asked again.
+func (s *blobs) assemble(ctx context.Context, d store.Digest, m *stored) (b []byte, err error) {
+	l, err := decodeLarge(m.data)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.download(ctx, l)
-	if !errors.Is(err, errShort) {
-		return b, err
+	var later *stored
+	b, err = s.download(ctx, l, func() (err error) { // while chunks are missing
+		later, err = s.last(ctx, s.stream, s.subjectOf(d))
+		if errors.Is(err, errNone) {
+			return store.ErrNotFound
+		}
+		if err == nil && later.seq != m.seq {
+			return errOld
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, errOld):
+		return s.bytesOf(ctx, d, later)
+	case errors.Is(err, errShort):
+		err = fault.New(fault.Corrupt, "%w: %w", store.ErrCorrupt, err)
+	case err == nil:
+		err = d.Verify(b)
 	}
-	if has, err := s.has(ctx, d); err != nil || !has {
-		return nil, errors.Join(err, store.ErrNotFound)
-	}
-	return nil, fault.New(fault.Corrupt, "%w: %w", store.ErrCorrupt, err)
+	return b, err
 }
 
-// errShort means that chunks of an upload are missing.
-var errShort = errors.New("chunks are missing")
+// errShort means that chunks of an upload are missing, errOld that they may be, as
+// the blob has another one now.
+var (
+	errShort = errors.New("chunks are missing")
+	errOld   = errors.New("the upload is not the last one")
+)
 
-// download returns the bytes of an upload. A replica that lags is asked again.
-func (s *blobs) download(ctx context.Context, l large) (b []byte, err error) {
+// download returns the bytes of an upload. Where chunks are missing, a replica lags
+// and is asked again, unless the upload is not wanted any more, which is an error.
+func (s *blobs) download(ctx context.Context, l large, wanted func() error) (b []byte, err error) {
 	if l.Bytes < 0 || l.Bytes > store.MaxBlobBytes {
 		return nil, fault.New(fault.Corrupt, "the list of chunks names %d bytes", l.Bytes)
 	}
@@ -275,6 +307,9 @@ func (s *blobs) download(ctx context.Context, l large) (b []byte, err error) {
 			return nil
 		})
 		if err != nil || next == l.Chunks && int64(len(b)) == l.Bytes {
+			return err
+		}
+		if err := wanted(); err != nil {
 			return err
 		}
 		if tries++; s.cfg.Replicas == 1 || tries > 20 {

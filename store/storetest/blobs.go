@@ -51,8 +51,7 @@ func blobRoundTrip(t *testing.T, f Fixture) {
 		}
 		for range 2 { // forgetting what is not there is no error
 			must(t, blobs.Delete(ctx, d))
-			_, err = blobs.Get(ctx, d)
-			wantErr(t, fmt.Sprintf("get of %d bytes after delete", n), err, store.ErrNotFound, fault.NotFound)
+			wantErr(t, fmt.Sprintf("get of %d bytes after delete", n), f.get(ctx, d, store.ErrNotFound), store.ErrNotFound, fault.NotFound)
 		}
 		_, err = blobs.Put(ctx, want) // and back again
 		must(t, err)
@@ -68,8 +67,7 @@ func blobCorrupt(t *testing.T, f Fixture) {
 	other, err := blobs.Put(ctx, []byte("another truth"))
 	must(t, err)
 	f.Corrupt(t, d)
-	_, err = blobs.Get(ctx, d)
-	wantErr(t, "get of a corrupt blob", err, store.ErrCorrupt, fault.Corrupt)
+	wantErr(t, "get of a corrupt blob", f.get(ctx, d, store.ErrCorrupt), store.ErrCorrupt, fault.Corrupt)
 	_, err = blobs.Get(ctx, other)
 	must(t, err)
 	must(t, blobs.Delete(ctx, d)) // the way out: forget it and put it again

@@ -71,8 +71,7 @@ func blobInventory(t *testing.T, f Fixture) {
 		if err != nil || !gone {
 			t.Errorf("an old blob: deleted %v, %v", gone, err)
 		}
-		_, err = blobs.Get(ctx, d)
-		wantErr(t, "get after deletion", err, store.ErrNotFound, fault.NotFound)
+		wantErr(t, "get after deletion", f.get(ctx, d, store.ErrNotFound), store.ErrNotFound, fault.NotFound)
 		if got := listed(t, blobs); !slices.Equal(got, all[i+1:]) {
 			t.Errorf("the store has %v, want %v", got, all[i+1:])
 		}

@@ -25,10 +25,24 @@ type Fixture struct {
 	// Frail is a server that answers with an error of its own when one blob is put
 	// and deleted at the same instant: each waits for the other then.
 	Frail bool
+	// Lags is a store of several servers, of which any may be asked for a blob: what
+	// was done to it is true of each of them a moment later.
+	Lags bool
+}
+
+// get asks for a blob, again and again while a server may lag, and returns the
+// error.
+func (f Fixture) get(ctx context.Context, d store.Digest, want error) error {
+	for {
+		_, err := f.Store.Blobs.Get(ctx, d)
+		if !f.Lags || errors.Is(err, want) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // patience bounds whatever a test waits for; only a failing test waits so long.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Run checks every guarantee of package store. open is called for each test
 // and must return a store that no other test sees.
