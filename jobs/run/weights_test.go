@@ -202,3 +202,34 @@ func TestTheWeightedLossOfValidationIsACurveOfTheRun(t *testing.T) {
 		require.Equal(t, first, string(b), "%d ranks", world)
 	}
 }
+
+// A metric that early stopping watches is a curve of the run, and has the best epoch's
+// value at the end, on one rank and on three.
+func TestTheMetricThatIsWatchedIsACurveOfTheRun(t *testing.T) {
+	t.Parallel()
+	for _, metric := range []string{"average_precision", "f1"} {
+		var first string
+		for _, world := range []int{1, 3} {
+			folder := t.TempDir()
+			sales(t, filepath.Join(folder, "in"), 2, 3, 700, 0)
+			w := bench(t, folder)
+			w.body = gang(w, world)
+			s := w.succeed(strings.Replace(trainSpec, "metric: auc", "metric: "+metric, 1))
+			run, err := w.env.Registry.Runs.Show(t.Context(), runs.IDOf(s.Job))
+			require.NoError(t, err)
+			curve := run.Metrics["validation."+metric+".epoch"]
+			require.Len(t, curve, 3)
+			best := curve[0].Value
+			for _, p := range curve {
+				best = max(best, p.Value)
+			}
+			require.InDelta(t, s.Metrics["validation"][metric], float64(best), 1e-12)
+			b, err := json.Marshal([]any{s.Digest, curve[0].Value, curve[1].Value, curve[2].Value})
+			require.NoError(t, err)
+			if first == "" {
+				first = string(b)
+			}
+			require.Equal(t, first, string(b), "%s, %d ranks", metric, world)
+		}
+	}
+}

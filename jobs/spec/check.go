@@ -257,6 +257,9 @@ func (d *decoder) checkMetric(t *Train, n *node) {
 		return
 	}
 	hint := suggestOnly(m, metrics)
+	if name := otherMetrics[strings.TrimPrefix(strings.ToLower(m), "val_")]; contains(metrics, name) {
+		hint = "write " + name
+	}
 	for _, task := range []Task{Binary, Multiclass, Regression} {
 		if contains(Metrics(task), m) {
 			hint = "it is a metric of task " + string(task)
@@ -270,14 +273,24 @@ func (d *decoder) checkMetric(t *Train, n *node) {
 		fmt.Sprintf("%q is not a metric of task %s, which has %s", clip(m), t.Task, strings.Join(metrics, ", ")), hint)
 }
 
+// otherMetrics are what other programs call the metrics.
+var otherMetrics = map[string]string{
+	"roc_auc": "auc", "auroc": "auc", "pr_auc": "average_precision", "aucpr": "average_precision", "auprc": "average_precision", "ap": "average_precision",
+	"logloss": "log_loss", "mlogloss": "log_loss", "neg_log_loss": "log_loss", "cross_entropy": "log_loss", "acc": "accuracy",
+	"f1_macro": "macro_f1", "f1_weighted": "weighted_f1", "f1_score": "f1", "mse": "rmse", "l1": "mae", "l2": "rmse",
+	"loss": "loss", "auc": "auc", "rmse": "rmse", "mae": "mae", "f1": "f1", "accuracy": "accuracy",
+}
+
 // Metrics returns the names of the metrics of a task, for early stopping. The
 // first, loss, is what training minimises.
 func Metrics(t Task) []string {
 	switch t {
 	case Binary:
-		return []string{"loss", "auc", "log_loss", "accuracy"}
+		return []string{"loss", "auc", "average_precision", "log_loss", "accuracy", "precision", "recall", "f1"}
 	case Multiclass:
-		return []string{"loss", "log_loss", "accuracy", "macro_f1"}
+		return []string{
+			"loss", "log_loss", "accuracy", "macro_precision", "macro_recall", "macro_f1", "weighted_precision", "weighted_recall", "weighted_f1",
+		}
 	case Regression:
 		return []string{"loss", "rmse", "mae", "r2"}
 	}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/troupe-ml/troupe/internal/fault"
 )
@@ -20,6 +21,7 @@ type Evaluator struct {
 	judged  judged     // of a loss with metrics of its own
 	// classLoss is nil unless the loss of training is not the log loss.
 	classLoss *classLoss
+	also      string // one more metric of reports; "" for none
 }
 
 // NewEvaluator returns an evaluator that has seen no rows. numClasses is 2 for
@@ -237,10 +239,21 @@ func (e *Evaluator) Report() (Report, error) {
 	return report, nil
 }
 
+// Also has reports say one more metric of those that the task has (MoreNames); of
+// another nothing changes. It is no part of the bytes.
+func (e *Evaluator) Also(name string) {
+	if slices.Contains(e.task.MoreNames(), name) {
+		e.also = name
+	}
+}
+
 func (e *Evaluator) names() []string {
 	names := e.task.Names()
-	if e.full != nil {
+	switch {
+	case e.full != nil:
 		names = e.task.AllNames()
+	case e.also != "":
+		names = append(names, e.also)
 	}
 	if e.classLoss != nil {
 		names = append(names, TrainingLoss)

@@ -42,6 +42,19 @@ func (t Task) Names() []string {
 	return nil
 }
 
+// MoreNames returns the metrics that an evaluator which is not full can report after
+// every epoch beside Names; see Evaluator.Also.
+func (t Task) MoreNames() []string {
+	switch t {
+	case Binary:
+		return []string{"average_precision", "precision", "recall", "f1"}
+	case Multiclass:
+		return []string{"macro_precision", "macro_recall", "weighted_precision", "weighted_recall", "weighted_f1"}
+	case Regression:
+	}
+	return nil
+}
+
 // AllNames returns the metrics that a full evaluator reports for the task, in
 // report order; nil for an unknown task.
 func (t Task) AllNames() []string {

@@ -99,6 +99,9 @@ func (f *fit) newEvaluator() (*metrics.Evaluator, error) {
 	if o := f.network.objective; err == nil && o.byClass() {
 		err = e.JudgeClasses(metrics.ClassLoss{Weights: o.weights, Smoothing: f.config.Loss.LabelSmoothing})
 	}
+	if s := f.config.EarlyStopping; err == nil && s != nil {
+		e.Also(s.Metric)
+	}
 	return e, err
 }
 

@@ -129,20 +129,25 @@ func TestMetricsToWatch(t *testing.T) {
 	require.NoError(t, err)
 	// hits 2, missed 1, alarms 3, and one rightly called 0
 	require.NoError(t, e.ObserveClasses([]int{1, 1, 1, 0, 0, 0, 0}, []float64{0, 1, 0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 1, 0}))
+	e.Also("average_precision")
+	v, maximize, err := measure(e, "average_precision") // five rows score 1, two of them hits; the last hit comes with all rows
+	require.NoError(t, err)
+	assert.True(t, maximize)
+	assert.InDelta(t, 2.0/3*2/5+1.0/3*3/7, v, 1e-15)
 	for name, want := range map[string]float64{"precision": 2.0 / 5, "recall": 2.0 / 3, "f1": 0.5, "accuracy": 3.0 / 7} {
 		v, maximize, err := measure(e, name)
 		require.NoError(t, err)
 		assert.True(t, maximize)
 		assert.InDelta(t, want, v, 1e-15, name)
 	}
-	_, maximize, err := measure(e, "loss")
+	_, maximize, err = measure(e, "loss")
 	require.NoError(t, err)
 	assert.False(t, maximize)
 
 	one, err := metrics.NewEvaluator(metrics.Binary, 2)
 	require.NoError(t, err)
 	require.NoError(t, one.ObserveClasses([]int{0}, []float64{1, 0}))
-	v, _, err := measure(one, "f1")
+	v, _, err = measure(one, "f1")
 	require.NoError(t, err)
 	assert.Zero(t, v)
 	_, _, err = measure(one, "auc")

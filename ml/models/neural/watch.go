@@ -14,12 +14,9 @@ const lossName = metrics.TrainingLoss
 
 // watchable returns the metrics of a task that early stopping may watch.
 func watchable(task metrics.Task, of metrics.RowLoss) []string {
-	names := append([]string{lossName}, task.Names()...)
+	names := slices.Concat([]string{lossName}, task.Names(), task.MoreNames())
 	if of.Kind == metrics.Huber || of.Kind == metrics.Pinball {
 		names = append(names, of.Metric())
-	}
-	if task == metrics.Binary {
-		names = append(names, "precision", "recall", "f1")
 	}
 	return names
 }
