@@ -227,16 +227,20 @@ type estimator interface {
 
 func estimatorOf(t *spec.Train, p *prepared) (estimator, error) {
 	problem := problemOf(t, p)
+	loss, err := lossOf(t, p.Target.Classes())
+	if err != nil {
+		return nil, err
+	}
 	if t.Model.Type != spec.Linear {
 		c := configOf(t, p)
-		var err error
-		if c.Loss, err = lossOf(t, p.Target.Classes()); err != nil {
-			return nil, err
-		}
+		c.Loss = loss
 		return neural.New(c, problem)
 	}
 	c := neural.DefaultLinearConfig()
-	c.L2 = *t.Model.L2
+	c.L2, c.Loss = *t.Model.L2, loss
+	if t.Model.L1 != nil {
+		c.L1 = *t.Model.L1
+	}
 	return neural.NewLinear(c, problem)
 }
 

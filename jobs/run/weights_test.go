@@ -110,6 +110,30 @@ func checkWeighedMetrics(t *testing.T, w *workbench, s Summary) {
 	assert.InDelta(t, -(ones*math.Log(share)+(all-ones)*math.Log(1-share))/all, s.Baseline.Models[0].Metrics["test"]["log_loss"], 1e-9)
 }
 
+// What a linear model minimises is told by the spec as it is of networks: classes with
+// weights are predicted more often, and outliers of a target count less.
+func TestALinearModelHasWeightsOfClassesHuberAndL1(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), 1, 1, 2000, 0)
+	w := bench(t, folder)
+	train := func(task, target, more string) Summary {
+		return w.succeed("kind: train\nname: m\ninput: in\ntarget: " + target + "\ntask: " + task + "\ncolumns: {exclude: [ts, label, count]}\n" + more + "\n")
+	}
+	plain := train("binary", "label", "model: {type: linear}")
+	ones := plain.Details["test"].Classes[1]
+	heavy := train("binary", "label", "model: {type: linear}\nclass_weights: {1: 20}")
+	require.Greater(t, heavy.Details["test"].Classes[1].Predicted, ones.Predicted+20)
+	require.NotEqual(t, plain.Digest, train("binary", "label", "model: {type: linear}\nlabel_smoothing: 0.1").Digest)
+	require.Contains(t, w.fails("kind: train\nname: m\ninput: in\ntarget: label\ntask: binary\ncolumns: {exclude: [ts]}\nmodel: {type: linear}\nclass_weights: {2: 20}\n"), `"2" is no class`)
+
+	none := train("binary", "label", "model: {type: linear, l1: 1e9, l2: 0}")
+	require.InDelta(t, none.Baseline.Models[0].Metrics["test"]["log_loss"], none.Metrics["test"]["log_loss"], 1e-5, "no feature is left")
+	square, huber := train("regression", "count", "model: {type: linear}"), train("regression", "count", "model: {type: linear}\nloss: {huber: 0.1}")
+	require.Less(t, huber.Metrics["test"]["mae"], square.Metrics["test"]["mae"])
+	require.Contains(t, huber.Metrics["test"], "huber_loss")
+}
+
 // bundle returns a model by its digest.
 func (w *workbench) bundle(digest string) *bundle.Bundle {
 	w.t.Helper()

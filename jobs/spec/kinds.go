@@ -35,7 +35,7 @@ type Train struct {
 	Scheduler      Scheduler      `json:"scheduler" doc:"how the learning rate changes"`
 	Epochs         int            `json:"epochs" spec:"min=1,max=100000" default:"20" doc:"the most passes over the training rows"`
 	BatchSize      int            `json:"batch_size" spec:"min=1,max=1048576" default:"1024" doc:"rows per update, over all workers together"`
-	Loss           *Loss          `json:"loss,omitempty" doc:"of a regression, what a network minimises: mse, the squared error, by default; mae; huber, or {huber: DELTA}, in the unit of the target; or {quantile: Q}, the pinball loss, so that it predicts a quantile"`
+	Loss           *Loss          `json:"loss,omitempty" doc:"of a regression, what a network minimises: mse, the squared error, by default; mae; huber, or {huber: DELTA}, in the unit of the target; or {quantile: Q}, the pinball loss, so that it predicts a quantile; of a linear model mse or huber"`
 	ClassWeights   *ClassWeights  `json:"class_weights,omitempty" doc:"how much the rows of each class count in the loss: balanced, in inverse proportion to their number; or a mapping of class to weight, 1 where none is given"`
 	LabelSmoothing float64        `json:"label_smoothing,omitempty" spec:"min=0,below=1" doc:"the share of each row's label that is spread over all classes alike"`
 	EarlyStopping  *EarlyStopping `json:"early_stopping,omitempty" doc:"when to stop before the last epoch"`
@@ -109,7 +109,7 @@ type Split struct {
 }
 
 // Model is what is fitted: a multi-layer perceptron, or a linear model, of which only
-// L2 is.
+// L1 and L2 are.
 type Model struct {
 	Type       string      `json:"type" spec:"required,enum=mlp|linear" doc:"the kind of model: mlp, a network; or linear: logistic regression, or least squares for a number"`
 	Hidden     []int       `json:"hidden" spec:"min=1,max=65536,most=64" default:"[64, 32]" doc:"the width of each hidden layer; an empty list makes a linear model"`
@@ -118,6 +118,7 @@ type Model struct {
 	Norm       string      `json:"norm,omitempty" spec:"enum=layer|batch" doc:"what hidden layers do to their sums before the activation: layer normalises those of each row, batch those of each unit over the rows of a shard of the batch; by default nothing"`
 	Residual   bool        `json:"residual,omitempty" doc:"whether a hidden layer that is as wide as the one before it adds what it is given to what it makes"`
 	L2         *float64    `json:"l2,omitempty" spec:"min=0" doc:"of linear: the penalty on squared weights, beside the sum of the rows' losses (scikit-learn's alpha of Ridge, 1/C of LogisticRegression); 1 by default"`
+	L1         *float64    `json:"l1,omitempty" spec:"min=0" doc:"of linear: the penalty on the weights' absolute values, which makes those 0 that say little; beside l2, which is 1 unless given; by default none"`
 	Dropout    float64     `json:"dropout" spec:"min=0,below=1" default:"0" doc:"the share of hidden values dropped while training"`
 }
 

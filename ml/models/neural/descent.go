@@ -2,12 +2,56 @@ package neural
 
 import "math"
 
-// descent goes towards the least value of a smooth convex function by L-BFGS. All
-// of it is one goroutine's, in one order, without fused multiply-adds: every rank
-// walks the same way.
+// descent goes towards the least value of a convex function by L-BFGS: of a smooth
+// one, to which corners may be added, the absolute values of the parameters, each
+// times a number, of which the function's gradient knows nothing (OWL-QN). All of it
+// is one goroutine's, in one order, without fused multiply-adds: every rank walks the
+// same way.
 type descent struct {
-	scale []float64 // an inverse of the second derivatives to begin with
-	pairs []pair    // the last moves, the newest last
+	scale   []float64 // an inverse of the second derivatives to begin with
+	corners []float64 // nil: none
+	pairs   []pair    // the last moves, the newest last
+}
+
+// downhill returns the gradient with that of the corners, where there are some: at a
+// corner what is left of the slope on the side that goes down, 0 if none does.
+func (d *descent) downhill(at, gradient []float64) []float64 {
+	if d.corners == nil {
+		return gradient
+	}
+	out := make([]float64, len(at))
+	for i, g := range gradient {
+		c := d.corners[i]
+		switch v := at[i]; {
+		case v > 0 || v == 0 && g < -c:
+			out[i] = g + c
+		case v < 0 || v == 0 && g > c:
+			out[i] = g - c
+		}
+	}
+	return out
+}
+
+// sharp is what the corners add to a value.
+func (d *descent) sharp(at []float64) (sum float64) {
+	for i, c := range d.corners {
+		sum += float64(c * math.Abs(at[i]))
+	}
+	return sum
+}
+
+// stay keeps a move from at to next on the sides of the corners that it begins on, or
+// goes down to: what would cross one ends there.
+func (d *descent) stay(at, next, slope []float64) {
+	for i := range d.corners {
+		side := at[i]
+		if side == 0 {
+			side = -slope[i]
+		}
+		if next[i]*side <= 0 && d.corners[i] > 0 {
+			next[i] = 0
+		}
+	}
 }
 
 // pair is a move and how the gradient changed with it.
@@ -25,30 +69,43 @@ const (
 	leastBending = 1e-12
 )
 
-// step returns the next point, its value and its gradient; moved is false when
-// nothing is lower along the way.
+// step returns the next point, its value and its gradient, nil when nothing is lower
+// along the way; moved is false when it gains nothing but rounding.
 func (d *descent) step(at []float64, value float64, gradient []float64, evaluate func([]float64) (float64, []float64, error)) (
 	next []float64, v float64, g []float64, moved bool, err error,
 ) {
-	way := d.direction(gradient)
-	slope := dot(gradient, way)
+	down := d.downhill(at, gradient)
+	way := d.direction(down)
+	for i, c := range d.corners {
+		if c > 0 && way[i]*down[i] >= 0 {
+			way[i] = 0 // it would go up
+		}
+	}
+	slope := dot(down, way)
 	if !(slope < 0) {
 		return nil, 0, nil, false, nil
 	}
+	value += d.sharp(at)
 	length := 1.0
 	for range mostHalves {
 		next = make([]float64, len(at))
 		for i := range at {
 			next[i] = at[i] + float64(length*way[i])
 		}
+		gain := float64(length * slope)
+		if d.corners != nil {
+			d.stay(at, next, down)
+			gain = dot(down, difference(next, at))
+		}
 		if v, g, err = evaluate(next); err != nil {
 			return nil, 0, nil, false, err
 		}
+		all := v + d.sharp(next)
 		// Close to the end values differ by rounding alone, and the gradient tells.
-		flatter := largest(g) < steeper*largest(gradient)
-		if v <= value+float64(sufficient*length*slope) || flatter && v-value <= rounding*math.Abs(value) {
+		flatter := largest(d.downhill(next, g)) < steeper*largest(down)
+		if all <= value+float64(sufficient*gain) || flatter && all-value <= rounding*math.Abs(value) {
 			d.learn(at, next, gradient, g)
-			return next, v, g, flatter || value-v > rounding*math.Abs(value), nil
+			return next, v, g, flatter || value-all > rounding*math.Abs(value), nil
 		}
 		length /= 2
 	}
@@ -87,10 +144,7 @@ func (d *descent) direction(gradient []float64) []float64 {
 
 // learn keeps a move that was along a curve.
 func (d *descent) learn(from, to, before, after []float64) {
-	p := pair{move: make([]float64, len(from)), change: make([]float64, len(from))}
-	for i := range from {
-		p.move[i], p.change[i] = to[i]-from[i], after[i]-before[i]
-	}
+	p := pair{move: difference(to, from), change: difference(after, before)}
 	p.curvature = dot(p.move, p.change)
 	if !(p.curvature > leastBending*math.Sqrt(dot(p.move, p.move)*dot(p.change, p.change))) {
 		return
@@ -106,6 +160,14 @@ func dot(a, b []float64) float64 {
 		sum += float64(v * b[i])
 	}
 	return sum
+}
+
+func difference(a, b []float64) []float64 {
+	out := make([]float64, len(a))
+	for i, v := range a {
+		out[i] = v - b[i]
+	}
+	return out
 }
 
 func add(to, v []float64, times float64) {

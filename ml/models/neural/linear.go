@@ -17,6 +17,12 @@ type LinearConfig struct {
 	// to the sum of the rows' losses: scikit-learn's alpha of Ridge, and 1/C of
 	// LogisticRegression.
 	L2 float64
+	// L1 is that of the penalty on the weights' absolute values, which makes weights 0
+	// that say little: l1_ratio / C of LogisticRegression, 2 rows alpha of Lasso.
+	L1 float64
+	// Loss is how classes count, and of a regression SquaredError or Huber: what has a
+	// slope everywhere.
+	Loss Loss
 	// Iterations bounds the passes over the training rows, but for those that a
 	// step was too long in.
 	Iterations int
@@ -35,11 +41,13 @@ func DefaultLinearConfig() LinearConfig {
 //
 //	sum of the rows' losses + penalty
 //
-// each as much as its row weighs, where a row's loss is -log of its class's
-// probability, the penalty l2/2 times the sum of squared weights (of two classes, of
-// the one vector that tells them apart), and for a number (y - prediction)^2 and l2
-// times the sum of squared weights: the problems of scikit-learn's LogisticRegression
-// and Ridge.
+// each as much as its row and its class weigh, where a row's loss is -log of its
+// class's probability, the penalty l2/2 times the sum of squared weights (of two
+// classes, of the one vector that tells them apart), and for a number
+// (y - prediction)^2 and l2 times the sum of squared weights, or Huber's loss and half
+// of that; and l1 times the sum of the weights' absolute values: the problems of
+// scikit-learn's LogisticRegression, Ridge, Lasso and ElasticNet, and of HuberRegressor
+// where its scale is known.
 //
 // Features are standardised on the way in, to make the problem easier, not another
 // one. The gradient is a sum over all rows in fixed point, computed by the network
@@ -48,7 +56,7 @@ func DefaultLinearConfig() LinearConfig {
 //
 // Source: L-BFGS: Liu and Nocedal, Mathematical Programming 45, 1989, with the
 // diagonal of a bound of the Hessian as first guess, and backtracking by Armijo's
-// rule.
+// rule; with l1, OWL-QN: Andrew and Gao, ICML 2007.
 type Linear struct {
 	config    LinearConfig
 	estimator *Estimator
@@ -57,10 +65,15 @@ type Linear struct {
 
 // NewLinear returns an estimator. The error, of kind Invalid, names what is wrong.
 func NewLinear(c LinearConfig, p models.Problem) (*Linear, error) {
-	if !(c.L2 >= 0) || math.IsInf(c.L2, 1) || c.Iterations < 1 || !(c.Tolerance > 0) {
-		return nil, fault.New(fault.Invalid, "neural: linear: l2 %v, %d iterations, tolerance %v: expected at least 0, at least 1, above 0", c.L2, c.Iterations, c.Tolerance)
+	if !(min(c.L1, c.L2) >= 0) || math.IsInf(c.L1+c.L2, 1) || c.Iterations < 1 || !(c.Tolerance > 0) {
+		return nil, fault.New(fault.Invalid, "neural: linear: l1 %v, l2 %v, %d iterations, tolerance %v: expected at least 0, at least 0, at least 1, above 0",
+			c.L1, c.L2, c.Iterations, c.Tolerance)
+	}
+	if k := c.Loss.Row.Kind; k != metrics.SquaredError && k != metrics.Huber {
+		return nil, fault.New(fault.Invalid, "neural: linear: loss %q, which has a corner: expected the squared error or huber", k)
 	}
 	net := DefaultConfig()
+	net.Loss = c.Loss
 	net.Hidden, net.Epochs, net.BatchSize = nil, 1, linearBatch
 	e, err := New(net, p)
 	if err != nil {
@@ -92,9 +105,13 @@ func (l *Linear) Fit(ctx context.Context, comm collective.Comm, train, validatio
 	}
 	defer f.crew.close()
 	f.network.fine = true
-	r := &minimum{fit: f, ctx: ctx, by: by, l2: l.config.L2 / float64(train.NumRows), rows: make([]uint32, min(linearBatch, train.NumRows))}
-	if o := f.network.objective; o != nil {
-		r.l2 *= o.rows // as the losses
+	r := &minimum{
+		fit: f, ctx: ctx, by: by, rows: make([]uint32, min(linearBatch, train.NumRows)),
+		l1: l.config.L1 / float64(train.NumRows) / f.target.std, l2: l.config.L2 / float64(train.NumRows),
+	}
+	if o := f.network.objective; o != nil { // as the losses
+		r.l1 *= o.scale
+		r.l2 *= o.scale
 	}
 	r.outputs = f.network.problem.NumOutputs()
 	if l.problem.Task == metrics.Binary {

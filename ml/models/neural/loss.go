@@ -52,9 +52,10 @@ type objective struct {
 	keep    float64   // 1 - smoothing
 	spread  float64   // smoothing / number of classes
 	sum     float64   // of weights
-	// rows is what a row's own weight is multiplied by, a power of two; 0: rows have
-	// none.
-	rows float64
+	// scale is a power of two that losses are multiplied by, so that rows weigh about 1
+	// in the mean; rows is it where it is a row's own weight that is multiplied, 0 where
+	// rows have none.
+	scale, rows float64
 }
 
 // newObjective returns the objective over the training rows; nil of a plain loss
@@ -95,8 +96,9 @@ func newObjective(l Loss, numClasses int, train models.Table) (*objective, error
 		return nil, fault.New(fault.Invalid, "neural: every training row weighs 0: give some of them a weight")
 	}
 	_, exponent := math.Frexp(mean)
+	o.scale = math.Ldexp(1, -exponent)
 	if train.Weighted {
-		o.rows, exponent = math.Ldexp(1, -exponent), 0
+		o.rows, exponent = o.scale, 0
 	}
 	for i, w := range o.weights {
 		o.weights[i] = math.Ldexp(w, -exponent)

@@ -16,7 +16,7 @@ type minimum struct {
 	*fit
 	ctx            context.Context //nolint:containedctx // that of the call of Fit
 	by             scaling
-	l2             float64 // to one row
+	l1, l2         float64 // to one row
 	weighs         float64 // what a row does in the mean
 	first, outputs int
 	rows           []uint32 // of a batch
@@ -25,27 +25,38 @@ type minimum struct {
 
 func (r *minimum) width() int { return len(r.by.mean) + 1 }
 
+// mostIdle is how many steps in a row may gain nothing that is more than rounding:
+// the next one is often better, and the weights are not as near as the value is.
+const mostIdle = 3
+
 // run goes from zero to the least loss.
 func (r *minimum) run(c LinearConfig, o models.Options) error {
 	r.at = make([]float64, (r.outputs-r.first)*r.width())
-	d := descent{scale: r.diagonal()}
+	d := descent{scale: r.diagonal(), corners: r.corners()}
 	value, gradient, err := r.evaluate(r.at)
 	if err != nil {
 		return err
 	}
 	r.weighs = float64(r.weight) / weightScale / float64(r.train.NumRows)
-	for i := 1; ; i++ {
-		done := i == c.Iterations || largest(gradient) <= c.Tolerance
+	near := c.Tolerance
+	if l := r.network.row; l.Kind == metrics.Huber {
+		near *= min(1, l.Parameter/r.target.std) // no row's slope is steeper
+	}
+	for i, idle := 1, 0; ; i++ {
+		done := i == c.Iterations || largest(d.downhill(r.at, gradient)) <= near
 		if !done {
 			at, v, g, moved, err := d.step(r.at, value, gradient, r.try)
 			if err != nil {
 				return err
 			}
-			if done = !moved; moved {
+			if idle++; moved {
+				idle = 0
+			}
+			if done = at == nil || idle == mostIdle; at != nil {
 				r.at, value, gradient = at, v, g
 			}
 		}
-		if err := r.tell(i, c.Iterations, value, done, o); err != nil || done {
+		if err := r.tell(i, c.Iterations, value+d.sharp(r.at), done, o); err != nil || done {
 			return err
 		}
 	}
@@ -78,19 +89,42 @@ func (r *minimum) tell(i, most int, value float64, done bool, o models.Options) 
 	return nil
 }
 
-// penalty is that of one weight, squared; its half for classes.
+// squares reports whether rows have the squared error, without a half before it.
+func (r *minimum) squares() bool {
+	return r.network.problem.Task == metrics.Regression && r.network.row.Kind == metrics.SquaredError
+}
+
+// penalty is that of one weight, squared.
 func (r *minimum) penalty() float64 {
-	if r.network.problem.Task == metrics.Regression {
+	if r.squares() {
 		return r.l2
 	}
 	return r.l2 / 2
 }
 
+// corners returns the penalty of each parameter's absolute value; nil where there is
+// none. Intercepts have none.
+func (r *minimum) corners() []float64 {
+	if r.l1 == 0 {
+		return nil
+	}
+	out := make([]float64, len(r.at))
+	for i := range out {
+		if j := i % r.width(); j < r.width()-1 {
+			out[i] = r.l1 / r.by.std[j]
+		}
+	}
+	return out
+}
+
 // diagonal returns a bound of the second derivatives.
 func (r *minimum) diagonal() []float64 {
 	bound := 0.25
-	if r.network.problem.Task == metrics.Regression {
+	switch {
+	case r.squares():
 		bound = 2
+	case r.network.problem.Task == metrics.Regression:
+		bound = 1
 	}
 	out := make([]float64, len(r.at))
 	for i := range out {
@@ -113,7 +147,8 @@ func (r *minimum) try(at []float64) (float64, []float64, error) {
 	return value, gradient, err
 }
 
-// evaluate returns the mean loss of the rows with the penalty, and its gradient.
+// evaluate returns the mean loss of the rows with the squared penalty, and its
+// gradient.
 func (r *minimum) evaluate(at []float64) (float64, []float64, error) {
 	r.write(r.weights, at, false)
 	sums, err := r.pass()
