@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,6 +38,13 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// patient has time for a member on a busy machine.
+func patient() Config {
+	cfg := DefaultConfig()
+	cfg.PeerTimeout = 30 * time.Second
+	return cfg
 }
 
 func start(boot string, cfg Config, peers func() []Peer) (*actors.System, *Predictor, error) {
@@ -67,7 +75,7 @@ func start(boot string, cfg Config, peers func() []Peer) (*actors.System, *Predi
 
 // child serves a model until its standard input ends.
 func child(boot string) error {
-	s, d, err := start(boot, DefaultConfig(), nil)
+	s, d, err := start(boot, patient(), nil)
 	if err != nil {
 		return err
 	}
@@ -107,7 +115,7 @@ func TestWhoHasNoModelAsksSomebodyWhoHas(t *testing.T) {
 	t.Parallel()
 	var peers atomic.Pointer[[]Peer]
 	peers.Store(&[]Peer{})
-	cfg := DefaultConfig()
+	cfg := patient()
 	cfg.Warm = false
 	s, d, err := start("asker", cfg, func() []Peer { return *peers.Load() })
 	require.NoError(t, err)
