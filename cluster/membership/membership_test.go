@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-ml/troupe/internal/fault"
 )
 
-const patience = 30 * time.Second // only a failing test waits so long
+const patience = 2 * time.Minute // only a failing test waits so long
 
 // seen keeps the members as told last.
 type seen struct {

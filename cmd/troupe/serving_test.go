@@ -93,7 +93,7 @@ func (c *testCluster) served(node int, body []byte) predicted {
 	require.Eventually(c.t, func() bool {
 		status, answer, err := post(c.t.Context(), "http://"+c.Records[node].HTTP+"/v1/predict/fraud", body)
 		return err == nil && status == http.StatusOK && json.Unmarshal(answer, &p) == nil
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	return p
 }
 
@@ -135,7 +135,7 @@ func TestServingGivesTheBitsOfTheBatchJobThroughTheDeathOfAPredictor(t *testing.
 		require.Eventually(t, func() bool {
 			m, err := nc.NATS.Request("troupe.predict.fraud", body, 2*time.Second)
 			return err == nil && json.Unmarshal(m.Data, &p) == nil
-		}, time.Minute, time.Millisecond)
+		}, patience, time.Millisecond)
 		same(i, p)
 	}
 	c.refusals(raw)
@@ -189,7 +189,7 @@ func TestDriftIsAnEventThatAnyNATSClientHears(t *testing.T) {
 	end, err := c.client.Watch(t.Context(), sum.Job, func(backend.Update) {})
 	require.NoError(t, err)
 	require.True(t, *end.Drift)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	m, err := sub.NextMsgWithContext(ctx)
 	require.NoError(t, err)
