@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,8 +22,12 @@ func (a *app) modelsCommand() *cobra.Command {
 			return a.result(append(modelList{}, all...))
 		})
 	})
-	show := a.verb("show MODEL", "Show a model's versions and environments", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+	show := a.verb("show MODEL", "Show a model's versions and environments, or what one of them is and needs", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		return a.with(func(b backend.Backend) error {
+			if strings.Contains(args[0], ":/") {
+				raw, err := b.Artifact(ctx, args[0])
+				return a.showBundle(args[0], raw, err)
+			}
 			all, err := b.Models(ctx)
 			if err != nil {
 				return err
@@ -34,9 +39,14 @@ func (a *app) modelsCommand() *cobra.Command {
 				}
 				names = append(names, m.Name)
 			}
-			return fault.New(fault.NotFound, "there is no model %q; there is %s", args[0], orNone(names))
+			if raw, err := os.ReadFile(args[0]); err == nil {
+				return a.showBundle(args[0], raw, nil)
+			}
+			return fault.New(fault.NotFound, "there is no model %q, and no file; there is %s", args[0], orNone(names))
 		})
 	})
+	show.Example = "  troupe models show fraud\n  troupe models show models:/fraud@production      # columns, classes, layers, metrics, and of a linear model its coefficients\n" +
+		"  troupe models show runs:/ID/model\n  troupe models show fraud.bundle"
 	return group("models", "Look at named models, and name their versions", list, show, a.exportCommand(), a.importWeightsCommand(), a.aliasCommand())
 }
 

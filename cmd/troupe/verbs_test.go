@@ -121,6 +121,14 @@ func lookAtPlansAndBundles(t *testing.T, p *place) {
 	assert.NoDirExists(t, p.dir+"/out")
 
 	p.ok("models", "export", "models:/fraud@production", "--out", "fraud.bundle")
+	file, shown := p.ok("models", "show", "fraud.bundle"), p.ok("models", "show", "models:/fraud@production")
+	assert.Equal(t, "binary", shown["task"])
+	assert.NotEmpty(t, shown["columns"])
+	assert.Contains(t, shown["metrics"], "test")
+	file["model"] = shown["model"]
+	assert.Equal(t, shown, file)
+	assert.Contains(t, p.run("models", "show", "fraud.bundle").stdout, "columns it needs")
+	assert.Contains(t, p.run("models", "show", "nobody").stderr, `no model "nobody", and no file`)
 	assert.Equal(t, 1, p.run("models", "export", "models:/fraud/1", "--out", "fraud.bundle").code, "nothing is written over")
 	assert.Equal(t, 1, p.run("models", "export", "models:/fraud/9", "--out", "other").code)
 	p.ok("models", "export", "models:/fraud/1", "--format", "safetensors", "--out", "fraud.safetensors")
