@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,7 +39,11 @@ func TestANewcomersCommandsWork(t *testing.T) {
 	p := newPlace(t)
 	program, err := os.Executable()
 	require.NoError(t, err)
-	p.write("bin/troupe", "#!/bin/sh\nexec "+program+" \"$@\"\n")
+	func() {
+		syscall.ForkLock.RLock() // a child that is started meanwhile would have it open, and nobody could run it
+		defer syscall.ForkLock.RUnlock()
+		p.write("bin/troupe", "#!/bin/sh\nexec "+program+" \"$@\"\n")
+	}()
 	require.NoError(t, os.Chmod(filepath.Join(p.dir, "bin/troupe"), 0o755))
 	typed := func(dir, text string) string {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
