@@ -62,18 +62,23 @@ func TestReadingIntoUsedMemoryTakesNoMore(t *testing.T) { //nolint:paralleltest 
 	ruledOut, err := data.Compare("id", data.Lt, data.IntValue(0)).Bind(schema)
 	require.NoError(t, err)
 	least := fresh
-	for range 5 { // the pool of scratch memory may be emptied at any time, but not always
-		least = min(least, allocated(read))
+	for range 40 { // the pool of scratch memory may be emptied at any time (and loses a quarter under the race detector), but not always
+		if least = min(least, allocated(read)); least < fresh/20 {
+			break
+		}
 	}
 	require.Less(t, least, fresh/20)
 	least = fresh
-	for range 5 { // nor is it let go when no row is left in between
+	for range 40 { // nor is it let go when no row is left in between
 		least = min(least, allocated(func() {
 			used, err = f.Read(context.Background(), 2, parquet.ReadOptions{Into: used, Filter: ruledOut})
 			require.NoError(t, err)
 			require.Zero(t, used.NumRows)
 			read()
 		}))
+		if least < fresh/20 {
+			break
+		}
 	}
 	require.Less(t, least, fresh/20)
 }
