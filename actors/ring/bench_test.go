@@ -64,7 +64,9 @@ func BenchmarkGradient(b *testing.B) {
 // again has every rank of a gang of n do something again and again.
 func again(b *testing.B, n int, delay time.Duration, what func(*Comm) func() error) {
 	b.Helper()
-	ls, addresses := listeners(b, n, DefaultConfig())
+	cfg := DefaultConfig()
+	cfg.Apart = delay > 0
+	ls, addresses := listeners(b, n, cfg)
 	if delay > 0 {
 		for i, a := range addresses {
 			addresses[i] = behind(b, a, delay)

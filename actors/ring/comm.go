@@ -52,12 +52,15 @@ func newComm(cfg Config, g Gang, in, out map[int]net.Conn) *Comm {
 	c.half, c.narrow = make([]int32, len(c.scratch)), make([]int32, (roomBytes+headerBytes)/4+len(c.scratch))
 	c.packed = make([]byte, packedLen(len(c.scratch))+slack)
 	c.near.frame = make([]byte, 0, roomBytes+headerBytes+len(c.packed))
-	c.away = hostOf(c.near.out.LocalAddr()) != hostOf(c.near.out.RemoteAddr())
+	c.away = away(c.near.out)
 	for _, l := range c.links {
 		c.wg.Go(l.live)
 	}
 	return c
 }
+
+// away reports whether the other end is on another machine.
+func away(c net.Conn) bool { return hostOf(c.LocalAddr()) != hostOf(c.RemoteAddr()) }
 
 func hostOf(a net.Addr) string {
 	host, _, _ := net.SplitHostPort(a.String())

@@ -1,5 +1,5 @@
-// Package ring is a gang's Comm over plain TCP: every rank sends to its right
-// neighbour and receives from its left one. It is the data plane: sums of many
+// Package ring is a gang's Comm over plain TCP, or within a machine through memory that
+// both have: every rank sends to its right neighbour and receives from its left one. It is the data plane: sums of many
 // megabytes, which never travel through mailboxes. In gangs of four and more, ranks
 // have further links, to some at distances of 2 and more, over which what is small is
 // added in log2 n steps rather than n-1.
@@ -63,8 +63,12 @@ type Config struct {
 	MaxWaiting int
 	// MaxBroadcastBytes is the most that a broadcast may carry.
 	MaxBroadcastBytes int64
+	// Apart sends also what stays on this machine through its network. Else links
+	// between processes of one machine and user go through memory that both have, where
+	// the system has such memory (Linux).
+	Apart bool
 	// TLS, if set, is used on every link, on both ends. It costs a half of the
-	// speed.
+	// speed. What goes through memory is not encrypted.
 	TLS *tls.Config
 	// Clock says what time it is.
 	Clock clock.Clock

@@ -17,7 +17,7 @@ import (
 // each other.
 const (
 	magic    = 0x72745072
-	protocol = 7
+	protocol = 8
 )
 
 // key names a generation of a gang; task tells gangs of the same process apart.
@@ -34,12 +34,23 @@ type hello struct {
 	distance uint32 // from the caller's rank to the one that is called: 1 for its neighbour
 }
 
-const helloBytes = 8 + 16 + 8 + 4 + 4 + 4
+// offer names memory that the caller has for the link, which a process of the same
+// machine can open. Without a name there is none.
+type offer struct {
+	process, file uint32
+	name          [16]byte // drawn
+}
+
+const (
+	greetBytes = 8 + 16 + 8 + 4 + 4 + 4
+	helloBytes = greetBytes + 4 + 4 + 16
+)
 
 // What the acceptor answers, in one byte.
 const (
 	accepted byte = 1
 	stale    byte = 2
+	nearby   byte = 3 // accepted, and what follows goes through the memory
 )
 
 func (g Gang) key() key {
@@ -66,7 +77,8 @@ func (g Gang) left(distance int) hello {
 	return g.hello(distance)
 }
 
-func (h hello) bytes() []byte {
+// bytes are all that the caller says.
+func (h hello) bytes(o offer) []byte {
 	b := make([]byte, 0, helloBytes)
 	b = binary.NativeEndian.AppendUint32(b, magic)
 	b = binary.NativeEndian.AppendUint32(b, protocol)
@@ -74,28 +86,41 @@ func (h hello) bytes() []byte {
 	b = binary.NativeEndian.AppendUint64(b, h.key.generation)
 	b = binary.NativeEndian.AppendUint32(b, h.rank)
 	b = binary.NativeEndian.AppendUint32(b, h.world)
-	return binary.NativeEndian.AppendUint32(b, h.distance)
+	b = binary.NativeEndian.AppendUint32(b, h.distance)
+	b = binary.NativeEndian.AppendUint32(b, o.process)
+	b = binary.NativeEndian.AppendUint32(b, o.file)
+	return append(b, o.name[:]...)
 }
 
 // readHello reads the hello of a link within a time.
-func readHello(c net.Conn, clk clock.Clock, within time.Duration) (hello, error) {
+func readHello(c net.Conn, clk clock.Clock, within time.Duration) (h hello, o offer, err error) {
 	if err := c.SetReadDeadline(clk.Now().Add(within)); err != nil {
-		return hello{}, err
+		return h, o, err
 	}
 	b := make([]byte, helloBytes)
 	if _, err := io.ReadFull(c, b); err != nil {
-		return hello{}, err
+		return h, o, err
 	}
-	var h hello
 	copy(h.key.task[:], b[8:24])
 	h.key.generation = binary.NativeEndian.Uint64(b[24:])
 	h.rank = binary.NativeEndian.Uint32(b[32:])
 	h.world = binary.NativeEndian.Uint32(b[36:])
 	h.distance = binary.NativeEndian.Uint32(b[40:])
-	if !bytes.Equal(b, h.bytes()) {
-		return hello{}, fault.New(fault.Invalid, "ring: a stranger, or another version of the protocol than %d", protocol)
+	o.process = binary.NativeEndian.Uint32(b[greetBytes:])
+	o.file = binary.NativeEndian.Uint32(b[greetBytes+4:])
+	copy(o.name[:], b[greetBytes+8:])
+	if !bytes.Equal(b, h.bytes(o)) {
+		return h, o, fault.New(fault.Invalid, "ring: a stranger, or another version of the protocol than %d", protocol)
 	}
-	return h, c.SetReadDeadline(time.Time{})
+	return h, o, c.SetReadDeadline(time.Time{})
+}
+
+// welcome tells the caller of a link that its rank is there.
+func welcome(c net.Conn, clk clock.Clock, within time.Duration) error {
+	if s, ok := c.(*shared); ok {
+		return answer(s.Conn, clk, within, nearby)
+	}
+	return answer(c, clk, within, accepted)
 }
 
 // answer tells the caller of a link what became of it.

@@ -30,7 +30,7 @@ func say(t *testing.T, c net.Conn, b []byte) (byte, error) {
 func TestStrangersAreClosed(t *testing.T) {
 	t.Parallel()
 	ls, addresses := listeners(t, 1, patient())
-	good := Gang{Job: "j", Task: "t", Generation: 1, Rank: 0, Peers: []string{"a", "b"}}.hello(1).bytes()
+	good := Gang{Job: "j", Task: "t", Generation: 1, Rank: 0, Peers: []string{"a", "b"}}.hello(1).bytes(offer{})
 	for name, spoil := range map[string]func(b []byte){
 		"another protocol altogether": func(b []byte) { copy(b, "GET / HTTP/1.1\r\nHost: troupe\r\nAccept: x\r\n\r\n") },
 		"another version":             func(b []byte) { b[4]++ },
@@ -53,11 +53,11 @@ func TestLinksThatComeEarlyWait(t *testing.T) {
 	early := g
 	early.Rank = 1 // its right neighbour is rank 0
 	first := dialRaw(t, addresses[0])
-	_, err := first.Write(early.hello(1).bytes())
+	_, err := first.Write(early.hello(1).bytes(offer{}))
 	require.NoError(t, err)
 	waiting(t, ls[0], 1)
 	second := dialRaw(t, addresses[0])
-	_, err = second.Write(early.hello(1).bytes())
+	_, err = second.Write(early.hello(1).bytes(offer{}))
 	require.NoError(t, err)
 	_, err = first.Read(make([]byte, 1))
 	require.Error(t, err, "the earlier link of the same rank is closed")
@@ -92,7 +92,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		g.Rank = rank
 		c := dialRaw(t, addresses[0])
 		links = append(links, c)
-		_, err := c.Write(g.hello(1).bytes())
+		_, err := c.Write(g.hello(1).bytes(offer{}))
 		require.NoError(t, err)
 		waiting(t, ls[0], min(rank+1, 2))
 		if rank >= 2 {
@@ -108,7 +108,7 @@ func TestWhatAnOldGenerationLeftIsClosed(t *testing.T) {
 	ls, addresses := listeners(t, 1, patient())
 	g := Gang{Job: "j", Task: "t", Generation: 1, Rank: 1, Peers: []string{addresses[0], addresses[0]}}
 	old := dialRaw(t, addresses[0])
-	_, err := old.Write(g.hello(1).bytes())
+	_, err := old.Write(g.hello(1).bytes(offer{}))
 	require.NoError(t, err)
 	waiting(t, ls[0], 1)
 	g.Generation, g.Rank = 2, 0
@@ -120,7 +120,7 @@ func TestWhatAnOldGenerationLeftIsClosed(t *testing.T) {
 	g.Generation = 1
 	_, err = ls[0].Join(context.Background(), g)
 	require.ErrorIs(t, err, ErrStale)
-	what, err := say(t, dialRaw(t, addresses[0]), g.hello(1).bytes())
+	what, err := say(t, dialRaw(t, addresses[0]), g.hello(1).bytes(offer{}))
 	require.NoError(t, err)
 	require.Equal(t, stale, what)
 }

@@ -91,7 +91,7 @@ func (l *Listener) links(ctx context.Context, g Gang, distance int) (in, out net
 	}()
 	select {
 	case in = <-arrived:
-		err = answer(in, l.cfg.Clock, l.cfg.Timeout, accepted)
+		err = welcome(in, l.cfg.Clock, l.cfg.Timeout)
 		if err != nil {
 			cancel(err)
 		}
@@ -110,10 +110,10 @@ func (l *Listener) dial(ctx context.Context, g Gang, distance int) (net.Conn, er
 	address := g.Peers[(g.Rank+distance)%len(g.Peers)]
 	reached := l.cfg.Clock.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, l.cfg.ReachTimeout/20) {
-		c, err := l.call(ctx, address, g.hello(distance))
+		c, err := l.reach(ctx, address)
 		if err == nil {
 			reached = l.cfg.Clock.Now()
-			if err = l.accepted(ctx, c, g.Generation); err == nil || errors.Is(err, ErrStale) {
+			if c, err = l.greeted(ctx, c, g.hello(distance)); err == nil || errors.Is(err, ErrStale) {
 				return c, err
 			}
 		}
@@ -128,39 +128,58 @@ func (l *Listener) dial(ctx context.Context, g Gang, distance int) (net.Conn, er
 	}
 }
 
-// call reaches the process of another rank and says hello.
-func (l *Listener) call(ctx context.Context, address string, h hello) (net.Conn, error) {
+// reach connects to the process of another rank.
+func (l *Listener) reach(ctx context.Context, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReachTimeout)
 	defer cancel()
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	if l.cfg.TLS != nil {
-		c = tls.Client(c, l.cfg.TLS)
+	if l.cfg.TLS == nil {
+		return c, nil
 	}
-	return c, closing(ctx, c, func() error {
-		_, err := c.Write(h.bytes())
-		return err
-	})
+	t := tls.Client(c, l.cfg.TLS)
+	return t, closing(ctx, c, func() error { return t.HandshakeContext(ctx) })
 }
 
-// accepted waits until that rank has joined, too.
-func (l *Listener) accepted(ctx context.Context, c net.Conn, generation uint64) error {
-	return closing(ctx, c, func() error {
-		var what [1]byte
+// greeted says hello, and waits until that rank has joined, too. A process of this
+// machine is offered memory for the link.
+func (l *Listener) greeted(ctx context.Context, c net.Conn, h hello) (net.Conn, error) {
+	var o offer
+	var m *lent
+	if !l.cfg.Apart && !away(c) {
+		var err error
+		if m, err = lend(); err == nil { // else there is the connection
+			defer m.taken()
+			o = m.offer
+		}
+	}
+	var what [1]byte
+	err := closing(ctx, c, func() error {
+		if _, err := c.Write(h.bytes(o)); err != nil {
+			return err
+		}
 		if _, err := c.Read(what[:]); err != nil {
 			return err
 		}
-		switch what[0] {
-		case accepted:
+		switch {
+		case what[0] == accepted, what[0] == nearby && m != nil:
 			return nil
-		case stale:
-			return fault.New(fault.Unavailable, "ring: %s: %w than %d", c.RemoteAddr(), ErrStale, generation)
+		case what[0] == stale:
+			return fault.New(fault.Unavailable, "ring: %s: %w than %d", c.RemoteAddr(), ErrStale, h.key.generation)
 		default:
 			return fault.New(fault.Unavailable, "ring: %s: answers %d, expected %d", c.RemoteAddr(), what[0], accepted)
 		}
 	})
+	switch {
+	case m == nil:
+	case err == nil && what[0] == nearby:
+		return newShared(c, m.memory), nil
+	default:
+		unmap(m.memory)
+	}
+	return c, err
 }
 
 // closing does something with a link, which is closed when ctx ends and after an

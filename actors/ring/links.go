@@ -34,7 +34,7 @@ type links struct {
 	owed  []byte     // frames that go with the next one
 	frame []byte     // that is being sent
 	whole []int64    // or that, of a vector behind its operation
-	raw   *raw       // nil on links that must be written as the library does
+	eager eager      // nil on links that cannot be written without waiting
 }
 
 // readerBytes holds the whole of a small sum, which then takes one call of the
@@ -52,8 +52,24 @@ const (
 // have come while no operation did: a link has room for some thousands.
 const drainEvery = 32
 
+// eager writes as much as can be written without waiting for the other end.
+type eager interface {
+	writeSome(b []byte) (int, error)
+}
+
 func newLinks(c *Comm, in, out net.Conn) *links {
-	return &links{comm: c, in: in, reader: bufio.NewReaderSize(in, readerBytes), out: out, raw: newRaw(out)}
+	l := &links{comm: c, in: in, out: out}
+	if _, ok := in.(*shared); ok {
+		l.reader = bufio.NewReaderSize(in, shortBytes) // there are no calls to be saved
+	} else {
+		l.reader = bufio.NewReaderSize(in, readerBytes)
+	}
+	if s, ok := out.(*shared); ok {
+		l.eager = s
+	} else if r := newRaw(out); r != nil {
+		l.eager = r
+	}
+	return l
 }
 
 // live says that this rank is alive, also while it computes. A neighbour that
@@ -147,6 +163,11 @@ func (l *links) send(kind uint32, payload []byte) error {
 // put is send for who holds write.
 func (l *links) put(kind uint32, payload []byte) error {
 	l.owed = putHeader(l.owed, kind, len(payload))
+	if s, ok := l.out.(*shared); ok {
+		_, err := s.writeAll(l.owed, payload)
+		l.owed = l.owed[:0]
+		return err
+	}
 	if tcp, ok := l.out.(*net.TCPConn); ok {
 		vector := net.Buffers{l.owed, payload}
 		_, err := vector.WriteTo(tcp)
@@ -190,7 +211,10 @@ func (l *links) sendWhole(o operation, v, others []int64) error {
 	}
 	frame := bytesOf(l.whole)
 	o.append(putHeader(frame[:0], frameWhole, len(frame)-headerBytes))
-	n, err := l.raw.write(frame)
+	n, err := 0, error(nil)
+	if l.eager != nil {
+		n, err = l.eager.writeSome(frame)
+	}
 	if err != nil || n == len(frame) {
 		l.write.Unlock()
 		return err

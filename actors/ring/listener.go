@@ -108,27 +108,44 @@ func (l *Listener) admit(c net.Conn) bool {
 
 // greet reads a link's hello and brings it to the rank that it is for.
 func (l *Listener) greet(c net.Conn) {
-	h, err := readHello(c, l.cfg.Clock, l.cfg.Timeout)
+	h, o, err := readHello(c, l.cfg.Clock, l.cfg.Timeout)
+	link := c
+	if err == nil {
+		link = l.through(c, o)
+	}
 	l.mu.Lock()
 	delete(l.open, c)
 	if err != nil || l.ctx.Err() != nil {
 		l.mu.Unlock()
-		c.Close()
+		link.Close()
 		return
 	}
 	if h.key.generation < l.newest[h.key.task] {
 		l.mu.Unlock()
 		_ = answer(c, l.cfg.Clock, l.cfg.Timeout, stale) // best effort: closing says enough
-		c.Close()
+		link.Close()
 		return
 	}
 	if rank, ok := l.joining[h]; ok {
 		delete(l.joining, h)
-		rank <- c // has room for one
+		rank <- link // has room for one
 	} else {
-		l.park(arrival{h, c})
+		l.park(arrival{h, link})
 	}
 	l.mu.Unlock()
+}
+
+// through returns a link through memory that the caller offers, or if that cannot be
+// had the connection itself.
+func (l *Listener) through(c net.Conn, o offer) net.Conn {
+	if o == (offer{}) || l.cfg.Apart || away(c) {
+		return c
+	}
+	memory, err := borrow(o)
+	if err != nil {
+		return c
+	}
+	return newShared(c, memory)
 }
 
 // park keeps a link for a rank that has not joined yet. A repeated one takes

@@ -35,11 +35,8 @@ func newRaw(c net.Conn) *raw {
 	return r
 }
 
-// write returns how many bytes were written: none is no error.
-func (r *raw) write(b []byte) (int, error) {
-	if r == nil {
-		return 0, nil
-	}
+// writeSome returns how many bytes were written: none is no error.
+func (r *raw) writeSome(b []byte) (int, error) {
 	r.b = b
 	err := r.conn.Write(r.try)
 	r.b = nil

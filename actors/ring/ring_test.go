@@ -47,6 +47,19 @@ func listeners(t testing.TB, n int, cfg Config) ([]*Listener, []string) {
 	return ls, addresses
 }
 
+// bothWays runs a test over memory and over the network.
+func bothWays(t *testing.T, test func(t *testing.T, cfg Config)) {
+	t.Helper()
+	for _, apart := range []bool{false, true} {
+		t.Run(fmt.Sprintf("apart=%v", apart), func(t *testing.T) {
+			t.Parallel()
+			cfg := patient()
+			cfg.Apart = apart
+			test(t, cfg)
+		})
+	}
+}
+
 // form joins every rank of a gang.
 func form(t testing.TB, ls []*Listener, addresses []string, generation uint64) []*Comm {
 	t.Helper()
@@ -94,9 +107,17 @@ func TestTheRingKeepsThePromisesOfAComm(t *testing.T) {
 	collectivetest.Run(t, gangOf(patient()))
 }
 
+func TestTheRingKeepsThePromisesOfACommOverTheNetwork(t *testing.T) {
+	t.Parallel()
+	cfg := patient()
+	cfg.Apart = true
+	collectivetest.Run(t, gangOf(cfg))
+}
+
 func TestTheRingKeepsThePromisesOfACommOverTLS(t *testing.T) {
 	t.Parallel()
 	cfg := patient()
+	cfg.Apart = true
 	cfg.TLS = testTLS(t)
 	collectivetest.Run(t, gangOf(cfg))
 }
@@ -108,6 +129,7 @@ func TestSumsAreThoseOfALoop(t *testing.T) {
 		cfg := patient()
 		cfg.SegmentBytes = 8 * rapid.IntRange(1, 40).Draw(rt, "segment")
 		cfg.SmallBytes = rapid.SampledFrom([]int{0, 100, 64 << 10}).Draw(rt, "small")
+		cfg.Apart = rapid.Bool().Draw(rt, "apart")
 		n := rapid.IntRange(1, 9).Draw(rt, "ranks")
 		lengths := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 8), rapid.IntRange(0, 900)), 1, 4).Draw(rt, "lengths")
 		ls, addresses := listeners(t, n, cfg)
@@ -245,9 +267,11 @@ func TestBriefFloatsTakeHalfOfTheBytes(t *testing.T) {
 // and come before it.
 func TestWhatIsShortGoesWithTheNextFrame(t *testing.T) {
 	t.Parallel()
-	secure := patient()
+	network := patient()
+	network.Apart = true
+	secure := network
 	secure.TLS = testTLS(t)
-	for _, cfg := range []Config{patient(), secure} {
+	for _, cfg := range []Config{patient(), network, secure} {
 		for _, away := range []bool{false, true} {
 			ls, addresses := listeners(t, 2, cfg)
 			comms := form(t, ls, addresses, 1)
@@ -279,21 +303,23 @@ func TestWhatIsShortGoesWithTheNextFrame(t *testing.T) {
 // The news of a dead rank runs around the ring: nobody waits for a deadline.
 func TestARankThatDiesInTheMiddleEndsItForAllAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{2, 3, 5} {
-		ls, addresses := listeners(t, n, patient())
-		errs := each(form(t, ls, addresses, 1), func(c *Comm) error {
-			v := make([]int64, 1<<21) // more than the kernel keeps for readers who do not come
-			if c.Rank() == n-1 {
-				_ = c.near.sendOperation(operation{code: opAllReduce, count: uint64(len(v))}) // it has begun
-				return c.Close()
+	bothWays(t, func(t *testing.T, cfg Config) {
+		for _, n := range []int{2, 3, 5} {
+			ls, addresses := listeners(t, n, cfg)
+			errs := each(form(t, ls, addresses, 1), func(c *Comm) error {
+				v := make([]int64, 1<<21) // more than the kernel keeps for readers who do not come
+				if c.Rank() == n-1 {
+					_ = c.near.sendOperation(operation{code: opAllReduce, count: uint64(len(v))}) // it has begun
+					return c.Close()
+				}
+				return c.AllReduce(context.Background(), v)
+			})
+			for rank, err := range errs[:n-1] {
+				require.ErrorIs(t, err, ErrBroken, "rank %d of %d", rank, n)
+				require.Equal(t, fault.Unavailable, fault.Of(err))
 			}
-			return c.AllReduce(context.Background(), v)
-		})
-		for rank, err := range errs[:n-1] {
-			require.ErrorIs(t, err, ErrBroken, "rank %d of %d", rank, n)
-			require.Equal(t, fault.Unavailable, fault.Of(err))
 		}
-	}
+	})
 }
 
 func TestAnOldGenerationIsRefusedByItsNeighbourAndAtHome(t *testing.T) {
@@ -338,24 +364,25 @@ func withFrozen(t *testing.T, ls []*Listener, addresses []string, cfg Config) ([
 
 func TestAFrozenRankIsGivenUpAndABusyOneIsNot(t *testing.T) {
 	t.Parallel()
-	cfg := patient()
-	cfg.Timeout, cfg.Alive = time.Second, 50*time.Millisecond
-	ls, addresses := listeners(t, 3, cfg)
-	comms := form(t, ls, addresses, 1)
-	errs := each(comms, func(c *Comm) error {
-		if c.Rank() == 1 {
-			<-clock.Real{}.After(3 * cfg.Timeout / 2) // it computes
-		}
-		return c.AllReduce(context.Background(), make([]int64, 10))
-	})
-	require.NoError(t, errors.Join(errs...))
+	bothWays(t, func(t *testing.T, cfg Config) {
+		cfg.Timeout, cfg.Alive = time.Second, 50*time.Millisecond
+		ls, addresses := listeners(t, 3, cfg)
+		comms := form(t, ls, addresses, 1)
+		errs := each(comms, func(c *Comm) error {
+			if c.Rank() == 1 {
+				<-clock.Real{}.After(3 * cfg.Timeout / 2) // it computes
+			}
+			return c.AllReduce(context.Background(), make([]int64, 10))
+		})
+		require.NoError(t, errors.Join(errs...))
 
-	ls, addresses = withFrozen(t, ls, addresses, cfg)
-	comms = form(t, ls, addresses, 2)
-	errs = each([]*Comm{comms[0], comms[2]}, func(c *Comm) error { return c.AllReduce(context.Background(), make([]int64, 10)) })
-	for _, err := range errs {
-		require.ErrorIs(t, err, ErrBroken)
-	}
+		ls, addresses = withFrozen(t, ls, addresses, cfg)
+		comms = form(t, ls, addresses, 2)
+		errs = each([]*Comm{comms[0], comms[2]}, func(c *Comm) error { return c.AllReduce(context.Background(), make([]int64, 10)) })
+		for _, err := range errs {
+			require.ErrorIs(t, err, ErrBroken)
+		}
+	})
 }
 
 func TestAGangThatDoesNotCompleteIsGivenUp(t *testing.T) {

@@ -72,31 +72,33 @@ func TestWhatIsSmallDependsOnTheNumberOfRanks(t *testing.T) {
 // read from it: nobody waits for a deadline.
 func TestARankThatDiesBetweenSmallSumsEndsThemForAll(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{3, 4, 5, 8} {
-		for _, began := range []bool{false, true} {
-			ls, addresses := listeners(t, n, patient())
-			errs := each(form(t, ls, addresses, 1), func(c *Comm) error {
-				v := make([]int64, 1000)
-				if err := c.AllReduce(context.Background(), v); err != nil {
-					return err
-				}
-				if c.Rank() == n-1 {
-					if began { // one of its neighbours goes on, the others do not
-						if err := c.near.sendWhole(operation{code: opAllReduce, seq: 1, count: uint64(len(v))}, v, nil); err != nil {
-							return err
-						}
+	bothWays(t, func(t *testing.T, cfg Config) {
+		for _, n := range []int{3, 4, 5, 8} {
+			for _, began := range []bool{false, true} {
+				ls, addresses := listeners(t, n, cfg)
+				errs := each(form(t, ls, addresses, 1), func(c *Comm) error {
+					v := make([]int64, 1000)
+					if err := c.AllReduce(context.Background(), v); err != nil {
+						return err
 					}
-					return c.Close()
+					if c.Rank() == n-1 {
+						if began { // one of its neighbours goes on, the others do not
+							if err := c.near.sendWhole(operation{code: opAllReduce, seq: 1, count: uint64(len(v))}, v, nil); err != nil {
+								return err
+							}
+						}
+						return c.Close()
+					}
+					return firstOfTwo(c, v, began)
+				})
+				require.NoError(t, errs[n-1])
+				for rank, err := range errs[:n-1] {
+					require.ErrorIs(t, err, ErrBroken, "rank %d of %d", rank, n)
+					require.Equal(t, fault.Unavailable, fault.Of(err))
 				}
-				return firstOfTwo(c, v, began)
-			})
-			require.NoError(t, errs[n-1])
-			for rank, err := range errs[:n-1] {
-				require.ErrorIs(t, err, ErrBroken, "rank %d of %d", rank, n)
-				require.Equal(t, fault.Unavailable, fault.Of(err))
 			}
 		}
-	}
+	})
 }
 
 // firstOfTwo returns the error of a sum, or of the one after it, if all may have come
@@ -113,31 +115,32 @@ func firstOfTwo(c *Comm, v []int64, may bool) error {
 // compute for as long as it likes, and is given up when it is frozen.
 func TestFrozenRanksOfASmallSumAreGivenUpAndBusyOnesAreNot(t *testing.T) {
 	t.Parallel()
-	cfg := patient()
-	cfg.Timeout, cfg.Alive = time.Second, 50*time.Millisecond
-	ls, addresses := listeners(t, 5, cfg)
-	errs := each(form(t, ls, addresses, 1), func(c *Comm) error {
-		if c.Rank() == 1 {
-			<-clock.Real{}.After(3 * cfg.Timeout / 2) // it computes
-		}
-		return c.AllReduce(context.Background(), make([]int64, 10))
-	})
-	require.NoError(t, errors.Join(errs...))
+	bothWays(t, func(t *testing.T, cfg Config) {
+		cfg.Timeout, cfg.Alive = time.Second, 50*time.Millisecond
+		ls, addresses := listeners(t, 5, cfg)
+		errs := each(form(t, ls, addresses, 1), func(c *Comm) error {
+			if c.Rank() == 1 {
+				<-clock.Real{}.After(3 * cfg.Timeout / 2) // it computes
+			}
+			return c.AllReduce(context.Background(), make([]int64, 10))
+		})
+		require.NoError(t, errors.Join(errs...))
 
-	ls, addresses = withFrozen(t, ls, addresses, cfg)
-	comms := form(t, ls, addresses, 2)
-	errs = each(comms, func(c *Comm) error {
-		v := make([]int64, 10)
-		if c.Rank() == 1 { // its neighbour has what it needs of it: the rank at distance 2 has not
-			return c.near.sendWhole(operation{code: opAllReduce, count: uint64(len(v))}, v, nil)
+		ls, addresses = withFrozen(t, ls, addresses, cfg)
+		comms := form(t, ls, addresses, 2)
+		errs = each(comms, func(c *Comm) error {
+			v := make([]int64, 10)
+			if c.Rank() == 1 { // its neighbour has what it needs of it: the rank at distance 2 has not
+				return c.near.sendWhole(operation{code: opAllReduce, count: uint64(len(v))}, v, nil)
+			}
+			return firstOfTwo(c, v, true)
+		})
+		for rank, err := range errs {
+			if rank != 1 {
+				require.ErrorIs(t, err, ErrBroken, "rank %d", rank)
+			}
 		}
-		return firstOfTwo(c, v, true)
 	})
-	for rank, err := range errs {
-		if rank != 1 {
-			require.ErrorIs(t, err, ErrBroken, "rank %d", rank)
-		}
-	}
 }
 
 // Ranks that do not agree are told so, wherever in the gang they are.
@@ -172,7 +175,7 @@ func TestARankWhoseLinksAreNotAllThereIsGivenUp(t *testing.T) {
 	ls, addresses := listeners(t, 4, cfg)
 	g := Gang{Job: "j", Task: "t", Generation: 1, Rank: 3, Peers: addresses}
 	link := dialRaw(t, addresses[0])
-	_, err := link.Write(g.hello(1).bytes())
+	_, err := link.Write(g.hello(1).bytes(offer{}))
 	require.NoError(t, err)
 	waiting(t, ls[0], 1) // or it may come when the rank has been given up
 	g.Rank = 0
@@ -201,71 +204,72 @@ func TestARankThatOneOfItsLinksCannotReachDoesNotWaitForTheOthers(t *testing.T) 
 // is read; an operation is not disturbed.
 func TestSignsOfLifeAreReadBetweenOperations(t *testing.T) {
 	t.Parallel()
-	ls, addresses := listeners(t, 2, patient())
-	comms := form(t, ls, addresses, 1)
-	require.NoError(t, errors.Join(each(comms, func(c *Comm) error { return c.AllReduce(context.Background(), []int64{1}) })...))
-	from, to := comms[0].near, comms[1].near
-	for range 100 {
-		require.NoError(t, from.send(frameAlive, nil))
-	}
-	sums := func(c *Comm, v []int64) error {
-		return errors.Join(c.AllReduce(context.Background(), v), c.AllReduce(context.Background(), v))
-	}
-	far := make(chan error, 1)
-	go func() { far <- sums(comms[0], []int64{5}) }()
-	_, err := to.reader.Peek(101*headerBytes + operationBytes + 8) // all of it has come
-	require.NoError(t, err)
+	bothWays(t, func(t *testing.T, cfg Config) {
+		ls, addresses := listeners(t, 2, cfg)
+		comms := form(t, ls, addresses, 1)
+		require.NoError(t, errors.Join(each(comms, func(c *Comm) error { return c.AllReduce(context.Background(), []int64{1}) })...))
+		from, to := comms[0].near, comms[1].near
+		for range 100 {
+			require.NoError(t, from.send(frameAlive, nil))
+		}
+		sums := func(c *Comm, v []int64) error {
+			return errors.Join(c.AllReduce(context.Background(), v), c.AllReduce(context.Background(), v))
+		}
+		far := make(chan error, 1)
+		go func() { far <- sums(comms[0], []int64{5}) }()
+		_, err := to.reader.Peek(101*headerBytes + operationBytes + 8) // all of it has come
+		require.NoError(t, err)
 
-	to.reading.Lock()
-	to.drain()
-	require.Equal(t, 101*headerBytes+operationBytes+8, to.reader.Buffered(), "an operation reads")
-	to.reading.Unlock()
-	to.drain()
-	<-clock.Real{}.After(5 * time.Millisecond) // its deadline has passed, which is no error of the link
-	to.drain()
-	require.Equal(t, headerBytes+operationBytes+8, to.reader.Buffered())
-	b, err := to.reader.Peek(4)
-	require.NoError(t, err)
-	require.EqualValues(t, frameWhole, binary.NativeEndian.Uint32(b))
-	<-clock.Real{}.After(5 * time.Millisecond)
-	v := []int64{5}
-	require.NoError(t, sums(comms[1], v), "nor is it of what comes after")
-	require.NoError(t, <-far)
-	require.Equal(t, []int64{20}, v)
+		to.reading.Lock()
+		to.drain()
+		require.Equal(t, 101*headerBytes+operationBytes+8, to.reader.Buffered(), "an operation reads")
+		to.reading.Unlock()
+		to.drain()
+		<-clock.Real{}.After(5 * time.Millisecond) // its deadline has passed, which is no error of the link
+		to.drain()
+		require.Equal(t, headerBytes+operationBytes+8, to.reader.Buffered())
+		b, err := to.reader.Peek(4)
+		require.NoError(t, err)
+		require.EqualValues(t, frameWhole, binary.NativeEndian.Uint32(b))
+		<-clock.Real{}.After(5 * time.Millisecond)
+		v := []int64{5}
+		require.NoError(t, sums(comms[1], v), "nor is it of what comes after")
+		require.NoError(t, <-far)
+		require.Equal(t, []int64{20}, v)
+	})
 }
 
 // More signs of life than a link has room for do not stop who sends them, nor sums
 // that come between them.
 func TestALinkThatNobodyReadsForLongIsNotFull(t *testing.T) {
 	t.Parallel()
-	cfg := patient()
-	cfg.Alive = time.Millisecond
-	ls, addresses := listeners(t, 4, cfg)
-	comms := form(t, ls, addresses, 1)
-	signs := bytes.Repeat(putHeader(nil, frameAlive, 0), 1<<18)
-	errs := each(comms, func(c *Comm) error {
-		l := c.links[2]
-		conn, ok := l.out.(*net.TCPConn)
-		if !ok {
-			return fmt.Errorf("a link is a %T", l.out)
-		}
-		l.write.Lock()
-		err := errors.Join(conn.SetWriteBuffer(64<<10), // the system keeps megabytes of its own accord, which take minutes on a busy machine
-			conn.SetWriteDeadline(clock.Real{}.Now().Add(time.Minute)))
-		if err == nil {
-			_, err = conn.Write(signs)
-		}
-		l.write.Unlock()
-		for round := range 200 {
-			v := []int64{int64(round)}
+	bothWays(t, func(t *testing.T, cfg Config) {
+		cfg.Alive = time.Millisecond
+		ls, addresses := listeners(t, 4, cfg)
+		comms := form(t, ls, addresses, 1)
+		signs := bytes.Repeat(putHeader(nil, frameAlive, 0), 1<<18)
+		errs := each(comms, func(c *Comm) error {
+			l := c.links[2]
+			l.write.Lock()
+			err := l.out.SetWriteDeadline(clock.Real{}.Now().Add(time.Minute))
+			if conn, ok := l.out.(*net.TCPConn); ok && err == nil {
+				err = conn.SetWriteBuffer(64 << 10) // the system keeps megabytes of its own accord, which take minutes on a busy machine
+			}
 			if err == nil {
-				err = c.AllReduce(context.Background(), v)
+				_, err = l.out.Write(signs)
 			}
-			if err == nil && v[0] != int64(4*round) {
-				err = fmt.Errorf("round %d: %d", round, v[0])
+			l.write.Unlock()
+			for round := range 200 {
+				v := []int64{int64(round)}
+				if err == nil {
+					err = c.AllReduce(context.Background(), v)
+				}
+				if err == nil && v[0] != int64(4*round) {
+					err = fmt.Errorf("round %d: %d", round, v[0])
+				}
 			}
-		}
-		return err
+			return err
+		})
+		require.NoError(t, errors.Join(errs...))
 	})
-	require.NoError(t, errors.Join(errs...))
 }

@@ -35,6 +35,11 @@ func withContenders(threads int, peers []func() (*contender, error), fn func([]*
 		}
 		all = append(all, c)
 	}
+	for _, c := range all { // nobody is measured while another still starts
+		if _, err := c.ask(map[string]any{"mode": "ready"}); err != nil {
+			return nil, err
+		}
+	}
 	return fn(all)
 }
 

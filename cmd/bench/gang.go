@@ -138,13 +138,12 @@ func together(r request, comm collective.Comm, conn net.Conn) (float64, error) {
 	if r.Mode == "gang" {
 		return trainLoop(r, comm)
 	}
-	sums, v, mean := gradients(r.Numbers), make([]int64, r.Numbers), make([]float32, r.Numbers)
-	do := func() error { // as training does it
-		copy(v, sums) // or they would grow from round to round
+	v, mean := gradients(r.Numbers), make([]float32, r.Numbers)
+	first, end := collective.Part(len(v), comm.Rank(), comm.WorldSize())
+	do := func() error { // as training does it; what a rank sends stays as it is, and what it sums has room to grow
 		if err := comm.ReduceScatter(context.Background(), v, nil); err != nil {
 			return err
 		}
-		first, end := collective.Part(len(v), comm.Rank(), comm.WorldSize())
 		kernels.FromFixed(mean[first:end], v[first:end], 1./unit)
 		return comm.AllGather(context.Background(), mean)
 	}

@@ -54,6 +54,8 @@ func work(in io.Reader, out io.Writer, role string) error {
 		var v float64
 		switch {
 		case err != nil:
+		case r.Mode == "ready":
+			v = 1
 		case r.Mode == "features":
 			v, err = t.runFeatures(r)
 		case r.Mode == "gemm":

@@ -69,6 +69,10 @@ const prepare = await { duckdb, polars }[process.argv[2]]();
 for await (const line of createInterface({ input: process.stdin })) {
   try {
     const request = JSON.parse(line);
+    if (request.mode === "ready") {
+      console.log(JSON.stringify({ value: 1 }));
+      continue;
+    }
     if (request.mode === "peak") {
       const kb = Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]);
       console.log(JSON.stringify({ value: kb / 1024 }));

@@ -52,6 +52,9 @@ def features(folder, out):
 
 for line in sys.stdin:
     request = json.loads(line)
+    if request["mode"] == "ready":
+        print(json.dumps({"value": 1}), flush=True)
+        continue
     if request["mode"] == "peak":
         print(json.dumps({"value": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), flush=True)
         continue

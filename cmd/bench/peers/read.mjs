@@ -75,6 +75,10 @@ const prepare = await { duckdb, polars }[process.argv[2]]();
 for await (const line of createInterface({ input: process.stdin })) {
   try {
     const request = JSON.parse(line);
+    if (request.mode === "ready") {
+      console.log(JSON.stringify({ value: 1 }));
+      continue;
+    }
     const run = await prepare(request);
     const start = process.hrtime.bigint();
     await run();
