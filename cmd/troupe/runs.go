@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) runsCommand() *cobra.Command {
-	return group("runs", "Look at the records of jobs", a.runsList(), a.runsShow(), a.runsCompare(), a.runsDelete(), a.runsRestore(), a.runsExport(), a.runsGC())
+	return group("runs", "Look at the records of jobs", a.runsList(), a.runsShow(), a.runsCompare(), a.runsDelete(), a.runsRestore(), a.runsDownload(), a.runsExport(), a.runsGC())
 }
 
 // question is which runs the flags of a verb ask for.

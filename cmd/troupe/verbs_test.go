@@ -55,6 +55,20 @@ func giveUp(t *testing.T, p *place, id string) {
 	assert.Contains(t, p.run("runs", "show", id).stderr, "purged")
 }
 
+// takeArtifacts writes artifacts of a train run to files.
+func takeArtifacts(t *testing.T, p *place, id, uri string) {
+	t.Helper()
+	got := p.ok("runs", "download", id[:12], "evaluation.json", "--out", "got")[""].([]any)
+	require.Len(t, got, 1)
+	assert.FileExists(t, filepath.Join(p.dir, "got", "evaluation.json"))
+	again := p.run("runs", "download", id, "--out", "got")
+	assert.Equal(t, 1, again.code)
+	assert.Contains(t, again.stderr, "evaluation.json is there already")
+	assert.NoFileExists(t, filepath.Join(p.dir, "got", "model"), "all or none")
+	assert.Len(t, p.ok("runs", "download", uri, "--out", "all")[""], 2)
+	assert.Contains(t, p.run("runs", "download", id, "plots").stderr, `no artifact "plots"; it has evaluation.json, model`)
+}
+
 func lookAndAct(t *testing.T, p *place) {
 	t.Helper()
 	one := p.ok("train", "-f", "train.yaml", "--set", "epochs=1")
@@ -90,6 +104,7 @@ func lookAndAct(t *testing.T, p *place) {
 	written, err := filepath.Glob(filepath.Join(p.dir, "mlruns", "*", two["run"].(string), "artifacts", "model"))
 	require.NoError(t, err)
 	assert.Len(t, written, 1)
+	takeArtifacts(t, p, two["run"].(string), two["model_uri"].(string))
 	p.ok("runs", "delete", failed["id"].(string))
 	assert.Len(t, p.ok("runs", "list", "--deleted")[""], 1)
 	p.ok("runs", "restore", failed["id"].(string)[:12])

@@ -33,7 +33,7 @@ type LinearConfig struct {
 
 // DefaultLinearConfig returns the settings of a spec that names none.
 func DefaultLinearConfig() LinearConfig {
-	return LinearConfig{L2: 1, Iterations: 200, Tolerance: 1e-6}
+	return LinearConfig{L2: 1, Iterations: 1000, Tolerance: 1e-6}
 }
 
 // Linear fits linear models: logistic regression of two classes, multinomial
