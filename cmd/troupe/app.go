@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/troupe-ml/troupe/cluster/node"
@@ -24,6 +26,7 @@ import (
 	"github.com/troupe-ml/troupe/cmd/troupe/internal/settings"
 	"github.com/troupe-ml/troupe/internal/clock"
 	"github.com/troupe-ml/troupe/internal/fault"
+	"github.com/troupe-ml/troupe/internal/nearest"
 	"github.com/troupe-ml/troupe/jobs/run/files"
 	"github.com/troupe-ml/troupe/jobs/run/memory"
 	"github.com/troupe-ml/troupe/jobs/spec"
@@ -119,6 +122,28 @@ func (a *app) verb(use, short string, args cobra.PositionalArgs, do func(ctx con
 	}}
 }
 
+// meantFlag adds to the error of an unknown flag the one that was probably meant: the
+// nearest, or one that begins so.
+func meantFlag(cmd *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return err
+	}
+	var known []string
+	begins := ""
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		known = append(known, f.Name)
+		if begins == "" && strings.HasPrefix(f.Name, name+"-") {
+			begins = f.Name
+		}
+	})
+	near := cmp.Or(begins, nearest.Word(name, known))
+	if near == "" {
+		return err
+	}
+	return fmt.Errorf("%w; did you mean --%s?", err, near)
+}
+
 // group is a command that only has others below it.
 func group(use, short string, below ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
@@ -144,6 +169,7 @@ func (a *app) root() *cobra.Command {
 		a.planCommand(), a.verifyCommand(), a.dataCommand(), a.initCommand(), a.schemaCommand(),
 		a.nodeCommand(), a.upCommand(), a.tokenCommand(), a.demoCommand(), a.doctorCommand(), a.versionCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(meantFlag)
 	root.CompletionOptions.DisableDefaultCmd = false
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

@@ -51,7 +51,9 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{[]string{"jbos"}, []string{`unknown command "jbos"`, `did you mean "jobs"?`}},
 		{[]string{"jobs", "lst"}, []string{`did you mean "list"?`, "troupe jobs --help"}},
-		{[]string{"run", "--ste", "a=1"}, []string{"unknown flag: --ste"}},
+		{[]string{"run", "--ste", "a=1"}, []string{"unknown flag: --ste; did you mean --set?"}},
+		{[]string{"node", "--http", "a=1"}, []string{"unknown flag: --http; did you mean --http-port?"}},
+		{[]string{"runs", "list", "--xyzzyx", "1"}, []string{"unknown flag: --xyzzyx\nsee"}},
 		{[]string{"run"}, []string{"name a spec file"}},
 		{[]string{"train"}, []string{"-f FILE"}},
 		{[]string{"run", "nowhere.yaml"}, []string{"nowhere.yaml: there is no such file"}},
