@@ -82,6 +82,9 @@ type ports struct{ http, actor, gossip, nats, route int }
 // defaults are the ports that the first node has when they are free.
 var defaults = ports{8270, 8271, 7946, 4222, 6222}
 
+// defaultsGuard is listened on by the cluster that has taken them.
+const defaultsGuard = 8269
+
 // Start starts the nodes and returns when every one is ready. If one is not in
 // time, or ends, all are ended again.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
@@ -212,9 +215,10 @@ var tried = func() *atomic.Uint32 {
 
 // choose picks the ports of n nodes: those of the first are the default ones as
 // far as they are free, unless any will do. The others are in blocks of span
-// ports, whose first is listened on for as long as the cluster lives: so no two
-// clusters of a machine pick the same, though a port is free until its node
-// listens. Programs of other kinds may still take one before its node does.
+// ports. The first of a block, and one beside the default ports, is listened on for
+// as long as the cluster lives: so no two clusters of a machine pick the same, though
+// a port is free until its node listens. Programs of other kinds may still take one
+// before its node does.
 func choose(n int, anyPort bool) (all []ports, held []io.Closer, err error) {
 	for range n {
 		base, guard, err := takeBlock()
@@ -225,7 +229,11 @@ func choose(n int, anyPort bool) (all []ports, held []io.Closer, err error) {
 		held = append(held, guard)
 		all = append(all, ports{base + 1, base + 2, base + 3, base + 4, base + 5})
 	}
-	if !anyPort {
+	if anyPort {
+		return all, held, nil
+	}
+	if guard, err := net.Listen("tcp", loopback(defaultsGuard)); err == nil { // else another cluster has them, or is about to
+		held = append(held, guard)
 		all[0] = all[0].orDefaults()
 	}
 	return all, held, nil

@@ -130,16 +130,22 @@ func TestPortsAreDifferentAndFree(t *testing.T) {
 
 func TestNoTwoClustersPickTheSamePorts(t *testing.T) {
 	t.Parallel()
-	first, held, err := choose(3, true)
-	require.NoError(t, err)
-	t.Cleanup(func() { release(held) })
-	const blocks = (maxPort - minPort) / span
-	tried.Add(blocks - 3) // as another process might begin
-	second, more, err := choose(3, true)
-	require.NoError(t, err)
-	t.Cleanup(func() { release(more) })
-	for _, p := range second {
-		assert.NotContains(t, first, p)
+	for _, anyPort := range []bool{true, false} { // of the default ports, too, one has them at most
+		first, held, err := choose(3, anyPort)
+		require.NoError(t, err)
+		t.Cleanup(func() { release(held) })
+		const blocks = (maxPort - minPort) / span
+		tried.Add(blocks - 3) // as another process might begin
+		second, more, err := choose(3, anyPort)
+		require.NoError(t, err)
+		t.Cleanup(func() { release(more) })
+		taken := map[int]bool{}
+		for _, p := range append(first, second...) {
+			for _, port := range []int{p.http, p.actor, p.gossip, p.nats, p.route} {
+				assert.False(t, taken[port], "%d is given twice", port)
+				taken[port] = true
+			}
+		}
 	}
 }
 
