@@ -58,7 +58,7 @@ func (o output) lock(ctx context.Context) (unlock func(), err error) {
 	for unnamed := 0; ; {
 		f, holder, err := o.tryLock()
 		if f != nil || err != nil {
-			return func() { _ = f.Close() }, err //nolint:errcheck // closing it is what lets go
+			return func() { letGo(f) }, err
 		}
 		switch {
 		case holder == "" && unnamed < 100: // it has the lock and not yet said who it is
@@ -72,6 +72,13 @@ func (o output) lock(ctx context.Context) (unlock func(), err error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// letGo ends the lock of a file and closes it. Closing alone ends it later, where a
+// process is just being started, which has all files until it is its program.
+func letGo(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) //nolint:errcheck // closing it does the same, later
+	_ = f.Close()                                   //nolint:errcheck // it has nothing to write
 }
 
 // tryLock returns the locked file, or who holds it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -350,6 +351,33 @@ func TestAFolderInWhichAnotherJobPublishesIsTaken(t *testing.T) {
 	unlock3, err := b.lock(t.Context())
 	require.NoError(t, err)
 	unlock3()
+}
+
+// A process that is being started has all files open for a moment.
+func TestALockThatWasLetGoIsFreeWhileProcessesStart(t *testing.T) {
+	t.Parallel()
+	nothing, err := exec.LookPath("true")
+	if err != nil {
+		t.Skip("there is no program to start")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var starts sync.WaitGroup
+	for range 4 {
+		starts.Go(func() {
+			for ctx.Err() == nil {
+				assert.NoError(t, exec.Command(nothing).Run())
+			}
+		})
+	}
+	dir := filepath.Join(t.TempDir(), "out")
+	for i := range 100 {
+		unlock, err := output{dir: dir, job: fmt.Sprint("job", i)}.lock(t.Context())
+		if assert.NoError(t, err) {
+			unlock()
+		}
+	}
+	cancel()
+	starts.Wait()
 }
 
 // The folder is the user's who has made it, also when nothing comes into it.

@@ -95,7 +95,7 @@ func leave(dir string, use *os.File, let func()) func(done bool) {
 		if done {
 			_ = os.RemoveAll(dir) //nolint:errcheck // a later sweep tries again
 		}
-		_ = use.Close() //nolint:errcheck // it ends the lock, and has nothing to write
+		letGo(use)
 	}
 }
 
