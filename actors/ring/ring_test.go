@@ -272,6 +272,7 @@ func TestWhatIsShortGoesWithTheNextFrame(t *testing.T) {
 	secure := network
 	secure.TLS = testTLS(t)
 	for _, cfg := range []Config{patient(), network, secure} {
+		cfg.Alive = time.Hour / 4 // or what is owed goes with a sign of life
 		for _, away := range []bool{false, true} {
 			ls, addresses := listeners(t, 2, cfg)
 			comms := form(t, ls, addresses, 1)

@@ -205,6 +205,7 @@ func TestARankThatOneOfItsLinksCannotReachDoesNotWaitForTheOthers(t *testing.T) 
 func TestSignsOfLifeAreReadBetweenOperations(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(t *testing.T, cfg Config) {
+		cfg.Alive = time.Hour / 4 // there are no signs but those of the test
 		ls, addresses := listeners(t, 2, cfg)
 		comms := form(t, ls, addresses, 1)
 		require.NoError(t, errors.Join(each(comms, func(c *Comm) error { return c.AllReduce(context.Background(), []int64{1}) })...))
