@@ -4,6 +4,7 @@ package tracking
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,10 @@ type Config struct {
 	Token      string // MLFLOW_TRACKING_TOKEN
 	User       string // MLFLOW_TRACKING_USERNAME
 	Password   string // MLFLOW_TRACKING_PASSWORD
-	Experiment string // MLFLOW_EXPERIMENT_NAME: of runs that name none
+	Experiment string // MLFLOW_EXPERIMENT_NAME: of runs that name none, or have the one of specs that do not
+	// FirstAnswer is how long the server has to answer the first, small question: who
+	// waits for a job is not kept for one that has gone silent. Default 10 s.
+	FirstAnswer time.Duration
 	// MaxArtifactBytes bounds what is copied of one artifact. Default 512 MiB.
 	MaxArtifactBytes int64
 }
@@ -60,6 +64,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxArtifactBytes == 0 {
 		cfg.MaxArtifactBytes = 512 << 20
 	}
+	if cfg.FirstAnswer == 0 {
+		cfg.FirstAnswer = 10 * time.Second
+	}
 	return &Server{cfg: cfg, base: strings.TrimRight(cfg.URI, "/"), http: &http.Client{Timeout: 2 * time.Minute}}, nil
 }
 
@@ -80,7 +87,10 @@ func (s *Server) Mirror(ctx context.Context, r runs.Run, read func(path string) 
 	if !r.Status.Finished() {
 		return Copy{}, fault.New(fault.Invalid, "run %s has not ended", r.ID)
 	}
-	switch err := s.ask(ctx, http.MethodGet, "runs/get?run_id="+url.QueryEscape(string(r.ID)), nil, nil); {
+	first, cancel := context.WithTimeoutCause(ctx, s.cfg.FirstAnswer, fmt.Errorf("no answer within %v", s.cfg.FirstAnswer))
+	err := s.ask(first, http.MethodGet, "runs/get?run_id="+url.QueryEscape(string(r.ID)), nil, nil)
+	cancel()
+	switch {
 	case err == nil:
 		return Copy{ID: string(r.ID), Already: true}, nil
 	case fault.Of(err) != fault.NotFound:
@@ -105,14 +115,14 @@ func (s *Server) Mirror(ctx context.Context, r runs.Run, read func(path string) 
 	return out, s.ask(ctx, http.MethodPost, "runs/update", end, nil)
 }
 
+// unnamed is the experiment of specs that name none.
+const unnamed = "default"
+
 // experiment returns the id of the experiment of a name, which is made if there
 // is none.
 func (s *Server) experiment(ctx context.Context, name string) (string, error) {
-	if name == "" {
-		name = s.cfg.Experiment
-	}
-	if name == "" {
-		name = "Default"
+	if name == "" || name == unnamed {
+		name = cmp.Or(s.cfg.Experiment, name, "Default")
 	}
 	var found struct {
 		Experiment struct {

@@ -3,6 +3,7 @@ package tracking_test
 import (
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -140,6 +141,36 @@ func TestTheClusterThatRanAJobGetsNoCopy(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, tracking.Copy{ID: string(r.ID), Already: true}, same)
 	assert.Len(t, o.all(t), 1)
+}
+
+func TestTheExperimentOfTheEnvironmentIsThatOfRunsWithoutOne(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][3]string{{"", "", "Default"}, {"default", "", "default"}, {"", "mine", "mine"}, {"default", "mine", "mine"}, {"churn", "mine", "churn"}} {
+		o := serve(t, nil)
+		s, err := tracking.New(tracking.Config{URI: o.url, Experiment: c[1]})
+		require.NoError(t, err)
+		r := ended(1)
+		r.Experiment = c[0]
+		copied, err := s.Mirror(t.Context(), r, read)
+		require.NoError(t, err)
+		got, err := o.registry.Runs.Whole(t.Context(), runs.ID(copied.ID))
+		require.NoError(t, err)
+		group, err := o.registry.Runs.Experiments.Show(t.Context(), got.Group)
+		require.NoError(t, err)
+		assert.Equal(t, c[2], group.Name, c)
+	}
+}
+
+func TestAServerThatSaysNothingIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, silent.Close()) })
+	s, err := tracking.New(tracking.Config{URI: "http://" + silent.Addr().String(), FirstAnswer: 50 * time.Millisecond})
+	require.NoError(t, err)
+	_, err = s.Mirror(t.Context(), ended(1), read)
+	require.ErrorContains(t, err, "no answer within 50ms")
+	assert.Equal(t, fault.Unavailable, fault.Of(err))
 }
 
 func TestWhatCannotBeCopiedSaysWhy(t *testing.T) {
