@@ -119,7 +119,8 @@ func (m *Membership) Address() string { return m.list.LocalNode().Address() }
 
 // Join looks for the seeds once and returns how many were found. If none was,
 // the error is of kind Invalid when a member was reached and refused us, for its
-// secret, its version or its number of servers is another, else Unavailable.
+// secret, its version or its number of servers is another, else Unavailable. Who
+// hangs up without a reason is asked again, up to twice, as it may just have ended.
 func (m *Membership) Join(ctx context.Context) (int, error) {
 	seeds := slices.DeleteFunc(slices.Clone(m.cfg.Seeds), func(s string) bool { return s == m.Address() })
 	if len(seeds) == 0 {
@@ -131,18 +132,34 @@ func (m *Membership) Join(ctx context.Context) (int, error) {
 	m.mu.Lock()
 	m.refusal = nil
 	m.mu.Unlock()
-	n, err := m.list.Join(seeds)
-	if n > 0 {
-		return n, nil
+	for tries := 1; ; tries++ {
+		n, err := m.list.Join(seeds)
+		if n > 0 {
+			return n, nil
+		}
+		m.mu.Lock()
+		refusal := m.refusal
+		m.mu.Unlock()
+		if refusal != nil {
+			return 0, refusal
+		}
+		if err = joinError(seeds, err); fault.Of(err) != fault.Invalid || tries == surely {
+			return 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("join: %w", ctx.Err())
+		case <-m.cfg.Clock.After(joinPause):
+		}
 	}
-	m.mu.Lock()
-	refusal := m.refusal
-	m.mu.Unlock()
-	if refusal != nil {
-		return 0, refusal
-	}
-	return 0, joinError(seeds, err)
 }
+
+// surely is how often a member has to hang up on us, with a pause in between, before
+// it does not understand us: one that ends at this moment hangs up as well.
+const (
+	surely    = 3
+	joinPause = 200 * time.Millisecond
+)
 
 // joinError says what a failed join most likely means.
 func joinError(seeds []string, err error) error {

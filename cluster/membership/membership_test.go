@@ -2,8 +2,10 @@ package membership
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +173,31 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 				t.Errorf("the member now knows %+v", all)
 			}
 		})
+	}
+}
+
+// Who hangs up and is gone may have ended at that moment, which is no reason to give
+// up: it comes back, or another does.
+func TestAMemberThatEndsWhileWeJoinIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			err = errors.Join(l.Close(), c.Close())
+		}
+		ended <- err
+	}()
+	b, _ := start(t, Member{Name: "b"}, nil, l.Addr().String())
+	if n, err := b.Join(t.Context()); n != 0 || fault.Of(err) != fault.Unavailable {
+		t.Errorf("joined %d, %v (%v)", n, err, fault.Of(err))
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
