@@ -255,10 +255,13 @@ func dumbExtreme(name string, args []val) val {
 	out := args[0]
 	for _, a := range args[1:] {
 		if f, ok := out.(float64); ok {
-			if name == "min" {
-				out = math.Min(f, a.(float64))
-			} else {
-				out = math.Max(f, a.(float64))
+			switch a := a.(float64); {
+			case math.IsNaN(f) || math.IsNaN(a):
+				out = math.NaN() // for package math an infinity beats it
+			case name == "min":
+				out = math.Min(f, a)
+			default:
+				out = math.Max(f, a)
 			}
 			continue
 		}

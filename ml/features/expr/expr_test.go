@@ -108,7 +108,7 @@ func TestExpressions(t *testing.T) {
 		{"if(x > 2, i, j)", "7"}, {"if(b0, i, j)", "-2"}, {"if(nan > 1, 1, i)", "7"}, {"x > 9 ? 1 : x > 2 ? i : 3", "7"}, {"if(yes, i, 0.5)", "7.0"}, {"if(no, s, 'other')", "'other'"}, {"if(yes, null, i)", "null int64"},
 		{"if(yes, ts, '2024-01-01')", "micros 1709213696123456"}, {"if(x0 is null, yes, no)", "true"},
 		{"coalesce(x0, i0, 3) + i", "10.0"}, {"coalesce(nan, x)", "2.5"}, {"coalesce(s0, s)", "'Grün Weg'"}, {"coalesce(i0, null)", "null int64"}, {"coalesce(b0, yes)", "true"}, {"coalesce(x0, nan)", "NaN"},
-		{"min(i, j, 3)", "-2"}, {"max(x, i)", "7.0"}, {"max(nan, i)", "NaN"}, {"min(x0, 1)", "null float64"}, {"clamp(i, 0, 5)", "5"}, {"clamp(x, i, 9)", "7.0"}, {"max(ts, '2030-01-01')", "micros 1893456000000000"},
+		{"min(i, j, 3)", "-2"}, {"max(x, i)", "7.0"}, {"max(nan, i)", "NaN"}, {"max(nan, inf)", "NaN"}, {"min(-inf, nan)", "NaN"}, {"min(x0, 1)", "null float64"}, {"clamp(i, 0, 5)", "5"}, {"clamp(x, i, 9)", "7.0"}, {"max(ts, '2030-01-01')", "micros 1893456000000000"},
 		{"abs(j)", "2"}, {"abs(y)", "4.0"}, {"floor(x)", "2.0"}, {"ceil(x)", "3.0"}, {"round(x)", "3.0"}, {"round(-x)", "-3.0"}, {"trunc(-x)", "-2.0"}, {"floor(i)", "7"}, {"sign(j)", "-1"}, {"sign(y)", "-1.0"}, {"sign(nan)", "NaN"},
 		{"sqrt(-y)", "2.0"}, {"sqrt(y)", "null float64"}, {"exp(zero)", "1.0"}, {"exp(1000 + i)", "+Inf"}, {"log(y)", "null float64"}, {"log(zero)", "null float64"}, {"log(exp(x))", "2.5"}, {"log1p(zero)", "0.0"}, {"log1p(-1 + zero)", "null float64"},
 		{"log2(8 + zero)", "3.0"}, {"log10(1000 + zero)", "3.0"}, {"pow(x, 2)", "6.25"}, {"i ** 3", "343.0"}, {"y ** 0.5", "null float64"}, {"zero ** -1", "null float64"}, {"y ** 3", "-64.0"},
