@@ -343,6 +343,9 @@ func dumbTime(name string, t time.Time) val {
 	case "is_weekend":
 		return t.Weekday() == time.Saturday || t.Weekday() == time.Sunday
 	case "epoch":
+		if s := t.Unix(); s > math.MaxInt64/1_000_000 || s < math.MinInt64/1_000_000-1 { // rounded down
+			return float64(s) // of a date for which microseconds have no room
+		}
 		return float64(t.UnixMicro()) / 1e6
 	case "date":
 		return date
