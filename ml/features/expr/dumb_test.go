@@ -188,7 +188,7 @@ func dumbArithmetic(name string, x, y val) val {
 			return orNil(float64(d.Int64())/1e6, d.IsInt64())
 		}
 		by := math.Round(float(y) * map[string]float64{"+": 1e6, "-": -1e6}[name])
-		if !(math.Abs(by) < 1<<63) {
+		if !(by >= -1<<63 && by < 1<<63) {
 			return nil
 		}
 		d := new(big.Int).Add(big.NewInt(int64(a)), big.NewInt(int64(by)))
