@@ -83,7 +83,7 @@ func (l *links) live() {
 			return
 		case <-t.C():
 			if l.write.TryLock() { // else there is something on its way, which says the same
-				err := l.put(frameAlive, nil)
+				err := l.sign()
 				l.write.Unlock()
 				if err != nil {
 					return
@@ -94,6 +94,15 @@ func (l *links) live() {
 			}
 		}
 	}
+}
+
+// sign puts a sign of life, unless memory is full of what says the same: who waited
+// for room would keep those who have more to say waiting, and not drain meanwhile.
+func (l *links) sign() error {
+	if s, ok := l.out.(*shared); ok && !s.holds(len(l.owed)+headerBytes) {
+		return nil
+	}
+	return l.put(frameAlive, nil)
 }
 
 // drain reads signs of life that have come, unless an operation is reading. Links

@@ -201,6 +201,14 @@ func (s *shared) writeSome(b []byte) (written int, err error) {
 	return written, nil
 }
 
+// holds reports whether there is room for so many bytes, as there will be until
+// somebody writes.
+func (s *shared) holds(bytes int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.memory == nil || len(s.data)-int(s.state.written.Load()-s.state.read.Load()) >= bytes
+}
+
 func (s *shared) room() bool {
 	return s.state.written.Load()-s.state.read.Load() < uint64(len(s.data))
 }

@@ -240,6 +240,29 @@ func TestSignsOfLifeAreReadBetweenOperations(t *testing.T) {
 	})
 }
 
+// Nobody waits for room for a sign of life.
+func TestASignOfLifeThatHasNoRoomKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	cfg := patient()
+	cfg.Alive = time.Millisecond
+	ls, addresses := listeners(t, 2, cfg)
+	comms := form(t, ls, addresses, 1)
+	comms[1].near.reading.Lock() // or it would drain
+	defer comms[1].near.reading.Unlock()
+	l := comms[0].near
+	out, ok := l.out.(*shared)
+	if !ok {
+		t.Skip("links go through the network here, which has room for hours")
+	}
+	l.write.Lock()
+	_, err := out.writeSome(bytes.Repeat(putHeader(nil, frameAlive, 0), memoryBytes/headerBytes))
+	l.write.Unlock()
+	require.NoError(t, err)
+	<-clock.Real{}.After(20 * cfg.Alive) // more than one is due
+	require.Eventually(t, l.write.TryLock, time.Minute, time.Millisecond)
+	l.write.Unlock()
+}
+
 // More signs of life than a link has room for do not stop who sends them, nor sums
 // that come between them.
 func TestALinkThatNobodyReadsForLongIsNotFull(t *testing.T) {
