@@ -51,15 +51,16 @@ type Client struct {
 	cfg  Config
 	http *http.Client
 
-	mu      sync.Mutex
-	bases   []string // URLs of nodes, the one that answered last first
-	reached bool
+	mu        sync.Mutex
+	bases     []string // URLs of nodes, the one that answered last first
+	reached   bool
+	submitted map[string]bool // jobs, by this client
 }
 
 // New returns a client; it asks nobody yet. An address that is none is of kind
 // Invalid.
 func New(cfg Config) (*Client, error) {
-	c := &Client{cfg: cfg}
+	c := &Client{cfg: cfg, submitted: map[string]bool{}}
 	for _, a := range cfg.Addresses {
 		base, err := baseOf(a)
 		if err != nil {
@@ -237,7 +238,25 @@ func (c *Client) send(ctx context.Context, base, method, path string, body []byt
 		c.reached = true // a node that cannot serve yet is worth waiting for
 		c.mu.Unlock()
 	}
-	return nil, problem(base, resp)
+	return nil, c.notYet(base, path, problem(base, resp))
+}
+
+// notYet makes of the error that there is no such job one that passes, if this client
+// has submitted it: a server that was cut off from the others may for a moment take
+// itself for the one that leads them, and knows what there was before.
+func (c *Client) notYet(base, path string, err error) error {
+	job, of := strings.CutPrefix(path, "/v1/jobs/")
+	if fault.Of(err) != fault.NotFound || !of {
+		return err
+	}
+	job, _, _ = strings.Cut(job, "/")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.submitted[job] {
+		return err
+	}
+	c.reached = true
+	return fault.New(fault.Unavailable, "%s does not know yet what was submitted: %w", base, err)
 }
 
 func drain(body io.ReadCloser) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -209,6 +210,42 @@ func TestAJobThatCannotBeFollowedIsSaidToBeSo(t *testing.T) {
 	})
 	require.ErrorContains(t, err, "cannot be followed")
 	assert.Equal(t, exit.Failed, exit.Of(err))
+}
+
+// A server that has been cut off does not know the newest jobs for a moment: who has
+// submitted one asks on, and is told of jobs that are nobody's at once.
+func TestAJobThatWasSubmittedIsThereThoughAServerLags(t *testing.T) {
+	t.Parallel()
+	c := start(t, 1, nil)
+	var shows, streams atomic.Int32
+	inner := c.servers[0].Config.Handler
+	lagging := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		count := &shows
+		if strings.HasSuffix(r.URL.Path, "/events") {
+			count = &streams
+		}
+		if strings.HasPrefix(r.URL.Path, "/v1/jobs/") && count.Add(1) <= 2 {
+			_, rest, _ := strings.Cut(r.URL.Path[len("/v1/jobs/"):], "/")
+			r.URL.Path = strings.TrimSuffix("/v1/jobs/none/"+rest, "/") // which it does not know
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(lagging.Close)
+	c.members = nil
+	cl := c.client(lagging.URL)
+	sum, err := cl.Submit(t.Context(), someSpec(t))
+	require.NoError(t, err)
+	told := false
+	end, err := cl.Watch(t.Context(), sum.Job, func(u backend.Update) {
+		if u.State != nil && !told {
+			told = true
+			c.write(sum.Job, 1, jobs.Event{Kind: jobs.CancelRequested})
+		}
+	})
+	require.NoError(t, err)
+	assert.Equal(t, jobs.Cancelled.String(), end.Status)
+	assert.EqualValues(t, 3, shows.Load())
+	assert.EqualValues(t, 3, streams.Load())
 }
 
 func TestErrorsKeepTheirKind(t *testing.T) {

@@ -26,6 +26,11 @@ func (c *Client) Plan(ctx context.Context, s spec.Spec) (api.Plan, error) {
 func (c *Client) Submit(ctx context.Context, s spec.Spec) (run.Summary, error) {
 	var out run.Summary
 	err := c.call(ctx, http.MethodPost, "/v1/jobs", api.SubmitRequest{ID: string(api.NewID()), Spec: s}, &out)
+	if err == nil {
+		c.mu.Lock()
+		c.submitted[out.Job] = true
+		c.mu.Unlock()
+	}
 	return out, err
 }
 

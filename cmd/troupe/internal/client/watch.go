@@ -90,7 +90,8 @@ func (c *Client) pause(ctx context.Context) error {
 func (c *Client) listen(ctx context.Context, base, id string, hear func(backend.Update)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := c.send(ctx, base, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"/events", nil)
+	path := "/v1/jobs/" + url.PathEscape(id) + "/events"
+	resp, err := c.send(ctx, base, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (c *Client) listen(ctx context.Context, base, id string, hear func(backend.
 		}
 		silence.Reset(c.cfg.Quiet)
 		if event == "error" {
-			return refusal(base, data)
+			return c.notYet(base, path, refusal(base, data))
 		}
 		u, err := update(event, data)
 		if err != nil {
