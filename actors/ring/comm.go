@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,7 +42,13 @@ var _ collective.Comm = (*Comm)(nil)
 // newComm has the connections of a gang's links, in and out, by their distances.
 func newComm(cfg Config, g Gang, in, out map[int]net.Conn) *Comm {
 	c := &Comm{cfg: cfg, gang: g, links: map[int]*links{}, hops: hops(len(g.Peers)), stop: make(chan struct{})}
+	alone := g.beside() <= runtime.NumCPU()
 	for d := range in {
+		for _, conn := range []net.Conn{in[d], out[d]} {
+			if s, ok := conn.(*shared); ok && alone {
+				s.looks = looks
+			}
+		}
 		c.links[d] = newLinks(c, in[d], out[d])
 	}
 	if c.near = c.links[1]; c.near == nil {

@@ -20,6 +20,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/troupe-ml/troupe/internal/clock"
@@ -125,4 +126,15 @@ func (g Gang) Validate() error {
 		}
 	}
 	return fault.Wrap(fault.Unavailable, errors.Join(errs...))
+}
+
+// beside is how many ranks this one's host has, with this one.
+func (g Gang) beside() (n int) {
+	mine, _, _ := net.SplitHostPort(g.Peers[g.Rank])
+	for _, p := range g.Peers {
+		if host, _, _ := net.SplitHostPort(p); host == mine {
+			n++
+		}
+	}
+	return n
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -263,4 +264,27 @@ func TestLinksWithinAMachineGoThroughMemory(t *testing.T) {
 			require.NoError(t, errors.Join(errs...))
 		})
 	}
+}
+
+// Ranks that have a core each look for longer before they sleep than those that
+// would take it from each other.
+func TestWhoHasNoCoreOfItsOwnSleepsSoon(t *testing.T) {
+	t.Parallel()
+	m := lentOrSkip(t)
+	m.taken()
+	unmap(m.memory)
+	for ranks, want := range map[int]int{2: looks, runtime.NumCPU() + 1: fewLooks} {
+		if ranks == 2 && runtime.NumCPU() < 2 || ranks > 9 {
+			continue // the machine has too few cores to say, or so many that it takes long
+		}
+		ls, addresses := listeners(t, ranks, patient())
+		for _, c := range form(t, ls, addresses, 1) {
+			for _, l := range c.links {
+				require.Equal(t, want, l.in.(*shared).looks, "%d ranks", ranks)
+				require.Equal(t, want, l.out.(*shared).looks, "%d ranks", ranks)
+			}
+		}
+	}
+	g := Gang{Rank: 1, Peers: []string{"10.0.0.1:1", "10.0.0.2:1", "10.0.0.2:2", "[fe80::1]:1"}}
+	require.Equal(t, 2, g.beside())
 }
