@@ -39,6 +39,16 @@ func bench(t *testing.T, folder string) *workbench {
 	}
 }
 
+// ganged is a bench over sales of its own, whose models gangs of that many ranks train.
+func ganged(t *testing.T, world, files, groups, rows int) *workbench {
+	t.Helper()
+	folder := t.TempDir()
+	sales(t, filepath.Join(folder, "in"), files, groups, rows, 0)
+	w := bench(t, folder)
+	w.body = gang(w, world)
+	return w
+}
+
 // submit returns the canonical spec of a text.
 func (w *workbench) parse(text string) spec.Spec {
 	w.t.Helper()

@@ -173,10 +173,7 @@ func TestTheModelDoesNotDependOnTheWorldSize(t *testing.T) {
 	t.Parallel()
 	digests := map[string][]int{}
 	for _, world := range []int{1, 2, 3, 5} {
-		folder := t.TempDir()
-		sales(t, filepath.Join(folder, "in"), 1, 3, 500, 0)
-		w := bench(t, folder)
-		w.body = gang(w, world)
+		w := ganged(t, world, 1, 3, 500)
 		s := w.succeed(trainSpec)
 		digests[s.Digest] = append(digests[s.Digest], world)
 	}

@@ -27,10 +27,7 @@ func TestMeasuresDoNotDependOnTheWorldSize(t *testing.T) {
 	t.Parallel()
 	var first string
 	for _, world := range []int{1, 2, 3, 5} {
-		folder := t.TempDir()
-		sales(t, filepath.Join(folder, "in"), 2, 3, 5000, 0) // blocks for every rank
-		w := bench(t, folder)
-		w.body = gang(w, world)
+		w := ganged(t, world, 2, 3, 5000) // blocks for every rank
 		s := w.succeed(slicedSpec)
 		b, err := json.Marshal([]any{s.Digest, s.Metrics, s.Details, s.Slices, s.Baseline})
 		require.NoError(t, err)
@@ -220,10 +217,7 @@ func TestAQuantileIsComparedByItsLoss(t *testing.T) {
 	t.Parallel()
 	var first string
 	for _, world := range []int{1, 2} {
-		folder := t.TempDir()
-		sales(t, filepath.Join(folder, "in"), 1, 2, 1500, 0)
-		w := bench(t, folder)
-		w.body = gang(w, world)
+		w := ganged(t, world, 1, 2, 1500)
 		s := w.succeed("kind: train\nname: q\ninput: in\ntarget: count\ntask: regression\ncolumns: {exclude: [ts]}\nloss: {quantile: 0.75}\nslices: [kind]\nmodel: {type: mlp, hidden: [8]}\n" +
 			"epochs: 3\nearly_stopping: {metric: pinball_loss, patience: 3}\n")
 		require.Equal(t, "pinball_loss", s.Baseline.Metric)

@@ -69,7 +69,7 @@ func inJSON(field any) string {
 	case err != nil || string(b) == "null":
 		return "none"
 	case len(b) > most:
-		return string(b[:most]) + "..."
+		return strings.ToValidUTF8(string(b[:most]), "") + "..."
 	}
 	return string(b)
 }

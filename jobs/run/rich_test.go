@@ -19,10 +19,7 @@ func TestNetworksWithEmbeddingsTrainAndPredict(t *testing.T) {
 	for _, text := range []string{richSpec, strings.NewReplacer("norm: layer", "norm: batch", "batch_size: 128", "batch_size: 600").Replace(richSpec)} {
 		digests := map[string][]int{}
 		for _, world := range []int{1, 2, 3} {
-			folder := t.TempDir()
-			sales(t, filepath.Join(folder, "in"), 2, 3, 700, 0)
-			w := bench(t, folder)
-			w.body = gang(w, world)
+			w := ganged(t, world, 2, 3, 700)
 			train := w.succeed(text)
 			require.Greater(t, train.Metrics["test"]["auc"], 0.8)
 			predict := w.succeed(predictSpec(train.ModelURI))

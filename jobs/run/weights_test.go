@@ -52,16 +52,13 @@ func TestRowsCountAsMuchAsTheyWeigh(t *testing.T) {
 	t.Parallel()
 	var first string
 	for _, world := range []int{1, 2, 3} {
-		folder := t.TempDir()
-		sales(t, filepath.Join(folder, "in"), 2, 3, 5000, 0)
-		w := bench(t, folder)
-		w.body = gang(w, world)
+		w := ganged(t, world, 2, 3, 5000)
 		s := w.succeed(weighedBy(slicedSpec))
 		b, err := json.Marshal([]any{s.Digest, s.Metrics, s.Details, s.Slices, s.Baseline})
 		require.NoError(t, err)
 		if first == "" {
 			first = string(b)
-			require.NotEqual(t, s.Digest, bench(t, folder).succeed(slicedSpec).Digest, "weights change the model")
+			require.NotEqual(t, s.Digest, bench(t, w.folder).succeed(slicedSpec).Digest, "weights change the model")
 			checkWeighedMetrics(t, w, s)
 		}
 		require.Equal(t, first, string(b), "%d ranks", world)
@@ -202,10 +199,7 @@ func TestTheWeightedLossOfValidationIsACurveOfTheRun(t *testing.T) {
 	text := strings.Replace(trainSpec, "metric: auc, patience: 2", "patience: 5", 1) + "class_weights: {1: 20}\nlabel_smoothing: 0.1\n"
 	var first string
 	for _, world := range []int{1, 3} {
-		folder := t.TempDir()
-		sales(t, filepath.Join(folder, "in"), 2, 3, 700, 0)
-		w := bench(t, folder)
-		w.body = gang(w, world)
+		w := ganged(t, world, 2, 3, 700)
 		s := w.succeed(text)
 		require.NotContains(t, s.Metrics["validation"], "loss")
 		run, err := w.env.Registry.Runs.Show(t.Context(), runs.IDOf(s.Job))
@@ -234,10 +228,7 @@ func TestTheMetricThatIsWatchedIsACurveOfTheRun(t *testing.T) {
 	for _, metric := range []string{"average_precision", "f1"} {
 		var first string
 		for _, world := range []int{1, 3} {
-			folder := t.TempDir()
-			sales(t, filepath.Join(folder, "in"), 2, 3, 700, 0)
-			w := bench(t, folder)
-			w.body = gang(w, world)
+			w := ganged(t, world, 2, 3, 700)
 			s := w.succeed(strings.Replace(trainSpec, "metric: auc", "metric: "+metric, 1))
 			run, err := w.env.Registry.Runs.Show(t.Context(), runs.IDOf(s.Job))
 			require.NoError(t, err)
